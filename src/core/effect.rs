@@ -1,0 +1,384 @@
+//! What the core wants done.
+//!
+//! Effects are carried out in order, all of them, before the next input is given.
+
+use std::time::Duration;
+
+use super::ids::{
+    Assignment, CommitId, DeliveryId, Fetch, IdRange, LeaderEpoch, PartitionId, RecordNumber,
+    StreamId, TopicIndex, WaitId,
+};
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Join the group with the configured topics.
+    Join,
+    /// Leave the group; the client will first take its partitions away, as in any rebalance.
+    Leave,
+    /// Hand partitions to the client: forward each partition's queue, then (incrementally) assign.
+    Assign {
+        /// Incremental: what is added. Whole: everything from now on.
+        partitions: Vec<FetchStart>,
+        /// Whether this answers the rebalance event.
+        answers_rebalance: bool,
+    },
+    /// Take partitions from the client.
+    Unassign {
+        /// Incremental: what leaves. Whole mode: everything leaves and this is empty of meaning.
+        partitions: Vec<PartitionId>,
+        /// Whether this answers the rebalance event.
+        answers_rebalance: bool,
+    },
+    /// Stop fetching these partitions; their prefetched records are purged.
+    Pause(Vec<PartitionId>),
+    /// Fetch them again.
+    Resume(Vec<PartitionId>),
+    /// Ask the broker for committed offsets, and for those of the same topics' other partitions.
+    ReadCommitted(Vec<(Assignment, PartitionId)>),
+    /// Ask the broker which offsets the logs hold.
+    ListOffsets(Vec<(Assignment, PartitionId)>),
+    /// Ask the broker about topics.
+    DescribeTopics(Vec<TopicIndex>),
+    /// Send one commit request.
+    Commit {
+        /// Its name.
+        request: CommitId,
+        /// What to commit; never empty.
+        entries: Vec<CommitEntry>,
+    },
+    /// There may be records for this stream: poll it.
+    Wake(StreamId),
+    /// Deliveries were taken back. Precedes the answer that refuses them.
+    Withdrawn {
+        /// The stream that held them.
+        stream: StreamId,
+        /// Their ids, rising.
+        ids: Vec<IdRange>,
+        /// Why.
+        reason: WithdrawReason,
+    },
+    /// Tell a stream something it asked for.
+    Notify {
+        /// The stream.
+        stream: StreamId,
+        /// What to tell.
+        notice: Notice,
+    },
+    /// End a stream.
+    EndStream {
+        /// The stream.
+        stream: StreamId,
+        /// How.
+        end: StreamEnd,
+    },
+    /// Answer a caller that waits for a commit.
+    CommitAwaited {
+        /// The caller.
+        wait: WaitId,
+        /// Whether a successful commit covers what it acknowledged.
+        committed: bool,
+    },
+    /// Records that live in a frame need a copy of their own, keyed by assignment and number.
+    CopyOut {
+        /// First id of the frame.
+        frame: DeliveryId,
+        /// The assignment.
+        assignment: Assignment,
+        /// Which records: their id in the frame, and their number.
+        records: Vec<(DeliveryId, RecordNumber)>,
+    },
+    /// Nothing in the frame is live any more: drop its bytes. Follows any `CopyOut` from it.
+    FreeFrame(DeliveryId),
+    /// Own copies that nobody needs any more.
+    FreeRecords {
+        /// The assignment.
+        assignment: Assignment,
+        /// The records.
+        numbers: Vec<RecordNumber>,
+    },
+    /// The assignment ended: drop every own copy of its records.
+    FreeAssignment(Assignment),
+    /// The last thing to do: the group was left (or there was none), and the process may exit.
+    Finished {
+        /// Whether everything delivered was settled and committed.
+        clean: bool,
+    },
+    /// Something happened that a person may want to read or count.
+    Report(Event),
+}
+
+/// Where a partition's fetch starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchStart {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The assignment it belongs to.
+    pub assignment: Assignment,
+    /// The new fetch number.
+    pub fetch: Fetch,
+    /// Next offset to read.
+    pub offset: i64,
+    /// Leader epoch of the record before it.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// One partition of a commit: offset and metadata are one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitEntry {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The assignment that commits.
+    pub assignment: Assignment,
+    /// Lowest offset not finished.
+    pub offset: i64,
+    /// Leader epoch of the last record below it.
+    pub leader_epoch: LeaderEpoch,
+    /// Text for the broker; empty for none.
+    pub metadata: String,
+}
+
+/// Why deliveries were taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WithdrawReason {
+    /// The partition moved to another member.
+    Revoked,
+    /// The partition was lost without warning.
+    Lost,
+    /// An earlier record of the same lane must be retried or was released.
+    EarlierRetry,
+    /// The partition's position was moved (truncation, or a topic made again).
+    Repositioned,
+    /// The process ends.
+    Shutdown,
+    /// The stream that held them ended. Never told to the stream itself.
+    StreamEnded,
+}
+
+/// What a stream may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A partition is flowing.
+    Assigned {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment.
+        assignment: Assignment,
+        /// First offset to be read.
+        start_offset: i64,
+    },
+    /// A partition is about to leave.
+    Revoking {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment.
+        assignment: Assignment,
+        /// How long settlements are still taken.
+        time_left: Duration,
+    },
+    /// A partition left.
+    Revoked {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment.
+        assignment: Assignment,
+        /// Why.
+        reason: WithdrawReason,
+    },
+    /// An offset was committed.
+    Committed {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment.
+        assignment: Assignment,
+        /// The committed offset.
+        offset: i64,
+    },
+    /// Everything up to the end of the partition was delivered and finished.
+    CaughtUp {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment.
+        assignment: Assignment,
+        /// The offset after the last record.
+        end_offset: i64,
+    },
+    /// The process ends; nothing new is delivered.
+    Draining {
+        /// How long settlements are still taken.
+        time_left: Duration,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// As the application asked.
+    Closed,
+    /// The sidecar goes away; reconnect.
+    GoingAway,
+    /// Its 2^44 ids are used up; reconnect.
+    IdsExhausted,
+}
+
+/// Why a partition does not advance although records may be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopReason {
+    /// No committed offset, and `start: stop`.
+    NoCommittedOffset,
+    /// The position is outside of the log, and `on_out_of_range: stop`.
+    OutOfRange,
+    /// A batch is corrupt after three more tries.
+    Corrupt,
+    /// The broker broke its promise of rising offsets.
+    OffsetsWentBack,
+}
+
+/// What a person may want to read or count. `observe.rs` turns each into a log line and a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A rebalance gave us partitions.
+    Assigned {
+        /// How many.
+        partitions: usize,
+    },
+    /// A rebalance takes partitions away.
+    Revoking {
+        /// How many.
+        partitions: usize,
+    },
+    /// Partitions were lost without warning.
+    Lost {
+        /// How many.
+        partitions: usize,
+    },
+    /// A partition starts to flow.
+    Started {
+        /// The partition.
+        partition: PartitionId,
+        /// The assignment.
+        assignment: Assignment,
+        /// Where.
+        offset: i64,
+        /// Offsets at and above it that were finished before, from the commit metadata.
+        restored: u64,
+    },
+    /// No committed offset: the `start` policy was applied.
+    StartedByPolicy {
+        /// The partition.
+        partition: PartitionId,
+        /// Where it led to.
+        offset: i64,
+        /// Whether the partition is newer than its siblings' commits, and so read from the beginning.
+        new_partition: bool,
+    },
+    /// Commit metadata was not ours, damaged, or of another cluster: the offset counts, the rest does not.
+    MetadataIgnored {
+        /// The partition.
+        partition: PartitionId,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The topic was deleted and made again; reading starts at its beginning.
+    TopicMadeAgain {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// The log was cut below our position; reading goes on where the logs part.
+    Truncated {
+        /// The partition.
+        partition: PartitionId,
+        /// Where we were.
+        from: i64,
+        /// Where we go on.
+        to: i64,
+    },
+    /// Offsets were passed over because the log does not hold them any more, or by `latest`.
+    Skipped {
+        /// The partition.
+        partition: PartitionId,
+        /// First offset passed over.
+        from: i64,
+        /// First offset read.
+        to: i64,
+    },
+    /// A partition stopped until a person acts.
+    Stopped {
+        /// The partition.
+        partition: PartitionId,
+        /// The offset at which it stands.
+        offset: i64,
+        /// Why.
+        reason: StopReason,
+    },
+    /// A partition's fetch failed and is started again.
+    FetchRestarted {
+        /// The partition.
+        partition: PartitionId,
+        /// From where.
+        offset: i64,
+        /// The client's words.
+        error: String,
+    },
+    /// A read of positions or topics failed and is tried again.
+    ReadRetried {
+        /// What was read.
+        what: &'static str,
+        /// The broker's words.
+        error: String,
+    },
+    /// A commit failed; it stays due.
+    CommitFailed {
+        /// The partition.
+        partition: PartitionId,
+        /// The offset.
+        offset: i64,
+        /// Why.
+        error: super::CommitError,
+    },
+    /// Commits work again after failures.
+    CommitRecovered,
+    /// The finished marks of a partition do not fit into the commit; only its offset is kept.
+    MarksDropped {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// No commit succeeded for `commit.staleness_max`: new deliveries stop.
+    CommitsStale,
+    /// A clock jump makes our membership doubtful; one commit must succeed before anything is delivered.
+    MembershipDoubtful,
+    /// The doubt is over.
+    MembershipConfirmed,
+    /// A delivery is unsettled for long.
+    UnsettledForLong {
+        /// The partition.
+        partition: PartitionId,
+        /// Its offset.
+        offset: i64,
+        /// The stream that holds it.
+        stream: StreamId,
+    },
+    /// A record is larger than any open stream accepts; its lane waits.
+    Oversize {
+        /// The partition.
+        partition: PartitionId,
+        /// Its offset.
+        offset: i64,
+        /// Its size in a message.
+        size: u64,
+    },
+    /// A partition is paused because it is full while others have room.
+    Paused {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// A paused partition has room again.
+    Resumed {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// Another member with our instance id took over.
+    Fenced,
+}

@@ -1,0 +1,312 @@
+//! What the edges tell the core.
+//!
+//! Inputs are facts, per batch and never per record. An edge translates and decides nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::ids::{
+    Assignment, CommitId, Fetch, LeaderEpoch, PartitionId, StreamId, TopicIndex, TopicUuid, WaitId,
+};
+
+/// One fact, with everything that belongs to it.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Nothing but the passing of time. Due at [`super::Core::next_wakeup`], welcome at any time.
+    Tick,
+    /// The cluster named itself. Told at most once per cluster, before the first assignment if known.
+    ClusterKnown {
+        /// The cluster's id.
+        id: String,
+    },
+    /// The group gave us partitions. Must be answered by an [`super::Effect::Assign`].
+    GroupAssigned {
+        /// What is new (incremental), or everything (whole).
+        partitions: Vec<PartitionId>,
+    },
+    /// The group takes partitions away. Must be answered by an [`super::Effect::Unassign`].
+    GroupRevoked {
+        /// What leaves (incremental), or everything (whole).
+        partitions: Vec<PartitionId>,
+    },
+    /// The partitions are gone already, and somebody else may own them. Same answer, no commit.
+    GroupLost {
+        /// What is gone.
+        partitions: Vec<PartitionId>,
+    },
+    /// The client left the group, or was destroyed: no assignment exists any more.
+    GroupLeft,
+    /// Answer to [`super::Effect::ReadCommitted`].
+    CommittedRead {
+        /// One answer for each partition asked about.
+        answers: Vec<CommittedAnswer>,
+        /// Raw metadata of other partitions of the same topics that the group committed.
+        siblings: Vec<(PartitionId, Vec<u8>)>,
+    },
+    /// Answer to [`super::Effect::ListOffsets`]: what the log of a partition holds now.
+    OffsetsListed {
+        /// The assignment that asked.
+        assignment: Assignment,
+        /// The log's range.
+        answer: Result<LogRange, ReadError>,
+    },
+    /// Answer to [`super::Effect::DescribeTopics`], also sent whenever the edge looked by itself.
+    TopicDescribed {
+        /// The topic.
+        topic: TopicIndex,
+        /// What is known of it.
+        answer: Result<TopicDescription, ReadError>,
+    },
+    /// Records popped from the client, in the order popped.
+    Popped {
+        /// Runs of records of one partition each.
+        runs: &'a [PoppedRun<'a>],
+    },
+    /// The client's position, sampled by the popping thread after a pop that found the queue empty.
+    PositionSampled {
+        /// The partition.
+        partition: PartitionId,
+        /// The fetch that is alive.
+        fetch: Fetch,
+        /// Next offset the client would return.
+        offset: i64,
+    },
+    /// The client could not fetch a partition. It may have moved its position; do not trust it.
+    FetchFailed {
+        /// The partition.
+        partition: PartitionId,
+        /// The fetch that failed.
+        fetch: Fetch,
+        /// Why.
+        error: FetchError,
+    },
+    /// Result of [`super::Effect::Commit`]. Results of requests that are not outstanding are ignored.
+    CommitDone {
+        /// The request.
+        request: CommitId,
+        /// One result for each entry of the request, in its order.
+        results: Vec<(Assignment, Result<(), CommitError>)>,
+    },
+    /// An application opened a record stream.
+    StreamOpened {
+        /// Its number.
+        stream: StreamId,
+        /// Random bits for the start of its delivery ids.
+        entropy: u64,
+        /// What it asked for, with defaults filled in.
+        open: StreamOpen,
+    },
+    /// An open stream changed its limits.
+    StreamFlow {
+        /// The stream.
+        stream: StreamId,
+        /// New limits; absent ones stay.
+        flow: FlowChange,
+    },
+    /// The application said that it is done with the stream (half-close, or `close_stream`): its live
+    /// deliveries are released, and the stream ends once they are committed, or after 3 s.
+    StreamClosing {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The stream's response body is gone. Live deliveries are withdrawn, or kept for `keep_after_close`.
+    StreamClosed {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The process ends: stop dispatching, wait for live deliveries until `drain_until`, commit, leave.
+    /// A second one with an earlier time cuts the first short.
+    Shutdown {
+        /// When to stop waiting.
+        drain_within: Duration,
+        /// For the streams' notices.
+        reason: &'static str,
+    },
+    /// Another member with our `group.instance_id` took over: withdraw everything, commit nothing.
+    Fenced,
+    /// The client died and is being rebuilt: every assignment is lost, and the group is joined again.
+    ClientRestarted,
+}
+
+/// One partition's committed offset, as the broker told it.
+#[derive(Debug, Clone)]
+pub struct CommittedAnswer {
+    /// The assignment that asked.
+    pub assignment: Assignment,
+    /// `Ok(None)` only if the broker answered that there is none.
+    pub answer: Result<Option<CommittedOffset>, ReadError>,
+}
+
+/// A committed offset with what was stored beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// Next offset to read.
+    pub offset: i64,
+    /// Leader epoch stored with it.
+    pub leader_epoch: LeaderEpoch,
+    /// Metadata as stored, possibly foreign, damaged or hostile.
+    pub metadata: Vec<u8>,
+}
+
+/// The offsets a partition's log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRange {
+    /// Oldest offset kept.
+    pub earliest: i64,
+    /// One past the newest offset a consumer may read.
+    pub latest: i64,
+}
+
+/// What a broker says of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// Its identity; `None` from brokers without topic ids.
+    pub id: Option<TopicUuid>,
+    /// Its partition count.
+    pub partitions: u32,
+}
+
+/// Why a read failed. Reads are retried until they succeed or the partition leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadError {
+    /// Worth trying again soon.
+    Transient(String),
+    /// Refused for lack of permission; tried again, and reported.
+    Unauthorized(String),
+    /// The topic does not exist.
+    UnknownTopic(String),
+    /// The broker cannot do this at all; not asked again.
+    Unsupported,
+}
+
+/// Why a partition's fetch failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchError {
+    /// The position is outside of the log.
+    OutOfRange,
+    /// The log was cut below the position: an unclean election.
+    Truncated {
+        /// Where the logs part.
+        end: i64,
+    },
+    /// A batch failed its checksum.
+    Corrupt(String),
+    /// Refused for lack of permission.
+    Unauthorized(String),
+    /// Anything else; worth trying again.
+    Transient(String),
+}
+
+/// Why one partition of a commit failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitError {
+    /// The group is rebalancing, or does not know our generation. Only rebalance events decide
+    /// about assignments; the commit is built again if the assignment outlives them.
+    NotMember(String),
+    /// Coordinator away, timeout, connection lost: the outcome is unknown, sending again is safe.
+    Transient(String),
+    /// The broker's limit on metadata is below what we sent.
+    MetadataTooLarge,
+    /// Refused for lack of permission.
+    Unauthorized(String),
+}
+
+/// A run of popped records of one partition.
+#[derive(Debug, Clone, Copy)]
+pub struct PoppedRun<'a> {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The fetch under which they were popped.
+    pub fetch: Fetch,
+    /// The client's position right after this pop, if it was sampled: next offset to read.
+    pub position: Option<i64>,
+    /// The records, offsets rising.
+    pub records: &'a [PoppedRecord],
+}
+
+/// What the core needs to know of a record. The bytes stay in the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoppedRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Hash of its key; `None` without a key. Looked at only with [`super::Order::Key`].
+    pub key_hash: Option<u64>,
+    /// Bytes it takes in a frame, id and attempt included.
+    pub size: u32,
+    /// Leader epoch of its batch.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// What a stream asked for, with defaults filled in. All limits are at least 1.
+#[derive(Debug, Clone)]
+pub struct StreamOpen {
+    /// Name given by the client, for logs and status.
+    pub client: String,
+    /// Topics it wants; `None` for all.
+    pub topics: Option<BTreeSet<TopicIndex>>,
+    /// Live deliveries it may hold.
+    pub in_flight_records_max: u32,
+    /// Bytes of live deliveries it may hold.
+    pub in_flight_bytes_max: u64,
+    /// Largest message it can receive; a larger record is never sent to it.
+    pub message_bytes_max: u64,
+    /// Records in one message.
+    pub batch_records_max: u32,
+    /// Bytes in one message.
+    pub batch_bytes_max: u64,
+    /// How long a message that is not full waits for more.
+    pub batch_linger: Duration,
+    /// How long its deliveries stay alive after its connection broke.
+    pub keep_after_close: Duration,
+    /// Notices about partitions coming and going.
+    pub notice_partitions: bool,
+    /// Notices about commits.
+    pub notice_committed: bool,
+    /// Notices about having reached the end of a partition.
+    pub notice_caught_up: bool,
+}
+
+/// New limits of a stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FlowChange {
+    /// Stops or restarts deliveries.
+    pub paused: Option<bool>,
+    /// Live deliveries it may hold, at least 1.
+    pub in_flight_records_max: Option<u32>,
+    /// Bytes of live deliveries, at least 1.
+    pub in_flight_bytes_max: Option<u64>,
+}
+
+/// What became of a delivery, as the application says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Finished.
+    Ack,
+    /// Failed: counts, and is delivered again after a back-off or the delay given here.
+    Retry {
+        /// The application's own delay, capped by the back-off's `max`.
+        delay: Option<Duration>,
+    },
+    /// Not worked on: does not count, and is delivered again soon, rather to another stream.
+    Release,
+}
+
+/// Some deliveries with one outcome.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The deliveries; ranges may be huge, overlap or name ids never issued.
+    pub ids: Vec<super::IdRange>,
+    /// What became of them.
+    pub outcome: Outcome,
+    /// The application's words, cut by the edge; for logs and status.
+    pub reason: String,
+}
+
+/// A batch of settlements from one call or one message, applied as one.
+#[derive(Debug, Clone)]
+pub struct SettleRequest {
+    /// The settlements; acks are applied first, whatever their place.
+    pub settlements: Vec<Settlement>,
+    /// Set by a caller that waits for the commit; answered by [`super::Effect::CommitAwaited`].
+    pub wait: Option<WaitId>,
+}

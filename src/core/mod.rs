@@ -1,0 +1,11 @@
+//! Decides.
+
+pub mod effect;
+pub mod ids;
+pub mod input;
+pub mod settings;
+
+pub use effect::*;
+pub use ids::*;
+pub use input::*;
+pub use settings::*;

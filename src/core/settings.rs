@@ -1,0 +1,114 @@
+//! What the core must be told once. Everything here was validated by `config`; the core assumes it.
+
+use std::time::Duration;
+
+/// The order that records keep among themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One lane per partition.
+    Partition,
+    /// One lane per key; records without a key are unordered.
+    Key,
+    /// No order: every record on its own.
+    None,
+}
+
+/// When a record counts as finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitMode {
+    /// When the application acknowledges it.
+    OnAck,
+    /// When its frame was handed to HTTP/2: Kafka's auto commit. A crash loses what was handed off.
+    OnDelivery,
+}
+
+/// Where to start when the group has no committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartPolicy {
+    /// At the oldest record.
+    Earliest,
+    /// After the newest record.
+    Latest,
+    /// Nowhere: the partition stops and says so.
+    Stop,
+}
+
+/// How assignments are handed to the Kafka client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssignMode {
+    /// Cooperative and KIP-848 groups: partitions come and go one by one.
+    Incremental,
+    /// Eager groups: only the whole assignment can be set.
+    Whole,
+}
+
+/// When the group is joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinWhen {
+    /// When the first stream opens.
+    OnStream,
+    /// When the process starts.
+    AtStart,
+}
+
+/// Back-off of a failed record: `initial · multiplier^(failures − 1)`, at most `max`, each ± `jitter`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub initial: Duration,
+    /// The cap, also of delays that the application asks for.
+    pub max: Duration,
+    /// Growth per failure, at least 1.
+    pub multiplier: f64,
+    /// Share of the delay that is random, 0 to 1.
+    pub jitter: f64,
+}
+
+/// The settings of the core.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Consumer group; part of the hash in the commit metadata.
+    pub group: String,
+    /// Names of the configured topics; [`super::TopicIndex`] points into it.
+    pub topics: Vec<String>,
+    /// Order of deliveries.
+    pub order: Order,
+    /// How many records of one lane may be in flight. At least 1.
+    pub lane_depth: u32,
+    /// What finishes a record.
+    pub commit_mode: CommitMode,
+    /// Shortest time between two commits that nothing hurries.
+    pub commit_interval: Duration,
+    /// Whether finished offsets above the watermark are stored with each commit.
+    pub commit_metadata: bool,
+    /// Longest text the broker accepts as commit metadata, in characters.
+    pub commit_metadata_max: usize,
+    /// How long commits may fail before new deliveries stop.
+    pub commit_staleness_max: Duration,
+    /// Start without a committed offset.
+    pub start: StartPolicy,
+    /// What to do when the committed offset lies below the log.
+    pub on_out_of_range: StartPolicy,
+    /// Live deliveries in the whole process.
+    pub in_flight_records_max: u32,
+    /// Payload bytes held in the whole process, waiting and in flight: the budget.
+    pub in_flight_bytes_max: u64,
+    /// Unfinished records of one assignment.
+    pub window_records_max: u32,
+    /// Back-off of RETRY; its `initial` also holds a released record back from the same stream.
+    pub retry: Backoff,
+    /// How long a revocation waits for live deliveries.
+    pub drain_revoke: Duration,
+    /// When the group is joined.
+    pub join: JoinWhen,
+    /// How long after the last stream closed the group is left.
+    pub leave_after: Duration,
+    /// A delivery unsettled for this long is reported once. Zero: never.
+    pub warn_unsettled_after: Duration,
+    /// How the Kafka client takes assignments.
+    pub assign_mode: AssignMode,
+    /// The group's session timeout; a clock jump above half of it makes the core doubt its membership.
+    pub session_timeout: Duration,
+    /// Seed of back-off jitter. Two processes should not share one.
+    pub seed: u64,
+}

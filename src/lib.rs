@@ -1,0 +1,4 @@
+//! ackline
+
+pub mod core;
+pub mod record;
