@@ -3,6 +3,7 @@
 pub mod effect;
 pub mod ids;
 pub mod input;
+pub mod metadata;
 pub mod settings;
 
 pub use effect::*;
