@@ -33,7 +33,7 @@ enum Membership {
     #[default]
     Out,
     Joined,
-    /// Asked to leave; over when no partition is left.
+    /// Asked to leave; over when the client says so.
     Leaving,
 }
 
@@ -61,6 +61,8 @@ pub(super) struct Group {
     membership: Membership,
     revocation: Option<Revocation>,
     joined_at_start: bool,
+    /// Join again as soon as the group was left.
+    rejoin: bool,
     pub(super) leave_at: Option<Moment>,
 }
 
@@ -274,14 +276,6 @@ impl Core {
             partitions,
             answers_rebalance: true,
         });
-        self.left_if_empty();
-    }
-
-    fn left_if_empty(&mut self) {
-        if self.group.membership == Membership::Leaving && self.owned.is_empty() {
-            self.group.membership = Membership::Out;
-            self.join_if_wanted();
-        }
     }
 
     /// Gone without warning, and maybe somebody else's already: nothing is committed.
@@ -305,11 +299,26 @@ impl Core {
         self.unassign_as_answer(partitions.to_vec());
     }
 
-    /// The client has left the group, or is gone.
+    /// The client has left the group, as it was told to.
     pub(super) fn group_left(&mut self) {
+        if self.group.membership != Membership::Leaving {
+            return;
+        }
         self.lose_everything();
         self.group.membership = Membership::Out;
-        self.join_if_wanted();
+        if std::mem::take(&mut self.group.rejoin) {
+            self.join();
+        } else {
+            self.join_if_wanted();
+        }
+    }
+
+    /// The client is to be replaced without a loss: leave as in any shutdown, and join again.
+    pub(super) fn rejoin(&mut self) {
+        if self.group.membership == Membership::Joined {
+            self.group.rejoin = true;
+            self.leave();
+        }
     }
 
     /// The client is made anew.

@@ -34,8 +34,11 @@ pub enum Input<'a> {
         /// What is gone.
         partitions: Vec<PartitionId>,
     },
-    /// The client left the group, or was destroyed: no assignment exists any more.
+    /// The client left the group, as [`super::Effect::Leave`] asked.
     GroupLeft,
+    /// The client is to be replaced (new certificates): leave the group cleanly and join it again. The
+    /// client is replaced before the [`super::Effect::Join`] that follows.
+    Rejoin,
     /// Answer to [`super::Effect::ReadCommitted`].
     CommittedRead {
         /// One answer for each partition asked about.

@@ -190,6 +190,7 @@ impl Core {
             Input::GroupRevoked { partitions } => self.group_revoked(&partitions),
             Input::GroupLost { partitions } => self.group_lost(&partitions),
             Input::GroupLeft => self.group_left(),
+            Input::Rejoin => self.rejoin(),
             Input::CommittedRead { answers, siblings } => self.committed_read(answers, &siblings),
             Input::OffsetsListed { assignment, answer } => self.offsets_listed(assignment, answer),
             Input::TopicDescribed { topic, answer } => self.topic_described(topic, answer),
