@@ -1,4 +1,5 @@
 //! ackline
 
 pub mod core;
+pub mod kafka;
 pub mod record;
