@@ -1,4 +1,6 @@
 //! ackline
 
+pub mod cli;
+pub mod config;
 pub mod core;
 pub mod record;
