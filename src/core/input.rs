@@ -71,6 +71,15 @@ pub enum Input<'a> {
         /// Next offset the client would return.
         offset: i64,
     },
+    /// The end of a partition's log, as the client last heard of it. May be old, never too high.
+    EndSampled {
+        /// The partition.
+        partition: PartitionId,
+        /// The fetch that is alive.
+        fetch: Fetch,
+        /// One past the newest offset a consumer may read.
+        end: i64,
+    },
     /// The client could not fetch a partition. It may have moved its position; do not trust it.
     FetchFailed {
         /// The partition.
