@@ -1,5 +1,7 @@
 //! ackline
 
+pub mod cli;
+pub mod config;
 pub mod core;
 pub mod kafka;
 pub mod record;
