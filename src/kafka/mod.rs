@@ -35,6 +35,7 @@
 
 mod assign;
 mod client;
+mod ends;
 mod error;
 mod fetching;
 mod ffi;

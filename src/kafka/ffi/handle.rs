@@ -155,6 +155,23 @@ impl Handle {
         Code::of(unsafe { sys::rd_kafka_position(self.as_ptr(), list.as_ptr()) }).check()
     }
 
+    /// The end of a partition's log, as the last fetch response told it.
+    pub(in crate::kafka) fn cached_end(&self, topic: &CStr, partition: i32) -> Option<i64> {
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client and the name are valid, and both offsets are ours to write to.
+        let code = Code::of(unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.as_ptr(),
+                topic.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        });
+        // Negative until the first response.
+        (code.check().is_ok() && high >= 0).then_some(high)
+    }
+
     /// Whether the assignment was lost rather than asked back.
     pub(in crate::kafka) fn assignment_lost(&self) -> bool {
         // SAFETY: the client is valid.
