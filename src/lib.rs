@@ -1,4 +1,5 @@
 //! ackline
 
 pub mod core;
+pub mod grpc;
 pub mod record;
