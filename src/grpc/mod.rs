@@ -1,7 +1,7 @@
 //! The gRPC edge: frames to settlements, effects to frames.
 //!
 //! ```text
-//!             ┌ server ── listeners, peers, limits of connections
+//!             ┌ server ── binds and serves; `listener` accepts, `connection` keeps the limits
 //!  HTTP/2 ────┤ service ─ the three methods
 //!             │   ├ request ── reads and bounds request messages; `validate` makes them core types
 //!             │   ├ consume ── drives the request side of `Consume`
@@ -21,8 +21,8 @@
 //!   [`Sidecar::open`] exactly once.
 //! - E3: requests make progress although the client reads nothing, until its unread answers reach
 //!   a limit; then its requests wait.
-//! - E4: memory per connection is bounded: request bytes by `request::BUFFER_MAX`, ids in one
-//!   request by `request::IDS_MAX`, unread answers and notices by [`Outbox`].
+//! - E4: memory per connection is bounded: request bytes by `request::BUFFER_MAX`, what one request
+//!   lists by `request::ENTRIES_MAX`, unread answers and notices by [`Outbox`].
 //!
 //! # Deliberately absent
 //!
@@ -39,11 +39,22 @@ use crate::core::{
     CommitMode, FlowChange, IdRange, Moment, Order, Settlement, StreamEnd, StreamId, StreamOpen,
 };
 
+mod body;
+mod call_error;
+mod connection;
+mod consume;
+mod listener;
 pub mod outbox;
+mod request;
+pub mod server;
+mod service;
+mod token;
 pub mod validate;
 pub mod wire;
 
+pub use call_error::CallError;
 pub use outbox::{CommitWaits, Outbox};
+pub use server::{Error, Listen, Server};
 
 /// The messages of `ackline.v1` and a client for them, generated from `proto/`.
 #[allow(
@@ -246,3 +257,6 @@ pub enum Event {
     /// The token file changed and is not usable; the token before stays in force.
     TokenUnusable(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,7 +201,8 @@ impl Outbox {
         });
     }
 
-    fn refused_waiting(&self) -> usize {
+    /// Refused ranges that the client was not told yet.
+    pub(super) fn refused_waiting(&self) -> usize {
         self.refused.values().map(|ranges| ranges.0.len()).sum()
     }
 

@@ -63,13 +63,13 @@ fn neighbouring_ranges_are_joined_and_reasons_kept_apart() {
     outbox.withdraw(&[range(10, 10)], WithdrawReason::Lost);
     let ranges: Vec<_> = drain(&mut outbox)
         .into_iter()
-        .map(|response| match response {
-            Response::Withdrawn(withdrawn) => {
-                let ids = withdrawn.deliveries.clone().unwrap_or_default();
-                let ranges: Vec<_> = ids.ranges.iter().map(|ids| (ids.first, ids.last)).collect();
-                (withdrawn.reason(), ranges)
-            }
-            other => panic!("unexpected {other:?}"),
+        .map(|response| {
+            let Response::Withdrawn(withdrawn) = response else {
+                panic!("unexpected {response:?}")
+            };
+            let ids = withdrawn.deliveries.clone().unwrap_or_default();
+            let ranges: Vec<_> = ids.ranges.iter().map(|ids| (ids.first, ids.last)).collect();
+            (withdrawn.reason(), ranges)
         })
         .collect();
     assert_eq!(
@@ -193,15 +193,13 @@ fn partition_events_keep_their_order() {
     });
     let events: Vec<_> = drain(&mut outbox)
         .into_iter()
-        .map(|response| match response {
-            Response::Partition(event) => {
-                assert_eq!((event.topic.as_str(), event.partition), ("orders", 3));
-                let millis = event
-                    .time_left
-                    .map(|left| left.seconds * 1000 + i64::from(left.nanos) / 1_000_000);
-                (event.kind(), event.start_offset, millis, event.reason())
-            }
-            other => panic!("unexpected {other:?}"),
+        .map(|response| {
+            let Response::Partition(event) = response else {
+                panic!("unexpected {response:?}")
+            };
+            assert_eq!((event.topic.as_str(), event.partition), ("orders", 3));
+            let left = event.time_left.map(|left| (left.seconds, left.nanos));
+            (event.kind(), event.start_offset, left, event.reason())
         })
         .collect();
     let none = proto::WithdrawReason::Unspecified;
@@ -209,7 +207,7 @@ fn partition_events_keep_their_order() {
         events,
         [
             (Kind::Assigned, 5, None, none),
-            (Kind::Revoking, 0, Some(1500), none),
+            (Kind::Revoking, 0, Some((1, 500_000_000)), none),
             (Kind::Revoked, 0, None, proto::WithdrawReason::Lost),
         ]
     );
