@@ -174,6 +174,7 @@ impl<S: Sidecar> Settling<'_, S> {
                 });
             }
             highest = highest.max(request_id);
+            std::future::poll_fn(|cx| self.sidecar.poll_confirms(cx)).await;
             let refused = self.request(request)?;
             self.answer(request_id, refused);
         }

@@ -88,6 +88,12 @@ pub trait Sidecar: Send + Sync + 'static {
     /// again.
     fn poll(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing>;
 
+    /// Ready while settlements may be answered. It is not while the sidecar doubts that it is still a
+    /// member of its group, for an answer would be a promise; settlements wait then.
+    fn poll_confirms(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// Applies settlements, all of them as one, acks first. `from` is the stream inside which they
     /// came.
     fn settle(&self, from: Option<StreamId>, settlements: Vec<Settlement>) -> Vec<Refused>;

@@ -98,6 +98,7 @@ impl<S: Sidecar> ConsumerServer<S> {
             .collect();
         let settlements = settlements?;
         let sidecar = self.sidecar.as_ref();
+        std::future::poll_fn(|cx| sidecar.poll_confirms(cx)).await;
         let (refused, commit) = if waits {
             let (refused, commit) = sidecar.settle_and_commit(settlements);
             (refused, Some(commit))
