@@ -15,8 +15,9 @@
 //!
 //! # The end
 //!
-//! The engine says when it has ended: after the drain, the last commit and leaving the group. Then the
-//! sockets close and the client goes. A task that ends before that ends the process, with its reason.
+//! [`crate::shutdown`] has the order: the engine says when it has drained, committed and left the group,
+//! then the client is closed, then the sockets. A task that ends before that ends the process, with its
+//! reason.
 
 mod clock;
 mod credentials;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +42,10 @@ use crate::core::{Moment, Status};
 use crate::grpc::{self, Listen, Terms};
 use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
-use crate::shutdown::{Signal, Signals};
+use crate::shutdown::{self, Ending, Parts as _, Shutdown, Signals};
 use clock::Clock;
 use credentials::{Change, Watched};
-use engine::{Ended, Engine, Parts};
+use engine::{Ended, Engine};
 use sidecar::Handle;
 
 /// The engine turns at least this often, in case a wake-up of the client is lost.
@@ -54,8 +55,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A client with new certificates joins at a random moment within this time, so that the members of a
 /// group do not all leave it together.
 const REPLACE_WITHIN: Duration = Duration::from_secs(60);
-/// What the last commit, leaving and closing may take after the drain.
-const AFTER_DRAIN: Duration = Duration::from_secs(8);
 /// How long the sockets may take to close once the streams have ended.
 const SOCKETS_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the client may take to close.
@@ -78,8 +77,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     start_logging(&config.log).context("could not start logging")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let signals = Signals::of_process().context("could not listen for signals")?;
-        Sidecar::start(config).await?.run(signals).await
+        let signals = Signals::install().context("could not listen for signals")?;
+        let shutdown = Shutdown::new();
+        let sidecar = Sidecar::start(config).await?;
+        tokio::select! {
+            ended = sidecar.run(&shutdown) => ended,
+            () = signals.forward_to(shutdown.clone()) => Ok(()),
+        }
     })
 }
 
@@ -129,7 +133,7 @@ impl Sidecar {
         tell_places(&observer, clock.now(), &config, &grpc, http.as_ref());
         let changed = Arc::new(Notify::new());
         let wakes = Arc::clone(&changed);
-        let engine = Engine::new(Parts {
+        let engine = Engine::new(engine::Parts {
             clock,
             settings: config.core_settings(entropy()),
             client_settings,
@@ -147,37 +151,94 @@ impl Sidecar {
         StatusSource(self.handle.clone())
     }
 
-    /// Serves until `signals` ask for the end and the end has come.
+    /// Serves until `shutdown` asks for the end and the end has come.
     ///
     /// # Errors
     ///
-    /// What ended it before it was told to.
-    pub async fn run(self, signals: Signals) -> anyhow::Result<()> {
+    /// What ended it before it was asked to, or that another member took its place.
+    pub async fn run(self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let Self { config, handle, changed, grpc, http } = self;
         let stop = CancellationToken::new();
+        let (ended, when_ended) = watch::channel(None);
         let mut tasks = Tasks::default();
         let serving = grpc.serve(Arc::new(handle.clone()), stop.clone());
         tasks.spawn("gRPC server", async move { serving.await.map_err(anyhow::Error::from) });
         if let Some(http) = http {
-            let serving = http.serve(Arc::new(handle.clone()), stop.clone());
-            tasks.spawn("HTTP server", async move { serving.await.map_err(anyhow::Error::from) });
+            let serving = http.serve(Arc::new(handle.clone()), stop.clone().cancelled_owned());
+            tasks.spawn("HTTP server", async move {
+                serving.await;
+                Ok(())
+            });
         }
-        tasks.spawn("credentials", watch_credentials(config.clone(), handle.clone(), stop.clone()));
-        tasks.spawn("signals", obey(signals, handle.clone(), config.drain.shutdown, stop.clone()));
-        let ended = tokio::select! {
-            ended = drive(&handle, &changed) => ended,
+        tasks.spawn("watch on credentials", watch_credentials(config.clone(), handle.clone(), stop.clone()));
+        tasks.spawn("engine", drive(handle.clone(), changed, ended, shutdown.clone(), stop.clone()));
+        let parts = Parts { handle: handle.clone(), ended: when_ended.clone(), stop, within: config.drain.shutdown };
+        let ending = tokio::select! {
+            ending = shutdown::run(&parts, shutdown, config.drain.shutdown) => ending,
             failed = tasks.first_failure() => return Err(failed),
         };
-        stop.cancel();
         // Streams have been told to end; what is left are connections without one.
         let _late = tokio::time::timeout(SOCKETS_CLOSE_WITHIN, tasks.all_ended()).await;
-        close_client(&handle).await;
-        finish(&handle, ended)
+        let fenced = *when_ended.borrow() == Some(Ended::Fenced);
+        finish(&handle, ending, fenced)
     }
 }
 
-/// Turns the engine until it has ended.
-async fn drive(handle: &Handle, changed: &Notify) -> Ended {
+/// What has to end, for [`shutdown::run`].
+struct Parts {
+    handle: Handle,
+    ended: watch::Receiver<Option<Ended>>,
+    stop: CancellationToken,
+    within: Duration,
+}
+
+impl shutdown::Parts for Parts {
+    fn drain(&self, within: Duration, reason: &'static str) {
+        let mut engine = self.handle.lock();
+        let event = if engine.is_shutting_down() {
+            ProcessEvent::DrainCutShort
+        } else {
+            ProcessEvent::Draining { reason, within: self.within }
+        };
+        engine.tell_person(&event);
+        engine.begin_shutdown(within, reason);
+        drop(engine);
+        self.handle.changed();
+    }
+
+    async fn drained(&self) -> bool {
+        let mut ended = self.ended.clone();
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.is_ok_and(|ended| *ended == Some(Ended::Shutdown { clean: true }))
+    }
+
+    async fn close_client(&self) {
+        close_client(&self.handle).await;
+    }
+
+    fn close_listeners(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// Turns the engine until it has ended, says so, and waits for the others.
+async fn drive(
+    handle: Handle,
+    changed: Arc<Notify>,
+    ended: watch::Sender<Option<Ended>>,
+    shutdown: Shutdown,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let how = turn_until_ended(&handle, &changed).await;
+    if how == Ended::Fenced {
+        shutdown.request("another member took over");
+    }
+    ended.send_replace(Some(how));
+    stop.cancelled().await;
+    Ok(())
+}
+
+async fn turn_until_ended(handle: &Handle, changed: &Notify) -> Ended {
     loop {
         let due = {
             let mut engine = handle.lock();
@@ -194,33 +255,6 @@ async fn drive(handle: &Handle, changed: &Notify) -> Ended {
             () = changed.notified() => {}
             () = tokio::time::sleep_until(until) => {}
         }
-    }
-}
-
-/// Starts the shutdown at the first signal, and cuts its drain short at the second.
-async fn obey(
-    mut signals: Signals,
-    handle: Handle,
-    within: Duration,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            () = stop.cancelled() => return Ok(()),
-        };
-        let drain_within = match signal {
-            Signal::End => within.checked_sub(AFTER_DRAIN).unwrap_or(within / 4),
-            Signal::EndNow => Duration::ZERO,
-        };
-        let mut engine = handle.lock();
-        let event = match signal {
-            Signal::End => ProcessEvent::Draining { reason: "signal", within },
-            Signal::EndNow => ProcessEvent::DrainCutShort,
-        };
-        engine.tell_person(&event);
-        engine.begin_shutdown(drain_within, "the sidecar was told to end");
-        handle.changed();
     }
 }
 
@@ -276,16 +310,14 @@ async fn close_client(handle: &Handle) {
     }
 }
 
-fn finish(handle: &Handle, ended: Ended) -> anyhow::Result<()> {
-    let clean = matches!(ended, Ended::Shutdown { clean: true });
-    handle.lock().tell_person(&ProcessEvent::Ended { clean });
-    match ended {
-        Ended::Shutdown { .. } => Ok(()),
-        Ended::Fenced => anyhow::bail!(
-            "another member of the group uses the same `group.instance_id`; nothing was committed. \
-             Give each member an id of its own, such as the name of its pod"
-        ),
-    }
+fn finish(handle: &Handle, ending: Ending, fenced: bool) -> anyhow::Result<()> {
+    handle.lock().tell_person(&ProcessEvent::Ended { clean: ending == Ending::Clean });
+    anyhow::ensure!(
+        !fenced,
+        "another member of the group uses the same `group.instance_id`; nothing was committed. \
+         Give each member an id of its own, such as the name of its pod"
+    );
+    Ok(())
 }
 
 fn listen(config: &Config) -> Listen {
