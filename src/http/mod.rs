@@ -12,9 +12,10 @@
 //!
 //! # Deliberately absent
 //!
-//! Opinions. What is healthy is decided by whoever implements [`Health`].
+//! State. What stands is asked of whoever implements [`Health`], and judged in `health.rs`.
 
 mod connection;
+mod health;
 
 use std::future::Future;
 use std::io;
@@ -32,6 +33,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpListener;
 
 use connection::serve_one;
+pub use health::{liveness, readiness};
 
 /// Connections served at once; more wait in the queue of the socket.
 const CONNECTIONS_MAX: usize = 32;

@@ -224,7 +224,7 @@ fn fields(event: &Event) -> Fields {
             offset,
             size,
         } => Fields {
-            count: Some(*size),
+            bytes: Some(*size),
             ..Fields::at(*partition, *offset)
         },
         E::CommitRecovered

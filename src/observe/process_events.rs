@@ -142,7 +142,7 @@ fn fields(event: &ProcessEvent) -> Fields {
     use ProcessEvent as E;
     match event {
         E::Starting { version } => Fields {
-            place: Some((*version).to_owned()),
+            version: Some(version),
             ..Fields::default()
         },
         E::Listening { purpose, place } => Fields {
@@ -180,7 +180,11 @@ fn fields(event: &ProcessEvent) -> Fields {
             ..Fields::default()
         }
         .error(error),
-        E::Draining { reason, within } => Fields::count(within.as_secs()).reason(reason),
+        E::Draining { reason, within } => Fields {
+            seconds: Some(within.as_secs()),
+            ..Fields::default()
+        }
+        .reason(reason),
         E::Joining | E::Left | E::DrainCutShort | E::Ended { .. } => Fields::default(),
     }
 }
