@@ -6,19 +6,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::contradictions;
+use super::environment;
 use super::file;
 use super::kind::Kind;
 use super::model::Config;
 use super::origin::{Given, Origin};
 use super::problem::{Fault, Problem, Problems};
 use super::secret::{check_file, may_be_secret};
-use super::table::{self, Preset, Setting, VARIABLE_PREFIX};
-use super::unknown::{unknown_key, unknown_variable};
+use super::table::{self, Preset, Setting};
+use super::unknown::unknown_key;
 use super::value::Value;
-
-/// Variables with our prefix that are not settings: the settings file, and the address that
-/// applications connect to, which is meant for them.
-const OTHER_VARIABLES: [&str; 2] = ["ACKLINE_CONFIG", "ACKLINE_TARGET"];
 
 /// Everything that settings are read from.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +65,7 @@ impl Config {
         if let Some(path) = &sources.file {
             file::read(path, &mut given, &mut problems);
         }
-        variables(&sources.variables, &mut given, &mut problems);
+        environment::read(&sources.variables, &mut given, &mut problems);
         flags(&sources.flags, &mut given, &mut problems);
         let mut loading = Loading {
             config: Self::blank(),
@@ -78,7 +75,7 @@ impl Config {
         for setting in table::settings() {
             loading.fill(setting, &given);
         }
-        expand_instance_id(&mut loading, &sources.variables);
+        loading.expand_instance_id(&sources.variables);
         if !sources.skip_files {
             loading.check_files();
         }
@@ -175,6 +172,13 @@ impl Loading {
         }
     }
 
+    fn expand_instance_id(&mut self, variables: &[(OsString, OsString)]) {
+        match environment::expand(&self.config.group.instance_id, variables) {
+            Ok(expanded) => self.config.group.instance_id = expanded,
+            Err(fault) => self.report("group.instance_id", &[], fault),
+        }
+    }
+
     fn check_files(&mut self) {
         for setting in table::settings() {
             let Kind::File(holds, slot) = setting.kind else {
@@ -230,60 +234,6 @@ fn missing(setting: &Setting) -> Problem {
     }
 }
 
-fn variables(
-    environment: &[(OsString, OsString)],
-    given: &mut Vec<Given>,
-    problems: &mut Vec<Problem>,
-) {
-    for (name, value) in environment {
-        let Some(name) = name
-            .to_str()
-            .filter(|name| name.starts_with(VARIABLE_PREFIX))
-        else {
-            continue;
-        };
-        // An empty variable is how manifests spell "not set".
-        if value.is_empty() || OTHER_VARIABLES.contains(&name) || is_service_link(name) {
-            continue;
-        }
-        let Some(setting) = table::settings().find(|setting| setting.variable() == name) else {
-            problems.push(unknown_variable(name));
-            continue;
-        };
-        match value.to_str() {
-            Some(text) => given.push(Given {
-                key: setting.key,
-                value: Value::Word(text.to_owned()),
-                origin: Origin::Variable(name.to_owned()),
-            }),
-            None => problems.push(Problem {
-                key: setting.key.to_owned(),
-                value: None,
-                place: Some(Origin::Variable(name.to_owned()).to_string()),
-                fault: Fault::new("is not text in UTF-8", "correct the variable"),
-            }),
-        }
-    }
-}
-
-/// Kubernetes tells every container about the services of its namespace in variables. A service
-/// called `ackline` or `ackline-metrics` must not keep us from starting.
-fn is_service_link(name: &str) -> bool {
-    let is_port = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    let is_port_part = || {
-        let (_, rest) = name.split_once("_PORT_")?;
-        let (port, protocol) = rest.split_once('_')?;
-        let known = ["TCP", "UDP", "SCTP"]
-            .iter()
-            .any(|known| protocol.starts_with(known));
-        Some(known && is_port(port))
-    };
-    name.ends_with("_SERVICE_HOST")
-        || name.contains("_SERVICE_PORT")
-        || name.ends_with("_PORT")
-        || is_port_part().unwrap_or(false)
-}
-
 fn flags(flags: &[FlagValue], given: &mut Vec<Given>, problems: &mut Vec<Problem>) {
     for flag in flags {
         let origin = Origin::Flag(flag.flag.clone());
@@ -316,31 +266,4 @@ fn flags(flags: &[FlagValue], given: &mut Vec<Given>, problems: &mut Vec<Problem
         }
         given.push(Given { key, value, origin });
     }
-}
-
-/// Replaces `${NAME}` by the variable NAME.
-fn expand_instance_id(loading: &mut Loading, environment: &[(OsString, OsString)]) {
-    const KEY: &str = "group.instance_id";
-    let mut expanded = String::new();
-    let mut rest = loading.config.group.instance_id.clone();
-    while let Some((before, after)) = rest.split_once("${") {
-        let Some((name, tail)) = after.split_once('}') else {
-            break;
-        };
-        let value = environment.iter().find(|(known, _)| known == name);
-        let Some(value) = value
-            .and_then(|(_, value)| value.to_str())
-            .filter(|v| !v.is_empty())
-        else {
-            let what = format!("the variable {} is not set", super::problem::shown(name));
-            let remedy = "set it, or write the id itself (in a StatefulSet's pod template: an `env` entry with `fieldRef: metadata.name`)";
-            loading.report(KEY, &[], Fault::new(what, remedy));
-            return;
-        };
-        expanded.push_str(before);
-        expanded.push_str(value);
-        rest = tail.to_owned();
-    }
-    expanded.push_str(&rest);
-    loading.config.group.instance_id = expanded;
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ──► file.rs ─┐
-//! variables ────────┼─► load.rs ─► kind.rs, read.rs ─► contradictions.rs ─► Config (model.rs)
+//! environment.rs ───┼─► load.rs ─► kind.rs, read.rs ─► contradictions.rs ─► Config (model.rs)
 //! flags ────────────┘      │                                            └─► Problems (problem.rs)
 //!                          └── table/: the list of all settings
 //! ```
@@ -22,6 +22,7 @@
 //! uses such a file watches it.
 
 mod contradictions;
+mod environment;
 mod file;
 mod kind;
 mod load;

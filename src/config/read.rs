@@ -252,6 +252,7 @@ pub(super) fn add_properties(
 ) -> Result<(), Vec<Fault>> {
     let mut faults = Vec::new();
     for (name, value) in property_pairs(value)? {
+        let name = name.trim().to_owned();
         if let Some(reason) = refused_property(&name) {
             let name = shown(&name);
             faults.push(Fault::new(
