@@ -85,7 +85,8 @@ impl Bed {
             sasl: None,
             client_rack: None,
             fetch_queue_kilobytes: 16_384,
-            properties: std::collections::BTreeMap::new(),
+            // A fetch that finds nothing new is answered soon, so that restarts do not wait for it.
+            properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned())].into(),
         }
     }
 

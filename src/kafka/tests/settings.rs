@@ -68,6 +68,7 @@ fn properties_that_run_or_load_code_are_refused() {
 fn everything_we_set_beyond_defaults_is_refused() {
     let bed = Bed::new(&["t"], 1);
     let mut settings = settings(&bed);
+    settings.properties.clear();
     settings.instance_id = Some("pod-0".to_owned());
     settings.client_rack = Some("zone-a".to_owned());
     settings.tls = Some(Tls {
