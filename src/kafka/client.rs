@@ -185,6 +185,12 @@ impl Client {
         }
     }
 
+    /// Makes the client believe that it hit a fatal error.
+    #[cfg(test)]
+    pub(super) fn die_of(&self, code: rdkafka::bindings::rd_kafka_resp_err_t) {
+        self.handle.die_of(code);
+    }
+
     /// Answers a rebalance of a client that closes; librdkafka takes any answer for "all gone" then.
     pub(super) fn let_everything_go(&self) {
         if let Err(failure) = self.handle.assign(None) {

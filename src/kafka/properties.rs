@@ -36,100 +36,113 @@ pub(super) const GUARANTEES: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
+/// Properties that a user may not set, by why.
+const REFUSED: &[(&str, &[&str])] = &[
+    (
+        OWNED,
+        &[
+            "auto.commit.enable",
+            "group.protocol.type",
+            "offset.store.method",
+            "offset.store.path",
+            "offset.store.sync.interval.ms",
+        ],
+    ),
+    (
+        "it has a setting of its own under `group`",
+        &[
+            "group.id",
+            "group.instance.id",
+            "group.protocol",
+            "heartbeat.interval.ms",
+            "max.poll.interval.ms",
+            "partition.assignment.strategy",
+            "session.timeout.ms",
+        ],
+    ),
+    (
+        "it has a setting of its own under `kafka`",
+        &["bootstrap.servers", "client.rack", "metadata.broker.list"],
+    ),
+    (
+        "it has a setting of its own under `kafka.tls`",
+        &[
+            "security.protocol",
+            "ssl.ca.location",
+            "ssl.ca.pem",
+            "ssl.certificate.location",
+            "ssl.certificate.pem",
+            "ssl.key.location",
+            "ssl.key.pem",
+            "ssl_ca",
+            "ssl_certificate",
+            "ssl_key",
+        ],
+    ),
+    (
+        "it has a setting of its own under `kafka.sasl`",
+        &[
+            "sasl.jaas.config",
+            "sasl.mechanism",
+            "sasl.mechanisms",
+            "sasl.password",
+            "sasl.username",
+        ],
+    ),
+    (
+        "it is part of the memory formula and has a setting of its own",
+        &["queued.max.messages.kbytes"],
+    ),
+    (
+        "it would run or load foreign code",
+        &[
+            "interceptors",
+            "plugin.library.paths",
+            "sasl.kerberos.kinit.cmd",
+            "ssl.engine.id",
+            "ssl.engine.location",
+            "ssl.providers",
+        ],
+    ),
+    (
+        INTERNAL,
+        &[
+            "api.version.fallback.ms",
+            "api.version.request",
+            "broker.version.fallback",
+            "consume.callback.max.messages",
+            "default_topic_conf",
+            "enabled_events",
+            "internal.termination.signal",
+            "log.queue",
+            "opaque",
+            "ssl_engine_callback_data",
+        ],
+    ),
+    (
+        "it has no effect here",
+        &["auto.commit.interval.ms", "statistics.interval.ms"],
+    ),
+];
+
 const OWNED: &str = "it carries the delivery guarantee";
-const GROUP: &str = "it has a setting of its own under `group`";
-const KAFKA: &str = "it has a setting of its own under `kafka`";
-const TLS: &str = "it has a setting of its own under `kafka.tls`";
-const SASL: &str = "it has a setting of its own under `kafka.sasl`";
-const QUEUE: &str = "it is part of the memory formula and has a setting of its own";
-const CODE: &str = "it would run or load foreign code";
 const INTERNAL: &str = "it belongs to the code around the client";
-const PRODUCER: &str = "it is for producers";
-const NO_EFFECT: &str = "it has no effect here";
 
 /// Why a user may not set the librdkafka property `key`; `None` for one that may be set.
 ///
-/// Names that librdkafka does not know are not this function's business: creating the client says
-/// so.
+/// Names that librdkafka does not know, and values that it does not accept, are found when the client
+/// is created.
 #[must_use]
 pub fn refused_property(key: &str) -> Option<&'static str> {
     let key = key.trim();
     if GUARANTEES.iter().any(|(owned, _)| *owned == key) {
         return Some(OWNED);
     }
-    match key {
-        "auto.commit.enable"
-        | "offset.store.method"
-        | "offset.store.path"
-        | "offset.store.sync.interval.ms"
-        | "group.protocol.type" => Some(OWNED),
-        "group.id"
-        | "group.protocol"
-        | "group.instance.id"
-        | "partition.assignment.strategy"
-        | "session.timeout.ms"
-        | "heartbeat.interval.ms"
-        | "max.poll.interval.ms" => Some(GROUP),
-        "bootstrap.servers" | "metadata.broker.list" | "client.rack" => Some(KAFKA),
-        "security.protocol"
-        | "ssl.ca.location"
-        | "ssl.ca.pem"
-        | "ssl.ca"
-        | "ssl.certificate.location"
-        | "ssl.certificate.pem"
-        | "ssl_certificate"
-        | "ssl.key.location"
-        | "ssl.key.pem"
-        | "ssl_key"
-        | "ssl_ca"
-        | "ssl.certificate"
-        | "ssl.key" => Some(TLS),
-        "sasl.mechanism" | "sasl.mechanisms" | "sasl.username" | "sasl.password"
-        | "sasl.jaas.config" => Some(SASL),
-        "queued.max.messages.kbytes" => Some(QUEUE),
-        "plugin.library.paths"
-        | "ssl.engine.location"
-        | "ssl.engine.id"
-        | "ssl.providers"
-        | "sasl.kerberos.kinit.cmd"
-        | "interceptors" => Some(CODE),
-        "log.queue"
-        | "enabled_events"
-        | "opaque"
-        | "default_topic_conf"
-        | "ssl_engine_callback_data"
-        | "ssl.engine.callback.data"
-        | "consume.callback.max.messages"
-        | "internal.termination.signal"
-        | "api.version.request"
-        | "broker.version.fallback"
-        | "api.version.fallback.ms" => Some(INTERNAL),
-        "auto.commit.interval.ms" | "statistics.interval.ms" => Some(NO_EFFECT),
-        "enable.idempotence"
-        | "transactional.id"
-        | "transaction.timeout.ms"
-        | "enable.gapless.guarantee"
-        | "acks"
-        | "request.required.acks"
-        | "linger.ms"
-        | "queue.buffering.max.ms"
-        | "queue.buffering.max.messages"
-        | "queue.buffering.max.kbytes"
-        | "batch.size"
-        | "batch.num.messages"
-        | "compression.codec"
-        | "compression.type"
-        | "compression.level"
-        | "message.timeout.ms"
-        | "delivery.timeout.ms"
-        | "partitioner"
-        | "retries"
-        | "message.send.max.retries"
-        | "delivery.report.only.error"
-        | "queuing.strategy"
-        | "sticky.partitioning.linger.ms"
-        | "queue.buffering.backpressure.threshold" => Some(PRODUCER),
-        _ if key.ends_with("_cb") || key.starts_with("test.mock.") => Some(INTERNAL),
-        _ => None,
+    if key.ends_with("_cb") || key.starts_with("test.mock.") {
+        return Some(INTERNAL);
     }
+    REFUSED
+        .iter()
+        .find(|(_, keys)| keys.contains(&key))
+        .map(|(reason, _)| *reason)
 }

@@ -40,13 +40,16 @@ struct Outcome {
 
 type Asked = Vec<(Assignment, PartitionId)>;
 
+/// Raw metadata by partition.
+type Metadata = Vec<(PartitionId, Vec<u8>)>;
+
 /// What the group committed for the partitions asked about, and, separately, for all it ever
 /// committed. The first names every partition, because of a partition that we may not read a broker
 /// says nothing at all when asked for everything, and that must not look like "nothing committed".
 struct CommittedQuestion {
     asked: Asked,
     own: Option<Answers<Option<CommittedOffset>>>,
-    all: Option<Result<Vec<(PartitionId, Vec<u8>)>, ReadError>>,
+    all: Option<Result<Metadata, ReadError>>,
 }
 
 /// Both ends of some logs.
@@ -252,7 +255,7 @@ impl Client {
         Ok(answers)
     }
 
-    fn all_metadata(&self, event: &Event) -> Result<Vec<(PartitionId, Vec<u8>)>, ReadError> {
+    fn all_metadata(&self, event: &Event) -> Result<Metadata, ReadError> {
         let mut all = Vec::new();
         for view in event.committed().map_err(read_error)? {
             let Some(id) = self.topics.id_of(&view) else {
@@ -333,7 +336,7 @@ fn commit_done(
 fn committed_read(
     asked: &[(Assignment, PartitionId)],
     own: Answers<Option<CommittedOffset>>,
-    all: Result<Vec<(PartitionId, Vec<u8>)>, ReadError>,
+    all: Result<Metadata, ReadError>,
 ) -> Input<'static> {
     let failed = own.as_ref().err().or(all.as_ref().err()).cloned();
     let own = own.unwrap_or_default();

@@ -249,6 +249,13 @@ impl Handle {
         closed
     }
 
+    /// Makes librdkafka believe that it hit a fatal error.
+    #[cfg(test)]
+    pub(in crate::kafka) fn die_of(&self, code: rd_kafka_resp_err_t) {
+        // SAFETY: the client is valid, and the text a C string.
+        unsafe { sys::rd_kafka_test_fatal_error(self.as_ptr(), code, c"test".as_ptr()) };
+    }
+
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
         self.client.as_ptr()
     }
