@@ -108,3 +108,11 @@ fn the_schema_is_json_and_the_reference_a_table() {
     assert_eq!(schema["additionalProperties"], false);
     assert!(text(&ackline(&["config", "reference"]).stdout).starts_with("| setting | variable |"));
 }
+
+#[test]
+fn the_committed_example_is_what_the_program_prints() {
+    let printed = text(&ackline(&["config", "example"]).stdout);
+    let committed = include_str!("../examples/ackline.yaml");
+    let remedy = "run `cargo run -- config example > examples/ackline.yaml`";
+    assert_eq!(committed, printed, "{remedy}");
+}

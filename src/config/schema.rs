@@ -28,9 +28,10 @@ fn place<'a>(root: &'a mut Value, key: &str) -> &'a mut Value {
         .fold(root, |object, part| &mut object["properties"][part])
 }
 
+/// A section, or nothing where all of its settings are commented out.
 fn object(doc: &str) -> Value {
     json!({
-        "type": "object",
+        "type": ["object", "null"],
         "description": doc,
         "additionalProperties": false,
         "properties": {},
