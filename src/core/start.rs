@@ -582,3 +582,6 @@ impl ReadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
