@@ -398,3 +398,6 @@ impl Core {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -461,3 +461,6 @@ fn line_up(assignment: &mut AssignmentState, number: u64, record: &PoppedRecord,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

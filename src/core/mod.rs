@@ -58,6 +58,8 @@ mod dispatch;
 pub mod effect;
 mod fill;
 mod group;
+#[cfg(test)]
+mod harness;
 pub mod ids;
 pub mod input;
 mod intake;
@@ -316,3 +318,6 @@ impl Core {
         self.effects.push(Effect::Wake(stream));
     }
 }
+
+#[cfg(test)]
+mod tests;

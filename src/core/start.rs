@@ -581,3 +581,6 @@ impl ReadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
