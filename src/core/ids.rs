@@ -95,7 +95,10 @@ impl IdRange {
     /// The range of a single id.
     #[must_use]
     pub fn one(id: u64) -> Self {
-        Self { first: id, last: id }
+        Self {
+            first: id,
+            last: id,
+        }
     }
 }
 

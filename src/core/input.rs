@@ -34,8 +34,11 @@ pub enum Input<'a> {
         /// What is gone.
         partitions: Vec<PartitionId>,
     },
-    /// The client left the group, or was destroyed: no assignment exists any more.
+    /// The client left the group, as [`super::Effect::Leave`] asked.
     GroupLeft,
+    /// The client is to be replaced (new certificates): leave the group cleanly and join it again. The
+    /// client is replaced before the [`super::Effect::Join`] that follows.
+    Rejoin,
     /// Answer to [`super::Effect::ReadCommitted`].
     CommittedRead {
         /// One answer for each partition asked about.
@@ -70,6 +73,15 @@ pub enum Input<'a> {
         fetch: Fetch,
         /// Next offset the client would return.
         offset: i64,
+    },
+    /// The end of a partition's log, as the client last heard of it. May be old, never too high.
+    EndSampled {
+        /// The partition.
+        partition: PartitionId,
+        /// The fetch that is alive.
+        fetch: Fetch,
+        /// One past the newest offset a consumer may read.
+        end: i64,
     },
     /// The client could not fetch a partition. It may have moved its position; do not trust it.
     FetchFailed {

@@ -1,11 +1,323 @@
-//! Decides.
+//! Decides. One fact in, effects out; no clock, no I/O, no threads, no randomness of its own.
+//!
+//! [`Core`] owns every rule of delivery and commit. The edges tell it facts and carry out what it says:
+//!
+//! | door | for | answers |
+//! |---|---|---|
+//! | [`Core::handle`] | everything that happens ([`Input`]) | [`Effect`]s |
+//! | [`Core::settle`] | what the application says of deliveries | refusals, and effects |
+//! | [`Core::pull`] | a stream that can take a message | what to put into it |
+//!
+//! plus a few questions without consequences: how many records may be popped, which popped records must
+//! be stored, when time itself becomes a fact, and how things stand.
+//!
+//! # Map
+//!
+//! | file | question |
+//! |---|---|
+//! | [`ids`], [`settings`], [`input`], [`effect`], [`status`] | the interface |
+//! | `window` | how far may a partition commit? |
+//! | `metadata` | what stands beside a committed offset, and is it ours? |
+//! | `lane`, `runs` | what must wait for what? |
+//! | `delivery` | whose is this id, and is it alive? |
+//! | `assignment` | the life of one partition here |
+//! | `group` | joining, leaving, rebalances |
+//! | `start` | where does a partition begin? |
+//! | `intake` | popped records, positions, failed fetches, back-pressure |
+//! | `dispatch`, `fill` | which records go into the next message of a stream? |
+//! | `balance` | which stream is a lane for, and which is worth waking? |
+//! | `settle`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
+//! | `streams` | opening, closing, limits |
+//! | `commit` | when is what committed, and what does the answer mean? |
+//! | `shutdown` | the end |
+//! | `timers` | what is due when? |
+//!
+//! # Invariants
+//!
+//! The numbers are those of `docs/failures.md`; the simulation checks each after every event.
+//!
+//! - I-S1: nothing is committed before it is finished.
+//! - I-S2: within an assignment commits never go back.
+//! - I-S3: only a living assignment commits.
+//! - I-S4: a dead id changes nothing.
+//! - I-O1, I-O2, I-O3: order within a lane, whatever happens.
+//! - I-B1: what is held stays within the budget, one record and one popped batch.
+//! - I-B5: memory follows what is unfinished, never an offset span or the past.
+//!
+//! # Deliberately absent
+//!
+//! Payload bytes. The core knows sizes; where bytes lie is the edge's business, told by
+//! [`Effect::CopyOut`] and the `Free…` effects. Everything that is iterated is ordered, so that a seed
+//! replays.
 
+mod assignment;
+mod balance;
+mod commit;
+mod delivery;
+mod dispatch;
 pub mod effect;
+mod fill;
+mod group;
+#[cfg(test)]
+mod harness;
 pub mod ids;
 pub mod input;
+mod intake;
+mod lane;
+pub mod metadata;
+mod random;
+mod runs;
 pub mod settings;
+mod settle;
+mod shutdown;
+mod start;
+pub mod status;
+mod streams;
+mod timers;
+mod window;
+mod withdraw;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use dispatch::{FramePlan, Planned};
 pub use effect::*;
 pub use ids::*;
 pub use input::*;
 pub use settings::*;
+pub use settle::{Refusal, RefusalReason};
+pub use status::{Blocked, PartitionStatus, Status, StreamStatus};
+
+use assignment::AssignmentState;
+use commit::Commits;
+use delivery::Streams;
+use dispatch::Hunger;
+use group::Group;
+use random::SplitMix;
+use shutdown::Shutdown;
+use start::Topic;
+use timers::{Timer, Timers};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    now: Moment,
+    random: SplitMix,
+    effects: Vec<Effect>,
+    timers: Timers,
+
+    cluster: Option<String>,
+    topics: Vec<Topic>,
+    group: Group,
+    shutdown: Option<Shutdown>,
+    next_assignment: u64,
+    next_fetch: u64,
+    assignments: BTreeMap<Assignment, AssignmentState>,
+    owned: BTreeMap<PartitionId, Assignment>,
+    /// What the client was last told to fetch.
+    in_client: BTreeSet<PartitionId>,
+
+    streams: Streams,
+    hungry: BTreeMap<StreamId, Hunger>,
+    /// Assignments with ready records that no stream holds.
+    ready: BTreeSet<Assignment>,
+    /// Assignments with ready lanes that stick to a stream.
+    ready_bound: BTreeSet<(StreamId, Assignment)>,
+    /// Lanes whose first record no stream could take, by its size.
+    oversize: BTreeSet<(u64, Assignment, lane::LaneKey)>,
+    live: u32,
+    /// Bytes of frames, and of live records whose frame is gone.
+    frame_bytes: u64,
+    /// Bytes of records that wait.
+    waiting_bytes: u64,
+    mean_record_bytes: u64,
+    /// The one record that was let in above the budget.
+    above_budget: Option<(Assignment, u64)>,
+    /// Unpaused partitions that are full.
+    full: BTreeSet<Assignment>,
+    numbering: Vec<Option<(Assignment, RecordNumber)>>,
+
+    commits: Commits,
+    counters: status::Counters,
+}
+
+impl Core {
+    /// A core that has joined nothing yet. `settings` were validated by whoever read them.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let topics = settings.topics.iter().map(|_| Topic::default()).collect();
+        let random = SplitMix(settings.seed);
+        Self {
+            settings,
+            now: Moment::default(),
+            random,
+            effects: Vec::new(),
+            timers: Timers::default(),
+            cluster: None,
+            topics,
+            group: Group::default(),
+            shutdown: None,
+            next_assignment: 0,
+            next_fetch: 0,
+            assignments: BTreeMap::new(),
+            owned: BTreeMap::new(),
+            in_client: BTreeSet::new(),
+            streams: Streams::default(),
+            hungry: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            ready_bound: BTreeSet::new(),
+            oversize: BTreeSet::new(),
+            live: 0,
+            frame_bytes: 0,
+            waiting_bytes: 0,
+            mean_record_bytes: 256,
+            above_budget: None,
+            full: BTreeSet::new(),
+            numbering: Vec::new(),
+            commits: Commits::default(),
+            counters: status::Counters::default(),
+        }
+    }
+
+    /// Takes one fact in and appends what is to be done to `effects`, in order.
+    ///
+    /// `now` must not go back; a jump above half the session timeout makes the core doubt its membership
+    /// (B15).
+    pub fn handle(&mut self, now: Moment, input: Input<'_>, effects: &mut Vec<Effect>) {
+        self.advance(now);
+        match input {
+            Input::Tick => self.join_at_start(),
+            Input::ClusterKnown { id } => self.cluster = Some(id),
+            Input::GroupAssigned { partitions } => self.group_assigned(&partitions),
+            Input::GroupRevoked { partitions } => self.group_revoked(&partitions),
+            Input::GroupLost { partitions } => self.group_lost(&partitions),
+            Input::GroupLeft => self.group_left(),
+            Input::Rejoin => self.rejoin(),
+            Input::CommittedRead { answers, siblings } => self.committed_read(answers, &siblings),
+            Input::OffsetsListed { assignment, answer } => self.offsets_listed(assignment, answer),
+            Input::TopicDescribed { topic, answer } => self.topic_described(topic, answer),
+            Input::Popped { runs } => self.popped(runs),
+            Input::PositionSampled {
+                partition,
+                fetch,
+                offset,
+            } => {
+                self.position_sampled(partition, fetch, offset);
+            }
+            Input::EndSampled {
+                partition,
+                fetch,
+                end,
+            } => self.end_sampled(partition, fetch, end),
+            Input::FetchFailed {
+                partition,
+                fetch,
+                error,
+            } => self.fetch_failed(partition, fetch, error),
+            Input::CommitDone { request, results } => self.commit_done(request, results),
+            Input::StreamOpened {
+                stream,
+                entropy,
+                open,
+            } => self.stream_opened(stream, entropy, open),
+            Input::StreamFlow { stream, flow } => self.stream_flow(stream, flow),
+            Input::StreamClosing { stream } => self.stream_closing(stream),
+            Input::StreamClosed { stream } => self.stream_closed(stream),
+            Input::Shutdown {
+                drain_within,
+                reason,
+            } => self.begin_shutdown(drain_within, reason),
+            Input::Fenced => self.fenced(),
+            Input::ClientRestarted => self.client_restarted(),
+        }
+        self.finish_turn(effects);
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// For each run of the last [`Input::Popped`]: its assignment and the number of its first record, or
+    /// `None` if the run was dropped because its fetch is over.
+    #[must_use]
+    pub fn numbering(&self) -> &[Option<(Assignment, RecordNumber)>] {
+        &self.numbering
+    }
+
+    /// Whether a record waits to be delivered, so that the edge must keep its bytes.
+    #[must_use]
+    pub fn is_waiting(&self, assignment: Assignment, number: RecordNumber) -> bool {
+        // Popped records are finished (restored marks), live (in a frame) or waiting. Nothing but popping
+        // and pulling happens before the edge asks, so "unfinished and not live" needs no look at lanes:
+        // the edge knows what it pulled.
+        self.assignments
+            .get(&assignment)
+            .is_some_and(|state| state.window.offset(number.0).is_some())
+    }
+
+    /// Bytes held, waiting and in flight.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.frame_bytes + self.waiting_bytes
+    }
+
+    /// Lets time pass: notices jumps, and looks at everything that is due.
+    fn advance(&mut self, now: Moment) {
+        debug_assert!(self.now <= now, "time went back");
+        let jumped = self.jumped(now);
+        self.now = self.now.max(now);
+        if jumped {
+            self.doubt_membership();
+        }
+        while let Some(timer) = self.timers.pop_due(self.now) {
+            self.look_at(timer);
+        }
+    }
+
+    /// Whether nobody gave us time for longer than the group may have waited (B15).
+    fn jumped(&self, now: Moment) -> bool {
+        self.now != Moment::default() && now.since(self.now) > self.settings.session_timeout / 2
+    }
+
+    fn look_at(&mut self, timer: Timer) {
+        match timer {
+            Timer::Lane(assignment, key) => self.lane_changed(assignment, key),
+            Timer::Read(assignment) => self.read_again(assignment),
+            Timer::List(assignment) => self.list_again(assignment),
+            Timer::Fetch(_) | Timer::Commit => {} // every turn ends with a look at these
+            Timer::Describe(topic) => self.describe(topic),
+            Timer::DescribeAll => self.describe_all(),
+            Timer::Full => self.pause_full(),
+            Timer::Rebalance => self.continue_rebalance(),
+            Timer::Shutdown => self.continue_shutdown(),
+            Timer::Linger(stream) => self.wake(stream),
+            Timer::Stream(stream) => self.stream_timer(stream),
+            Timer::Leave => self.leave_if_alone(),
+            Timer::Unsettled(stream, frame) => self.warn_unsettled(stream, frame),
+        }
+    }
+
+    /// What every turn ends with, in an order that lets each step see what the one before decided.
+    fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
+        self.continue_rebalance();
+        self.continue_shutdown();
+        self.hand_to_client();
+        self.commit_if_due();
+        self.resume_paused();
+        self.feed_hungry();
+        effects.append(&mut self.effects);
+    }
+
+    fn report(&mut self, event: Event) {
+        self.effects.push(Effect::Report(event));
+    }
+
+    fn wake(&mut self, stream: StreamId) {
+        self.effects.push(Effect::Wake(stream));
+    }
+}
+
+#[cfg(test)]
+mod tests;

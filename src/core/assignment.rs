@@ -1,0 +1,348 @@
+//! One assignment: its life, its records, its lanes.
+//!
+//! ```text
+//!             committed offset read             last commit ended
+//!  Reading ──────────────────────────► Flowing ───────► Draining ──► (gone)
+//!     │  no offset, or out of range     │  ▲ ▲             ▲
+//!     └──────► Listing ─────────────────┼──┘ │ revoked     │
+//!                  │                    ▼    │             │
+//!                  └────────────────► Stopped ─────────────┘
+//! ```
+//!
+//! A lost assignment goes from anywhere, without a commit. *Full* is no phase: it is what
+//! [`AssignmentState::is_full`] says of a flowing one. The next life of a partition is a new value of this
+//! type under a new number; nothing is carried over (B14, M2, M3).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::effect::StopReason;
+use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
+use super::input::{CommittedOffset, PoppedRecord};
+use super::lane::{Lane, LaneKey, Lanes};
+use super::runs::Runs;
+use super::settings::Order;
+use super::window::Window;
+
+/// Why the log's range is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListPurpose {
+    /// No committed offset: the `start` policy applies.
+    Start,
+    /// No committed offset, but the siblings' commits are older than the partition: earliest.
+    NewPartition,
+    /// The topic was deleted and made again: earliest.
+    MadeAgain,
+    /// The position is outside of the log.
+    OutOfRange,
+}
+
+/// Where an assignment is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Waits for its committed offset and for its topic's identity.
+    Reading,
+    /// Waits for the range of the log.
+    Listing(ListPurpose),
+    /// Has a position.
+    Flowing,
+    /// Stands until a person acts.
+    Stopped(StopReason),
+    /// Is being revoked: nothing new is delivered, settlements still count.
+    Draining,
+}
+
+/// What is remembered of a record that was delivered before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct History {
+    /// How often it was delivered.
+    pub(crate) attempts: u32,
+    /// How often the application said RETRY.
+    pub(crate) failures: u32,
+    /// Not before this.
+    pub(crate) due: Option<Moment>,
+}
+
+/// What was last committed successfully.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) offset: i64,
+    /// The commit carried all finished marks, or there were none to carry.
+    pub(crate) marks_kept: bool,
+    pub(crate) metadata: String,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct AssignmentState {
+    pub(crate) id: Assignment,
+    pub(crate) partition: PartitionId,
+    pub(crate) phase: Phase,
+    order: Order,
+    lane_depth: u32,
+
+    // ---- position
+    /// The fetch whose records are taken in; `None` while the client has none of ours.
+    pub(crate) fetch: Option<Fetch>,
+    /// When it is to be handed to the client (again); in the past for "as soon as possible".
+    pub(crate) fetch_due: Option<Moment>,
+    pub(crate) read_tries: u32,
+    pub(crate) fetch_tries: u32,
+    pub(crate) corrupt_at: Option<(i64, u32)>,
+    pub(crate) committed_answer: Option<Option<CommittedOffset>>,
+    pub(crate) sibling_partitions: Option<u32>,
+    pub(crate) topic_id: Option<TopicUuid>,
+    pub(crate) end: Option<i64>,
+    pub(crate) caught_up: bool,
+    pub(crate) window: Window,
+
+    // ---- records
+    /// Ready records without order that were never handed back.
+    pub(crate) pool: Runs,
+    pub(crate) partition_lane: Lane,
+    pub(crate) lanes: Lanes,
+    /// Ready lanes that no stream holds, in the order in which they became ready.
+    pub(crate) ready: VecDeque<LaneKey>,
+    /// Ready lanes that stick to a stream.
+    pub(crate) ready_bound: BTreeMap<StreamId, VecDeque<LaneKey>>,
+    pub(crate) history: BTreeMap<u64, History>,
+    pub(crate) live: u32,
+    pub(crate) waiting_records: u64,
+    pub(crate) waiting_bytes: u64,
+
+    // ---- back-pressure
+    pub(crate) full_since: Option<Moment>,
+    pub(crate) paused: bool,
+
+    // ---- commit
+    pub(crate) dirty: bool,
+    pub(crate) committed: Option<Committed>,
+    pub(crate) metadata_refused: u8,
+    pub(crate) unauthorized: bool,
+    /// When the watermark took its present value while something was unfinished.
+    pub(crate) watermark_since: Moment,
+    watermark_seen: i64,
+}
+
+impl AssignmentState {
+    pub(crate) fn new(
+        id: Assignment,
+        partition: PartitionId,
+        order: Order,
+        lane_depth: u32,
+        now: Moment,
+    ) -> Self {
+        Self {
+            id,
+            partition,
+            phase: Phase::Reading,
+            order,
+            lane_depth,
+            fetch: None,
+            fetch_due: None,
+            read_tries: 0,
+            fetch_tries: 0,
+            corrupt_at: None,
+            committed_answer: None,
+            sibling_partitions: None,
+            topic_id: None,
+            end: None,
+            caught_up: false,
+            window: Window::new(0, None, None, false),
+            pool: Runs::default(),
+            partition_lane: Lane::default(),
+            lanes: Lanes::default(),
+            ready: VecDeque::new(),
+            ready_bound: BTreeMap::new(),
+            history: BTreeMap::new(),
+            live: 0,
+            waiting_records: 0,
+            waiting_bytes: 0,
+            full_since: None,
+            paused: false,
+            dirty: false,
+            committed: None,
+            metadata_refused: 0,
+            unauthorized: false,
+            watermark_since: now,
+            watermark_seen: -1,
+        }
+    }
+
+    /// Gives the assignment its position.
+    pub(crate) fn start_at(
+        &mut self,
+        offset: i64,
+        epoch: LeaderEpoch,
+        restored: Option<super::metadata::Marks>,
+    ) {
+        self.window = Window::new(offset, epoch, restored, self.order == Order::Key);
+        self.phase = Phase::Flowing;
+        self.fetch_due = Some(Moment(0));
+    }
+
+    /// Whether it has a position, and so something to commit.
+    pub(crate) fn has_position(&self) -> bool {
+        match self.phase {
+            Phase::Flowing | Phase::Draining => true,
+            Phase::Stopped(reason) => reason != StopReason::NoCommittedOffset,
+            Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
+            Phase::Reading => false,
+        }
+    }
+
+    /// Whether records of it may be delivered.
+    pub(crate) fn may_dispatch(&self) -> bool {
+        let alive = match self.phase {
+            Phase::Flowing | Phase::Stopped(_) => true,
+            Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
+            Phase::Reading | Phase::Draining => false,
+        };
+        alive && !self.unauthorized
+    }
+
+    /// Whether it uses up its window or its share of the budget. Live records do not count against the
+    /// share: they are bounded by the limits of streams.
+    pub(crate) fn is_full(&self, window_max: u64, share: u64) -> bool {
+        self.window.unfinished() >= window_max
+            || (self.waiting_bytes >= share && self.waiting_records > 0)
+    }
+
+    /// Whether it has fallen far enough below its limits to be fetched again.
+    pub(crate) fn is_half_empty(&self, window_max: u64, share: u64) -> bool {
+        self.window.unfinished() <= window_max / 2 && self.waiting_bytes <= share / 2
+    }
+
+    /// The lane of a record; `None` for one of the pool.
+    pub(crate) fn lane_of(&self, number: u64) -> Option<LaneKey> {
+        match self.order {
+            Order::Partition => return Some(LaneKey::Partition),
+            Order::Key => {
+                if let Some(hash) = self.window.key(number) {
+                    return Some(LaneKey::Key(hash));
+                }
+            }
+            Order::None => {}
+        }
+        let single = LaneKey::Single(number);
+        self.lanes.contains_key(&single).then_some(single)
+    }
+
+    /// The lane that a record not seen before belongs to; `None` for the pool.
+    pub(crate) fn lane_for_new(&self, record: &PoppedRecord) -> Option<LaneKey> {
+        match self.order {
+            Order::Partition => Some(LaneKey::Partition),
+            Order::Key => record.key_hash.map(LaneKey::Key),
+            Order::None => None,
+        }
+    }
+
+    pub(crate) fn lane(&self, key: LaneKey) -> Option<&Lane> {
+        match key {
+            LaneKey::Partition => Some(&self.partition_lane),
+            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.get(&key),
+        }
+    }
+
+    pub(crate) fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
+        match key {
+            LaneKey::Partition => Some(&mut self.partition_lane),
+            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.get_mut(&key),
+        }
+    }
+
+    pub(crate) fn lane_or_new(&mut self, key: LaneKey) -> &mut Lane {
+        match key {
+            LaneKey::Partition => &mut self.partition_lane,
+            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.entry(key).or_default(),
+        }
+    }
+
+    /// Lets go of a lane of which nothing is left.
+    pub(crate) fn drop_if_idle(&mut self, key: LaneKey) {
+        if key != LaneKey::Partition && self.lanes.get(&key).is_some_and(Lane::is_idle) {
+            self.lanes.remove(&key);
+        }
+    }
+
+    /// Whether a lane may give a record now (L2, L3).
+    pub(crate) fn is_ready(&self, key: LaneKey, now: Moment) -> bool {
+        let Some(lane) = self.lane(key) else {
+            return false;
+        };
+        let depth = if matches!(key, LaneKey::Single(_)) {
+            1
+        } else {
+            self.lane_depth
+        };
+        let Some(first) = lane.waiting.front() else {
+            return false;
+        };
+        lane.live < depth
+            && !(lane.reserved.is_some() && lane.live > 0)
+            && lane.oversize.is_none()
+            && self.due(first).is_none_or(|due| due <= now)
+    }
+
+    /// How many more records a lane may have in flight.
+    pub(crate) fn lane_room(&self, key: LaneKey) -> u32 {
+        let depth = if matches!(key, LaneKey::Single(_)) {
+            1
+        } else {
+            self.lane_depth
+        };
+        depth.saturating_sub(self.lane(key).map_or(0, |lane| lane.live))
+    }
+
+    /// When a record that was handed back may be delivered again.
+    pub(crate) fn due(&self, number: u64) -> Option<Moment> {
+        // Asked for every record; the table is empty as long as nothing fails.
+        if self.history.is_empty() {
+            return None;
+        }
+        self.history.get(&number).and_then(|history| history.due)
+    }
+
+    /// Attempt number of the next delivery of a record.
+    pub(crate) fn attempt(&self, number: u64) -> u32 {
+        if self.history.is_empty() {
+            return 1;
+        }
+        self.history
+            .get(&number)
+            .map_or(1, |history| history.attempts + 1)
+    }
+
+    /// Queues a lane where the stream that may have it looks, unless it stands there already.
+    /// Returns whether it was queued.
+    pub(crate) fn queue_if_ready(&mut self, key: LaneKey, now: Moment) -> bool {
+        if !self.is_ready(key, now) {
+            return false;
+        }
+        let Some(lane) = self.lane_mut(key) else {
+            return false;
+        };
+        if lane.queued {
+            return false;
+        }
+        lane.queued = true;
+        let bound = if lane.live > 0 {
+            lane.stream
+        } else {
+            lane.reserved
+        };
+        match bound {
+            Some(stream) => self.ready_bound.entry(stream).or_default().push_back(key),
+            None => self.ready.push_back(key),
+        }
+        true
+    }
+
+    /// Notes when the watermark took its present value, for "held since".
+    pub(crate) fn watermark_moved(&mut self, now: Moment) {
+        let watermark = self.window.watermark().0;
+        if watermark != self.watermark_seen {
+            self.watermark_seen = watermark;
+            self.watermark_since = now;
+        }
+    }
+}

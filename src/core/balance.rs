@@ -1,0 +1,189 @@
+//! Which stream a lane is for, and which streams are worth waking.
+
+use super::Core;
+use super::dispatch::Hunger;
+use super::ids::{Assignment, PartitionId, StreamId};
+use super::lane::LaneKey;
+use super::settings::Order;
+use super::timers::Timer;
+
+impl Core {
+    /// Looks whether a lane can give something, and tells whom it may concern.
+    pub(super) fn lane_changed(&mut self, assignment_id: Assignment, key: LaneKey) {
+        let now = self.now;
+        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+            return;
+        };
+        let Some(lane) = assignment.lane(key) else {
+            return;
+        };
+        let bound = if lane.live > 0 {
+            lane.stream
+        } else {
+            lane.reserved
+        };
+        if assignment.queue_if_ready(key, now) {
+            match bound {
+                Some(stream) => self.ready_bound.insert((stream, assignment_id)),
+                None => self.ready.insert(assignment_id),
+            };
+        } else if let Some(due) = assignment
+            .lane(key)
+            .and_then(|lane| lane.waiting.front())
+            .and_then(|first| assignment.due(first))
+            && due > now
+        {
+            self.timers.at(due, Timer::Lane(assignment_id, key));
+        }
+    }
+
+    /// A stream with nothing to do takes one lane from the stream that has the most, if that has at least
+    /// two more.
+    pub(super) fn take_a_lane_over(&mut self, taker: StreamId) {
+        if self.settings.lane_depth < 2
+            || self.settings.order == Order::None
+            || self.streams.map.len() < 2
+        {
+            return;
+        }
+        let Some(stream) = self.streams.map.get(&taker) else {
+            return;
+        };
+        if let Some((assignment, key)) = stream.taking {
+            let still = self
+                .assignments
+                .get(&assignment)
+                .and_then(|assignment| assignment.lane(key));
+            if still.is_some_and(|lane| lane.reserved == Some(taker)) {
+                return;
+            }
+        }
+        let own = stream.bound.len();
+        let giver = self
+            .streams
+            .map
+            .iter()
+            .filter(|(id, other)| **id != taker && other.bound.len() >= own + 2)
+            .max_by_key(|(_, other)| other.bound.len());
+        let Some((_, giver)) = giver else { return };
+        let wants = |partition: PartitionId| {
+            stream
+                .open
+                .topics
+                .as_ref()
+                .is_none_or(|topics| topics.contains(&partition.topic))
+        };
+        let movable = giver.bound.iter().copied().find(|(assignment_id, key)| {
+            let Some(assignment) = self.assignments.get(assignment_id) else {
+                return false;
+            };
+            let lane = assignment.lane(*key);
+            wants(assignment.partition)
+                && assignment.may_dispatch()
+                && lane.is_some_and(|lane| !lane.waiting.is_empty() && lane.reserved.is_none())
+        });
+        let Some((assignment_id, key)) = movable else {
+            return;
+        };
+        if let Some(lane) = self
+            .assignments
+            .get_mut(&assignment_id)
+            .and_then(|assignment| assignment.lane_mut(key))
+        {
+            lane.reserved = Some(taker);
+        }
+        if let Some(stream) = self.streams.map.get_mut(&taker) {
+            stream.taking = Some((assignment_id, key));
+        }
+    }
+
+    /// Lanes that were on their way to a stream, or stand ready for it with nothing live, go to whoever asks.
+    pub(super) fn give_reserved_lanes_back(&mut self, id: StreamId) {
+        let here: Vec<Assignment> = self
+            .ready_bound
+            .range((id, Assignment(0))..=(id, Assignment(u64::MAX)))
+            .map(|(_, assignment)| *assignment)
+            .collect();
+        let taking = self
+            .streams
+            .map
+            .get_mut(&id)
+            .and_then(|stream| stream.taking.take());
+        if let Some((assignment_id, key)) = taking
+            && let Some(lane) = self
+                .assignments
+                .get_mut(&assignment_id)
+                .and_then(|assignment| assignment.lane_mut(key))
+            && lane.reserved == Some(id)
+        {
+            lane.reserved = None;
+            self.lane_changed(assignment_id, key);
+        }
+        for assignment_id in here {
+            self.ready_bound.remove(&(id, assignment_id));
+            let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+                continue;
+            };
+            let Some(keys) = assignment.ready_bound.remove(&id) else {
+                continue;
+            };
+            for key in &keys {
+                if let Some(lane) = assignment.lane_mut(*key) {
+                    lane.queued = false;
+                }
+            }
+            for key in keys {
+                self.lane_changed(assignment_id, key);
+            }
+        }
+    }
+
+    /// Wakes hungry streams for which something may have changed.
+    pub(super) fn feed_hungry(&mut self) {
+        if self.hungry.is_empty() || !self.may_deliver() {
+            return;
+        }
+        let fed: Vec<StreamId> = self
+            .hungry
+            .iter()
+            .filter(|(id, hunger)| match hunger {
+                Hunger::Room => self.room(**id).is_some(),
+                Hunger::Work => self.has_work_for(**id),
+                Hunger::Budget => self.has_work_for(**id) || self.pop_allowance_now() > 0,
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in fed {
+            self.hungry.remove(&id);
+            self.wake(id);
+        }
+    }
+
+    fn has_work_for(&self, id: StreamId) -> bool {
+        let Some(stream) = self.streams.map.get(&id) else {
+            return false;
+        };
+        if stream.linger_until.is_some_and(|until| until > self.now) {
+            return false;
+        }
+        let serves = |id: &Assignment| {
+            self.assignments.get(id).is_some_and(|assignment| {
+                let topic = assignment.partition.topic;
+                assignment.may_dispatch()
+                    && stream
+                        .open
+                        .topics
+                        .as_ref()
+                        .is_none_or(|topics| topics.contains(&topic))
+            })
+        };
+        let bound = (id, Assignment(0))..=(id, Assignment(u64::MAX));
+        self.ready_bound
+            .range(bound)
+            .any(|(_, assignment)| serves(assignment))
+            || self.ready.iter().any(serves)
+    }
+}
+
+#[cfg(test)]
+mod tests;

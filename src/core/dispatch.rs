@@ -1,0 +1,437 @@
+//! Which records go into the next message of a stream?
+//!
+//! Dispatch is pulled: HTTP/2 can take a message, the edge asks, and what is planned here is in flight from
+//! then. A message holds records of one partition; partitions take turns. Lanes that stick to the asking
+//! stream come first, then lanes that no stream holds, then records without order.
+//!
+//! # Invariants
+//!
+//! - L1 to L3 of `lane`.
+//! - I-B1: live records stay within the limits of the stream and of the process. An idle stream takes one
+//!   record above its byte limit, if it fits its message limit.
+//! - A record above the message limit of a stream is never planned for it. If no stream so far could take
+//!   it, its lane waits, visibly.
+//! - When streams are unequally loaded, one lane at a time moves: it gives nothing until its live records
+//!   are settled, then goes to the other stream. Nothing is withdrawn for it.
+
+use super::delivery::{Frame, IDS_PER_STREAM, StreamPhase};
+use super::effect::{Effect, Event, StreamEnd};
+use super::fill::{Filling, Found};
+use super::ids::{Assignment, DeliveryId, Moment, PartitionId, RecordNumber, StreamId};
+use super::lane::LaneKey;
+use super::settings::CommitMode;
+use super::timers::Timer;
+use super::{Core, TopicIndex};
+
+/// Bytes of a message beside its records: gRPC prefix, field tags and lengths, topic, partition, assignment.
+const MESSAGE_OVERHEAD: u64 = 320;
+
+/// What goes into one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FramePlan {
+    /// The partition of all its records.
+    pub partition: PartitionId,
+    /// The assignment they belong to.
+    pub assignment: Assignment,
+    /// Id of the first record; the others follow one by one.
+    pub first_id: DeliveryId,
+    /// The records, in the order in which they are to be written.
+    pub records: Vec<Planned>,
+    /// Whether the message must be kept until an [`Effect::FreeFrame`] names it. Not with `on_delivery`.
+    pub keep: bool,
+}
+
+impl Default for FramePlan {
+    fn default() -> Self {
+        Self {
+            partition: PartitionId {
+                topic: TopicIndex(0),
+                partition: 0,
+            },
+            assignment: Assignment(0),
+            first_id: DeliveryId(0),
+            records: Vec::new(),
+            keep: false,
+        }
+    }
+}
+
+/// One record of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Its number in the assignment.
+    pub number: RecordNumber,
+    /// 1 the first time it is delivered.
+    pub attempt: u32,
+}
+
+/// Why a stream got nothing, and so what would make it worth asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hunger {
+    /// Nothing is ready.
+    Work,
+    /// A limit of its own, or of the process, is reached.
+    Room,
+    /// Nothing is ready, and the budget forbids to pop.
+    Budget,
+}
+
+/// What may still go into a message.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) records: u64,
+    /// Bytes of further records.
+    bytes: u64,
+    /// Largest first record: an idle stream takes one above its byte limit, and a record larger than a
+    /// batch makes a batch of its own.
+    first_max: u64,
+    /// Largest record that fits the stream's messages.
+    pub(super) record_max: u64,
+    pub(super) total: u64,
+}
+
+impl Room {
+    pub(super) fn fits(&self, size: u64) -> bool {
+        self.records > 0
+            && size
+                <= if self.total == 0 {
+                    self.first_max
+                } else {
+                    self.bytes
+                }
+    }
+
+    pub(super) fn take(&mut self, size: u64) {
+        self.records -= 1;
+        self.bytes = self.bytes.saturating_sub(size);
+        self.total += size;
+    }
+}
+
+impl Core {
+    /// Plans the next message of a stream. Returns whether there is one; `plan` is overwritten then.
+    ///
+    /// On `false` the stream counts as hungry: an [`Effect::Wake`] follows when it is worth asking again,
+    /// unless new records arrive in the client, which only the edge can know.
+    pub fn pull(
+        &mut self,
+        now: Moment,
+        stream: StreamId,
+        plan: &mut FramePlan,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        // Time passes in `handle` and `settle` only: what is due may move bytes, and the edge must have moved
+        // them before a message that holds them is planned. A jump must be seen before anything goes out.
+        if self.jumped(now) {
+            self.advance(now);
+        }
+        self.now = self.now.max(now);
+        let planned = self.plan_message(stream, plan);
+        effects.append(&mut self.effects);
+        planned
+    }
+
+    fn plan_message(&mut self, id: StreamId, plan: &mut FramePlan) -> bool {
+        plan.records.clear();
+        let may = self.may_deliver();
+        let Some(stream) = self.streams.map.get(&id) else {
+            return false;
+        };
+        if stream.phase != StreamPhase::Open || stream.paused || !may {
+            return false;
+        }
+        if stream.next_id - stream.first_id
+            >= IDS_PER_STREAM - u64::from(stream.open.batch_records_max)
+        {
+            self.end_closing(id, StreamEnd::IdsExhausted);
+            return false;
+        }
+        let Some(mut room) = self.room(id) else {
+            self.hungry.insert(id, Hunger::Room);
+            return false;
+        };
+        self.requeue_oversize(room.record_max);
+        if self.lingers(id) {
+            self.hungry.insert(id, Hunger::Work);
+            return false;
+        }
+        let served = self
+            .streams
+            .map
+            .get(&id)
+            .map_or(0, |stream| stream.served.0);
+        for (mut from, to) in [(served + 1, u64::MAX), (0, served)] {
+            while let Some(assignment) = self.ready_between(id, from, to) {
+                if self.fill(id, assignment, &mut room, plan) {
+                    self.send(id, assignment, room.total, plan);
+                    return true;
+                }
+                from = assignment.0 + 1;
+            }
+        }
+        self.take_a_lane_over(id);
+        self.hungry.insert(id, Hunger::Work);
+        false
+    }
+
+    /// Whether anything may be delivered at all.
+    pub(super) fn may_deliver(&self) -> bool {
+        self.shutdown.is_none() && !self.commits.stale && self.commits.doubt.is_none()
+    }
+
+    /// What the stream may be sent now; `None` if a limit is reached.
+    pub(super) fn room(&self, id: StreamId) -> Option<Room> {
+        let stream = self.streams.map.get(&id)?;
+        let open = &stream.open;
+        let record_max = open.message_bytes_max.saturating_sub(MESSAGE_OVERHEAD);
+        let batch = u64::from(open.batch_records_max);
+        let batch_bytes = open.batch_bytes_max.min(record_max);
+        if self.settings.commit_mode == CommitMode::OnDelivery {
+            return Some(Room {
+                records: batch,
+                bytes: batch_bytes,
+                first_max: record_max,
+                record_max,
+                total: 0,
+            });
+        }
+        let of_stream = open.in_flight_records_max.saturating_sub(stream.live);
+        let of_process = self
+            .settings
+            .in_flight_records_max
+            .saturating_sub(self.live);
+        let records = u64::from(of_stream.min(of_process)).min(batch);
+        let left = open.in_flight_bytes_max.saturating_sub(stream.live_bytes);
+        let first_max = if stream.live == 0 {
+            record_max
+        } else {
+            left.min(record_max)
+        };
+        (records > 0 && first_max > 0).then_some(Room {
+            records,
+            bytes: left.min(batch_bytes),
+            first_max,
+            record_max,
+            total: 0,
+        })
+    }
+
+    /// The lowest assignment in `from..=to` that may have something for the stream.
+    fn ready_between(&self, id: StreamId, from: u64, to: u64) -> Option<Assignment> {
+        if from > to {
+            return None;
+        }
+        let span = Assignment(from)..=Assignment(to);
+        let unbound = self.ready.range(span).next().copied();
+        let bound_span = (id, Assignment(from))..=(id, Assignment(to));
+        let bound = self
+            .ready_bound
+            .range(bound_span)
+            .next()
+            .map(|(_, found)| *found);
+        unbound.into_iter().chain(bound).min()
+    }
+
+    /// Whether a message that would not be full should wait for more.
+    fn lingers(&mut self, id: StreamId) -> bool {
+        let enough = self
+            .assignments
+            .values()
+            .map(|assignment| assignment.waiting_records)
+            .sum::<u64>();
+        let now = self.now;
+        let anything = !self.ready.is_empty()
+            || self
+                .ready_bound
+                .range((id, Assignment(0))..)
+                .next()
+                .is_some_and(|(stream, _)| *stream == id);
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return false;
+        };
+        if stream.open.batch_linger.is_zero() {
+            return false;
+        }
+        if !anything {
+            stream.linger_until = None;
+            return false;
+        }
+        let until = *stream
+            .linger_until
+            .get_or_insert(now.plus(stream.open.batch_linger));
+        let waits = until > now && enough < u64::from(stream.open.batch_records_max);
+        if waits {
+            self.timers.at(until, Timer::Linger(id));
+        } else {
+            stream.linger_until = None;
+        }
+        waits
+    }
+
+    /// Takes what fits from one assignment. Returns whether it took anything.
+    fn fill(
+        &mut self,
+        id: StreamId,
+        assignment_id: Assignment,
+        room: &mut Room,
+        plan: &mut FramePlan,
+    ) -> bool {
+        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+            self.ready.remove(&assignment_id);
+            self.ready_bound.remove(&(id, assignment_id));
+            return false;
+        };
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return false;
+        };
+        let wanted = stream
+            .open
+            .topics
+            .as_ref()
+            .is_none_or(|topics| topics.contains(&assignment.partition.topic));
+        if !wanted || !assignment.may_dispatch() {
+            return false;
+        }
+        let sticky = self.settings.lane_depth > 1;
+        let mut filling = Filling {
+            now: self.now,
+            id,
+            sticky,
+            stream,
+            assignment,
+            room,
+            plan,
+            found: Found::default(),
+        };
+        filling.run();
+        let found = filling.found;
+        self.after_filling(id, assignment_id, found);
+        !plan.records.is_empty()
+    }
+
+    fn after_filling(&mut self, id: StreamId, assignment_id: Assignment, found: Found) {
+        let Some(assignment) = self.assignments.get(&assignment_id) else {
+            return;
+        };
+        let partition = assignment.partition;
+        if assignment.pool.is_empty() && assignment.ready.is_empty() {
+            self.ready.remove(&assignment_id);
+        }
+        if assignment.ready_bound.contains_key(&id) {
+            self.ready_bound.insert((id, assignment_id));
+        } else {
+            self.ready_bound.remove(&(id, assignment_id));
+        }
+        for (when, key) in found.later {
+            self.timers.at(when, Timer::Lane(assignment_id, key));
+        }
+        for (size, key, offset) in found.oversize {
+            self.oversize.insert((size, assignment_id, key));
+            let able = self.streams.map.iter().find(|(_, stream)| {
+                stream.phase == StreamPhase::Open
+                    && stream
+                        .open
+                        .message_bytes_max
+                        .saturating_sub(MESSAGE_OVERHEAD)
+                        >= size
+            });
+            match able.map(|(id, _)| *id) {
+                Some(able) => self.wake(able),
+                None => self.report(Event::Oversize {
+                    partition,
+                    offset,
+                    size,
+                }),
+            }
+        }
+    }
+
+    /// Makes what was planned live.
+    fn send(&mut self, id: StreamId, assignment_id: Assignment, bytes: u64, plan: &mut FramePlan) {
+        let now = self.now;
+        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+            return;
+        };
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return;
+        };
+        let count = u32::try_from(plan.records.len()).unwrap_or(u32::MAX);
+        plan.partition = assignment.partition;
+        plan.assignment = assignment_id;
+        plan.first_id = DeliveryId(stream.next_id);
+        plan.keep = self.settings.commit_mode == CommitMode::OnAck;
+        stream.next_id += u64::from(count);
+        stream.served = assignment_id;
+        stream.linger_until = None;
+        self.hungry.remove(&id);
+        assignment.waiting_records -= u64::from(count);
+        assignment.waiting_bytes -= bytes;
+        self.waiting_bytes -= bytes;
+        self.counters.delivered += u64::from(count);
+        self.counters.redelivered += plan
+            .records
+            .iter()
+            .filter(|planned| planned.attempt > 1)
+            .count() as u64;
+        if !plan.keep {
+            self.finish_on_delivery(assignment_id, plan);
+            return;
+        }
+        assignment.live += count;
+        stream.live += count;
+        stream.live_bytes += bytes;
+        self.live += count;
+        self.frame_bytes += bytes;
+        let numbers = plan
+            .records
+            .iter()
+            .map(|planned| planned.number.0)
+            .collect();
+        stream.frames.insert(
+            plan.first_id.0,
+            Frame::new(assignment_id, numbers, bytes, now),
+        );
+        if !self.settings.warn_unsettled_after.is_zero() {
+            let when = now.plus(self.settings.warn_unsettled_after);
+            self.timers.at(when, Timer::Unsettled(id, plan.first_id.0));
+        }
+        self.look_at_fullness(assignment_id);
+    }
+
+    /// `on_delivery`: handing the message over finishes its records. There are no lanes then, but for
+    /// records that were too large for some stream.
+    fn finish_on_delivery(&mut self, assignment_id: Assignment, plan: &FramePlan) {
+        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+            return;
+        };
+        for planned in &plan.records {
+            assignment.window.finish(planned.number.0);
+            assignment.lanes.remove(&LaneKey::Single(planned.number.0));
+        }
+        let count = plan.records.len() as u64;
+        self.finished_some(assignment_id, count);
+        // Outside of `handle`, so the turn is not finished by it.
+        self.look_at_fullness(assignment_id);
+    }
+
+    /// Puts lanes whose first record fits a stream with this limit back where streams look.
+    fn requeue_oversize(&mut self, record_max: u64) {
+        while let Some(&(size, assignment_id, key)) = self.oversize.first() {
+            if size > record_max {
+                return;
+            }
+            self.oversize.pop_first();
+            if let Some(lane) = self
+                .assignments
+                .get_mut(&assignment_id)
+                .and_then(|assignment| assignment.lane_mut(key))
+            {
+                lane.oversize = None;
+            }
+            self.lane_changed(assignment_id, key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Lanes: records that keep their order among themselves.
+//!
+//! A lane is a partition (`order: partition`), a key (`order: key`), or one record that was handed back
+//! (of those that have no order). Records that have no order and were never handed back need no lane;
+//! they wait in the assignment's pool. A lane exists only while something of it waits or is in flight.
+//!
+//! # Invariants
+//!
+//! - L1 (I-O1, I-O2): everything live in a lane has a lower number than everything waiting in it, or is
+//!   withdrawn in the same step in which an earlier record comes back.
+//! - L2: at most `lane_depth` records of a lane are live, all on one stream.
+//! - L3: a lane whose first waiting record is not due gives nothing, whatever waits behind it.
+
+use hashbrown::HashMap;
+
+use super::ids::{Moment, StreamId};
+use super::runs::Runs;
+
+/// Names a lane within its assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum LaneKey {
+    /// The whole partition.
+    Partition,
+    /// Records whose key has this hash. A collision only shares the lane.
+    Key(u64),
+    /// A record without order that was handed back, by its number.
+    Single(u64),
+}
+
+/// One lane.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// Numbers of the records that wait.
+    pub(crate) waiting: Runs,
+    /// How many of its records are in flight.
+    pub(crate) live: u32,
+    /// The stream that holds the live ones.
+    pub(crate) stream: Option<StreamId>,
+    /// Gives nothing new until its live records are settled, then goes to this stream.
+    pub(crate) reserved: Option<StreamId>,
+    /// A released record is not offered to this stream before this time.
+    pub(crate) avoid: Option<(StreamId, Moment)>,
+    /// It stands in one of the queues of ready lanes.
+    pub(crate) queued: bool,
+    /// Size of the first waiting record, if no stream so far could take it.
+    pub(crate) oversize: Option<u64>,
+}
+
+impl Lane {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live == 0 && self.waiting.is_empty()
+    }
+}
+
+/// Lane tables are never iterated, so their order cannot leak into a replay; the hash is fixed all the
+/// same, so that memory and speed replay too.
+pub(crate) type Lanes = HashMap<LaneKey, Lane, FixedState>;
+
+/// A fixed, fast hash for keys that are hashes or small numbers already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FixedState;
+
+impl std::hash::BuildHasher for FixedState {
+    type Hasher = FixedHasher;
+
+    fn build_hasher(&self) -> FixedHasher {
+        FixedHasher(0)
+    }
+}
+
+/// See [`FixedState`].
+#[derive(Debug)]
+pub(crate) struct FixedHasher(u64);
+
+impl std::hash::Hasher for FixedHasher {
+    fn finish(&self) -> u64 {
+        // The table takes its tag from the top bits, its bucket from the low ones: mix both ways.
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Fibonacci hashing: 2^64 divided by the golden ratio.
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        // Discriminants of `LaneKey`: 0, 1 and 2.
+        self.write_u64(u64::try_from(value).unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests;

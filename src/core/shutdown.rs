@@ -1,0 +1,167 @@
+//! The end, in an order with its reasons.
+//!
+//! Dispatch stops first, so that live deliveries can only become fewer. Streams stay open until the last
+//! commit, so that settlements have a way in. Then the streams end, the group is left, and only then is the
+//! process told that it may go.
+//!
+//! - I-S6: after a drain that ended in time everything accepted is committed.
+//! - I-L4: every wait is bounded: the drain by its deadline, the last commit by 3 s, leaving by 3 s.
+
+use std::time::Duration;
+
+use super::Core;
+use super::effect::{Effect, Notice, StreamEnd, WithdrawReason};
+use super::group::LAST_COMMIT_MAX;
+use super::ids::{Moment, StreamId};
+use super::timers::Timer;
+
+/// How long leaving the group may take.
+const LEAVING_MAX: Duration = Duration::from_secs(3);
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Draining,
+    Committing,
+    Leaving,
+    Done,
+}
+
+/// A shutdown under way.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    step: Step,
+    until: Moment,
+    reason: &'static str,
+    clean: bool,
+}
+
+impl Shutdown {
+    pub(super) fn notice(&self, now: Moment) -> Notice {
+        Notice::Draining {
+            time_left: self.until.since(now),
+            reason: self.reason,
+        }
+    }
+
+    pub(super) fn hurries_commit(&self) -> bool {
+        self.step == Step::Committing
+    }
+}
+
+impl Core {
+    pub(super) fn begin_shutdown(&mut self, drain_within: Duration, reason: &'static str) {
+        let until = self.now.plus(drain_within);
+        let shutdown = match self.shutdown.take() {
+            Some(shutdown) if shutdown.step == Step::Draining => Shutdown {
+                until: until.min(shutdown.until),
+                ..shutdown
+            },
+            Some(shutdown) => shutdown,
+            None => Shutdown {
+                step: Step::Draining,
+                until,
+                reason,
+                clean: true,
+            },
+        };
+        let notice = shutdown.notice(self.now);
+        if shutdown.step == Step::Draining {
+            self.notify(&notice);
+        }
+        self.timers.at(shutdown.until, Timer::Shutdown);
+        self.shutdown = Some(shutdown);
+    }
+
+    /// Takes the next steps of a shutdown whose time has come.
+    pub(super) fn continue_shutdown(&mut self) {
+        let now = self.now;
+        let Some(shutdown) = &self.shutdown else {
+            return;
+        };
+        let due = shutdown.until <= now;
+        match shutdown.step {
+            Step::Draining if self.live == 0 || due => self.end_drain(),
+            Step::Committing => {
+                let dirty = self
+                    .assignments
+                    .values()
+                    .any(|assignment| assignment.dirty && assignment.has_position());
+                if (!dirty && self.commits.outstanding.is_none()) || due {
+                    self.end_last_commit(!dirty);
+                }
+            }
+            Step::Leaving if self.group.is_out() || due => self.finish(),
+            Step::Draining | Step::Leaving | Step::Done => {}
+        }
+    }
+
+    fn enter(&mut self, step: Step, within: Duration) {
+        let until = self.now.plus(within);
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.step = step;
+            shutdown.until = until;
+        }
+        self.timers.at(until, Timer::Shutdown);
+    }
+
+    fn end_drain(&mut self) {
+        if self.live > 0 {
+            self.unclean();
+            let streams: Vec<StreamId> = self.streams.map.keys().copied().collect();
+            for stream in streams {
+                self.withdraw_stream(stream, WithdrawReason::Shutdown);
+            }
+        }
+        self.commits.not_before = self.now;
+        self.enter(Step::Committing, LAST_COMMIT_MAX);
+        self.continue_shutdown();
+    }
+
+    fn unclean(&mut self) {
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.clean = false;
+        }
+    }
+
+    fn end_last_commit(&mut self, committed: bool) {
+        if !committed {
+            self.unclean();
+        }
+        self.end_streams();
+        self.leave();
+        self.enter(Step::Leaving, LEAVING_MAX);
+        self.continue_shutdown();
+    }
+
+    fn end_streams(&mut self) {
+        let streams: Vec<StreamId> = self.open_streams().collect();
+        for stream in streams {
+            self.end_closing(stream, StreamEnd::GoingAway);
+        }
+    }
+
+    fn finish(&mut self) {
+        let clean = self
+            .shutdown
+            .as_ref()
+            .is_some_and(|shutdown| shutdown.clean);
+        self.enter(Step::Done, Duration::ZERO);
+        self.effects.push(Effect::Finished { clean });
+    }
+
+    /// The end of a member that was replaced: nothing to wait for, nothing to commit.
+    pub(super) fn finish_fenced(&mut self) {
+        self.shutdown = Some(Shutdown {
+            step: Step::Leaving,
+            until: self.now,
+            reason: "another member took over",
+            clean: false,
+        });
+        self.end_streams();
+        self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,586 @@
+//! Where does a partition begin?
+//!
+//! At its committed offset, if the group has one. The metadata beside it says whether it is ours, of this
+//! topic, and what was finished above it; any doubt means: keep the offset, ignore the rest, never skip.
+//! Without a committed offset the `start` policy decides, but for partitions that did not exist when their
+//! siblings were committed: those begin at their beginning (B7).
+//!
+//! # Invariants
+//!
+//! - M12: a read that failed is tried again. Only an answered "no offset" is "no offset".
+//! - B9: a start that a policy chose is committed at once.
+//! - B6: a topic made again is read from its beginning, under a new assignment.
+
+use std::time::Duration;
+
+use super::Core;
+use super::assignment::{AssignmentState, ListPurpose, Phase};
+use super::effect::{Effect, Event, FetchStart, Notice, StopReason, WithdrawReason};
+use super::ids::{Assignment, Fetch, PartitionId, TopicIndex, TopicUuid};
+use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError, TopicDescription};
+use super::metadata::{self, Decoded, Expectation};
+use super::settings::{AssignMode, CommitMode, Order, StartPolicy};
+use super::timers::Timer;
+
+/// How often topics are looked at for having been made again.
+const DESCRIBE_EVERY: Duration = Duration::from_secs(5);
+/// Back-off of reads, doubling up to the longest.
+const READ_BACKOFF: Duration = Duration::from_millis(100);
+const READ_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// What is known of a configured topic.
+#[derive(Debug, Default)]
+pub(super) struct Topic {
+    /// The last description; `None` before the first one.
+    description: Option<TopicDescription>,
+    /// The description is not older than the newest assignment.
+    fresh: bool,
+    /// A description was asked for and not answered.
+    asked: bool,
+    tries: u32,
+    /// The broker does not describe topics; it is not asked again.
+    unsupported: bool,
+}
+
+fn backoff(tries: u32) -> Duration {
+    (READ_BACKOFF * 2u32.pow(tries.min(6))).min(READ_BACKOFF_MAX)
+}
+
+impl Core {
+    /// A new assignment of a partition, numbered and empty.
+    pub(super) fn new_assignment(&mut self, partition: PartitionId) -> Assignment {
+        self.next_assignment += 1;
+        let id = Assignment(self.next_assignment);
+        // Handing over finishes, so nothing is ever live that order could hold back.
+        let order = match self.settings.commit_mode {
+            CommitMode::OnAck => self.settings.order,
+            CommitMode::OnDelivery => Order::None,
+        };
+        let state = AssignmentState::new(id, partition, order, self.settings.lane_depth, self.now);
+        self.assignments.insert(id, state);
+        self.owned.insert(partition, id);
+        id
+    }
+
+    /// Asks for everything that new assignments need to know.
+    pub(super) fn read_positions(&mut self, ids: &[Assignment]) {
+        let wanted: Vec<_> = ids
+            .iter()
+            .filter_map(|id| {
+                self.assignments
+                    .get(id)
+                    .map(|assignment| (*id, assignment.partition))
+            })
+            .collect();
+        let mut topics: Vec<TopicIndex> = wanted
+            .iter()
+            .map(|(_, partition)| partition.topic)
+            .collect();
+        topics.dedup();
+        for topic in topics {
+            // At every assignment anew: the topic may have been made again while nobody looked.
+            if let Some(known) = self.topics.get_mut(usize::from(topic.0)) {
+                known.fresh = false;
+            }
+            self.describe(topic);
+        }
+        if !wanted.is_empty() {
+            self.effects.push(Effect::ReadCommitted(wanted));
+        }
+        self.timers
+            .at(self.now.plus(DESCRIBE_EVERY), Timer::DescribeAll);
+    }
+
+    pub(super) fn read_again(&mut self, id: Assignment) {
+        let Some(assignment) = self.assignments.get(&id) else {
+            return;
+        };
+        if assignment.phase == Phase::Reading && assignment.committed_answer.is_none() {
+            self.effects
+                .push(Effect::ReadCommitted(vec![(id, assignment.partition)]));
+        }
+    }
+
+    pub(super) fn describe(&mut self, topic: TopicIndex) {
+        let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
+            return;
+        };
+        if !known.asked && !known.unsupported {
+            known.asked = true;
+            self.effects.push(Effect::DescribeTopics(vec![topic]));
+        }
+    }
+
+    /// Looks at all topics that are read, again and again.
+    pub(super) fn describe_all(&mut self) {
+        let mut topics: Vec<TopicIndex> =
+            self.owned.keys().map(|partition| partition.topic).collect();
+        topics.dedup();
+        for topic in &topics {
+            self.describe(*topic);
+        }
+        if !topics.is_empty() {
+            self.timers
+                .at(self.now.plus(DESCRIBE_EVERY), Timer::DescribeAll);
+        }
+    }
+
+    pub(super) fn topic_described(
+        &mut self,
+        topic: TopicIndex,
+        answer: Result<TopicDescription, ReadError>,
+    ) {
+        let now = self.now;
+        let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
+            return;
+        };
+        known.asked = false;
+        match answer {
+            Ok(description) => {
+                known.description = Some(description);
+                known.fresh = true;
+                known.tries = 0;
+            }
+            Err(ReadError::Unsupported) => known.unsupported = true,
+            Err(
+                ReadError::Transient(error)
+                | ReadError::Unauthorized(error)
+                | ReadError::UnknownTopic(error),
+            ) => {
+                known.tries += 1;
+                let wait = backoff(known.tries);
+                self.timers.at(now.plus(wait), Timer::Describe(topic));
+                self.report(Event::ReadRetried {
+                    what: "topic",
+                    error,
+                });
+                return;
+            }
+        }
+        let of_topic: Vec<Assignment> = self
+            .owned
+            .iter()
+            .filter(|(partition, _)| partition.topic == topic)
+            .map(|(_, id)| *id)
+            .collect();
+        for id in of_topic {
+            self.compare_topic(id);
+            self.resolve_start(id);
+        }
+    }
+
+    /// A living assignment whose topic has another identity now belongs to a topic that is gone.
+    fn compare_topic(&mut self, id: Assignment) {
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        let partition = assignment.partition;
+        let (known, now) = (
+            assignment.topic_id,
+            self.topics[usize::from(partition.topic.0)].id(),
+        );
+        let (Some(known), Some(now)) = (known, now) else {
+            return;
+        };
+        let settled = matches!(
+            assignment.phase,
+            Phase::Flowing | Phase::Stopped(_) | Phase::Listing(_)
+        );
+        if known != now && settled {
+            self.report(Event::TopicMadeAgain { partition });
+            let id = self.replace(id);
+            self.list_for(id, ListPurpose::MadeAgain);
+        }
+    }
+
+    pub(super) fn committed_read(
+        &mut self,
+        answers: Vec<CommittedAnswer>,
+        siblings: &[(PartitionId, Vec<u8>)],
+    ) {
+        let now = self.now;
+        for CommittedAnswer {
+            assignment: id,
+            answer,
+        } in answers
+        {
+            let Some(assignment) = self.assignments.get_mut(&id) else {
+                continue;
+            };
+            if assignment.phase != Phase::Reading || assignment.committed_answer.is_some() {
+                continue;
+            }
+            match answer {
+                Ok(answer) => {
+                    let partition = assignment.partition;
+                    assignment.committed_answer = Some(answer);
+                    let count = self.sibling_partitions(partition, siblings);
+                    if let Some(assignment) = self.assignments.get_mut(&id) {
+                        assignment.sibling_partitions = count;
+                    }
+                    self.resolve_start(id);
+                }
+                Err(
+                    ReadError::Transient(error)
+                    | ReadError::Unauthorized(error)
+                    | ReadError::UnknownTopic(error),
+                ) => {
+                    assignment.read_tries += 1;
+                    let wait = backoff(assignment.read_tries);
+                    self.timers.at(now.plus(wait), Timer::Read(id));
+                    self.report(Event::ReadRetried {
+                        what: "committed offset",
+                        error,
+                    });
+                }
+                Err(ReadError::Unsupported) => {
+                    assignment.read_tries += 1;
+                    self.timers.at(now.plus(READ_BACKOFF_MAX), Timer::Read(id));
+                    let error = "the broker does not support it".to_owned();
+                    self.report(Event::ReadRetried {
+                        what: "committed offset",
+                        error,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The highest partition count that commits of the topic's other partitions speak of.
+    fn sibling_partitions(
+        &self,
+        partition: PartitionId,
+        siblings: &[(PartitionId, Vec<u8>)],
+    ) -> Option<u32> {
+        siblings
+            .iter()
+            .filter(|(sibling, _)| sibling.topic == partition.topic && *sibling != partition)
+            .filter_map(|(sibling, text)| {
+                metadata::partition_count_of(text, &self.expectation(*sibling))
+            })
+            .max()
+    }
+
+    fn expectation(&self, partition: PartitionId) -> Expectation<'_> {
+        Expectation {
+            cluster: self.cluster.as_deref(),
+            topic: self.topics[usize::from(partition.topic.0)].id(),
+            identity_hash: self.identity_hash(partition),
+        }
+    }
+
+    pub(super) fn identity_hash(&self, partition: PartitionId) -> u64 {
+        let topic = &self.settings.topics[usize::from(partition.topic.0)];
+        metadata::identity_hash(&self.settings.group, topic, partition.partition)
+    }
+
+    /// Starts an assignment once both its committed offset and its topic are known.
+    fn resolve_start(&mut self, id: Assignment) {
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        let partition = assignment.partition;
+        let topic = &self.topics[usize::from(partition.topic.0)];
+        if assignment.phase != Phase::Reading || !topic.is_known() {
+            return;
+        }
+        let Some(answer) = assignment.committed_answer.take() else {
+            return;
+        };
+        assignment.topic_id = topic.id();
+        match answer {
+            Some(committed) => self.start_committed(id, partition, committed),
+            None => self.start_without_offset(id, partition),
+        }
+    }
+
+    fn start_committed(
+        &mut self,
+        id: Assignment,
+        partition: PartitionId,
+        committed: CommittedOffset,
+    ) {
+        let decoded = metadata::decode(
+            &committed.metadata,
+            &self.expectation(partition),
+            committed.offset,
+        );
+        let marks = match decoded {
+            Decoded::Absent => None,
+            Decoded::Ours { marks, .. } => marks.filter(|_| self.settings.commit_metadata),
+            Decoded::Ignored(reason) => {
+                self.report(Event::MetadataIgnored { partition, reason });
+                None
+            }
+            Decoded::MadeAgain => {
+                self.report(Event::TopicMadeAgain { partition });
+                return self.list_for(id, ListPurpose::MadeAgain);
+            }
+        };
+        let restored = marks.as_ref().map_or(0, |marks| marks.finished.offsets());
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        let marks_kept = true;
+        assignment.committed = Some(super::assignment::Committed {
+            offset: committed.offset,
+            marks_kept,
+            metadata: String::from_utf8(committed.metadata).unwrap_or_default(),
+        });
+        assignment.start_at(committed.offset, committed.leader_epoch, marks);
+        self.started(id, restored);
+    }
+
+    fn start_without_offset(&mut self, id: Assignment, partition: PartitionId) {
+        let Some(assignment) = self.assignments.get(&id) else {
+            return;
+        };
+        let index = u32::try_from(partition.partition).unwrap_or(0);
+        if assignment
+            .sibling_partitions
+            .is_some_and(|count| index >= count)
+        {
+            return self.list_for(id, ListPurpose::NewPartition);
+        }
+        match self.settings.start {
+            StartPolicy::Stop => self.stop(id, StopReason::NoCommittedOffset),
+            StartPolicy::Earliest | StartPolicy::Latest => self.list_for(id, ListPurpose::Start),
+        }
+    }
+
+    fn list_for(&mut self, id: Assignment, purpose: ListPurpose) {
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        assignment.phase = Phase::Listing(purpose);
+        assignment.read_tries = 0;
+        assignment.topic_id = self.topics[usize::from(assignment.partition.topic.0)].id();
+        self.list(id);
+    }
+
+    pub(super) fn list(&mut self, id: Assignment) {
+        let Some(assignment) = self.assignments.get(&id) else {
+            return;
+        };
+        self.effects
+            .push(Effect::ListOffsets(vec![(id, assignment.partition)]));
+    }
+
+    pub(super) fn list_again(&mut self, id: Assignment) {
+        if self
+            .assignments
+            .get(&id)
+            .is_some_and(|assignment| matches!(assignment.phase, Phase::Listing(_)))
+        {
+            self.list(id);
+        }
+    }
+
+    pub(super) fn offsets_listed(&mut self, id: Assignment, answer: Result<LogRange, ReadError>) {
+        let now = self.now;
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        let Phase::Listing(purpose) = assignment.phase else {
+            return;
+        };
+        let range = match answer {
+            Ok(range) => range,
+            Err(error) => {
+                assignment.read_tries += 1;
+                let wait = backoff(assignment.read_tries);
+                self.timers.at(now.plus(wait), Timer::List(id));
+                let error = error.into_text();
+                return self.report(Event::ReadRetried {
+                    what: "log range",
+                    error,
+                });
+            }
+        };
+        match purpose {
+            ListPurpose::OutOfRange => self.out_of_range(id, range.earliest, range.latest),
+            ListPurpose::Start => {
+                let latest = self.settings.start == StartPolicy::Latest;
+                self.start_by_policy(
+                    id,
+                    if latest { range.latest } else { range.earliest },
+                    false,
+                );
+            }
+            ListPurpose::NewPartition => self.start_by_policy(id, range.earliest, true),
+            ListPurpose::MadeAgain => self.start_by_policy(id, range.earliest, false),
+        }
+    }
+
+    /// Starts where a policy says, and commits that at once (B9).
+    fn start_by_policy(&mut self, id: Assignment, offset: i64, new_partition: bool) {
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        let partition = assignment.partition;
+        assignment.start_at(offset, None, None);
+        self.report(Event::StartedByPolicy {
+            partition,
+            offset,
+            new_partition,
+        });
+        self.mark_dirty(id);
+        self.commits.hurry = true;
+        self.started(id, 0);
+    }
+
+    fn started(&mut self, id: Assignment, restored: u64) {
+        let now = self.now;
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        assignment.watermark_moved(now);
+        let (partition, offset) = (assignment.partition, assignment.window.frontier().0);
+        self.report(Event::Started {
+            partition,
+            assignment: id,
+            offset,
+            restored,
+        });
+        self.notify(&Notice::Assigned {
+            partition,
+            assignment: id,
+            start_offset: offset,
+        });
+    }
+
+    /// Moves a partition's position: everything taken in is withdrawn, and a new assignment goes on at `to`.
+    pub(super) fn reposition(&mut self, id: Assignment, to: i64) {
+        let topic_id = self
+            .assignments
+            .get(&id)
+            .and_then(|assignment| assignment.topic_id);
+        let id = self.replace(id);
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        assignment.topic_id = topic_id;
+        assignment.start_at(to, None, None);
+        self.mark_dirty(id);
+        self.commits.hurry = true;
+        self.started(id, 0);
+    }
+
+    /// Ends an assignment and begins the next one of the same partition.
+    fn replace(&mut self, id: Assignment) -> Assignment {
+        let Some(assignment) = self.assignments.get(&id) else {
+            return id;
+        };
+        let partition = assignment.partition;
+        self.end_assignment(id, WithdrawReason::Repositioned);
+        self.take_from_client(partition);
+        self.new_assignment(partition)
+    }
+
+    /// Takes one partition from the client, unless a rebalance event waits for its answer: the client would
+    /// take this for it. Until then its old fetch is dropped record by record.
+    pub(super) fn take_from_client(&mut self, partition: PartitionId) {
+        if self.settings.assign_mode == AssignMode::Incremental
+            && !self.group.rebalancing()
+            && self.in_client.remove(&partition)
+        {
+            self.effects.push(Effect::Unassign {
+                partitions: vec![partition],
+                answers_rebalance: false,
+            });
+        }
+    }
+
+    /// Hands partitions to the client whose start or restart is due, unless a rebalance event waits for its
+    /// answer.
+    pub(super) fn hand_to_client(&mut self) {
+        let now = self.now;
+        if self.group.rebalancing() || !self.group.may_fetch() {
+            return;
+        }
+        let is_due =
+            |assignment: &AssignmentState| assignment.fetch_due.is_some_and(|due| due <= now);
+        let whole = self.settings.assign_mode == AssignMode::Whole;
+        if !self.assignments.values().any(is_due) {
+            return;
+        }
+        let due: Vec<Assignment> = self
+            .assignments
+            .values()
+            .filter(|assignment| is_due(assignment) || (whole && assignment.fetch.is_some()))
+            .map(|assignment| assignment.id)
+            .collect();
+        if !whole {
+            let again: Vec<PartitionId> = due
+                .iter()
+                .filter_map(|id| self.assignments.get(id))
+                .map(|assignment| assignment.partition)
+                .filter(|partition| self.in_client.contains(partition))
+                .collect();
+            if !again.is_empty() {
+                self.effects.push(Effect::Unassign {
+                    partitions: again,
+                    answers_rebalance: false,
+                });
+            }
+        }
+        let partitions: Vec<FetchStart> = due
+            .into_iter()
+            .filter_map(|id| self.next_fetch(id))
+            .collect();
+        if whole {
+            self.in_client.clear();
+        }
+        self.in_client
+            .extend(partitions.iter().map(|start| start.partition));
+        self.effects.push(Effect::Assign {
+            partitions,
+            answers_rebalance: false,
+        });
+    }
+
+    /// Numbers the next fetch of an assignment. A pause outlives it.
+    fn next_fetch(&mut self, id: Assignment) -> Option<FetchStart> {
+        let assignment = self.assignments.get_mut(&id)?;
+        self.next_fetch += 1;
+        let fetch = Fetch(self.next_fetch);
+        assignment.fetch = Some(fetch);
+        assignment.fetch_due = None;
+        let start = FetchStart {
+            partition: assignment.partition,
+            assignment: id,
+            fetch,
+            offset: assignment.window.frontier().0,
+            leader_epoch: assignment.window.frontier_epoch(),
+        };
+        self.look_at_fullness(id);
+        Some(start)
+    }
+}
+
+impl Topic {
+    pub(super) fn id(&self) -> Option<TopicUuid> {
+        self.description.and_then(|description| description.id)
+    }
+
+    pub(super) fn partitions(&self) -> u32 {
+        self.description
+            .map_or(0, |description| description.partitions)
+    }
+
+    fn is_known(&self) -> bool {
+        self.fresh || self.unsupported
+    }
+}
+
+impl ReadError {
+    fn into_text(self) -> String {
+        match self {
+            Self::Transient(text) | Self::Unauthorized(text) | Self::UnknownTopic(text) => text,
+            Self::Unsupported => "the broker does not support it".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! How things stand, for metrics, probes and people.
+
+use std::time::Duration;
+
+use super::Core;
+use super::assignment::{AssignmentState, Phase};
+use super::delivery::StreamPhase;
+use super::effect::StopReason;
+use super::ids::{Assignment, Moment, PartitionId, StreamId};
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Partitions owned, ordered.
+    pub partitions: Vec<PartitionStatus>,
+    /// Streams open or kept, ordered.
+    pub streams: Vec<StreamStatus>,
+    /// Live deliveries.
+    pub live: u32,
+    /// Payload bytes held.
+    pub held_bytes: u64,
+    /// The budget they are held in.
+    pub budget_bytes: u64,
+    /// Whether the group is joined.
+    pub joined: bool,
+    /// Whether a rebalance event waits for its answer.
+    pub rebalancing: bool,
+    /// Whether the process is ending.
+    pub shutting_down: bool,
+    /// Commits have failed for too long.
+    pub commits_stale: bool,
+    /// Membership is in doubt after a clock jump.
+    pub membership_doubtful: bool,
+    /// When a commit last succeeded.
+    pub last_commit: Option<Moment>,
+    /// Totals since the start.
+    pub counters: Counters,
+}
+
+/// One partition.
+#[derive(Debug, Clone)]
+pub struct PartitionStatus {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Its present assignment.
+    pub assignment: Assignment,
+    /// Lowest offset not finished; absent before the start is known.
+    pub watermark: Option<i64>,
+    /// Next offset to take in.
+    pub frontier: Option<i64>,
+    /// Last offset committed by this assignment, or found at its start.
+    pub committed: Option<i64>,
+    /// End of the log as last heard.
+    pub end: Option<i64>,
+    /// Records taken in and not finished.
+    pub unfinished: u64,
+    /// Records that wait for their lane, their back-off or a stream.
+    pub waiting: u64,
+    /// Deliveries in flight.
+    pub live: u32,
+    /// Bytes of waiting records.
+    pub waiting_bytes: u64,
+    /// Since when the watermark stands.
+    pub watermark_since: Moment,
+    /// Why it does not advance, if something other than the application holds it.
+    pub blocked: Option<Blocked>,
+}
+
+/// Why a partition does not advance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Blocked {
+    /// Its committed offset is being read.
+    Starting,
+    /// The range of its log is being read.
+    Listing,
+    /// It stands until a person acts.
+    Stopped(StopReason),
+    /// It is being revoked.
+    Draining,
+    /// Its fetch failed and is tried again.
+    FetchFailing,
+    /// Committing it is not allowed.
+    Unauthorized,
+    /// It is paused: its window or its share of the budget is full.
+    Full,
+    /// A record is larger than any open stream accepts.
+    Oversize,
+    /// No stream is open.
+    NoStream,
+}
+
+impl Blocked {
+    /// Every label that [`Blocked::label`] can give.
+    pub const LABELS: [&'static str; 12] = [
+        "starting",
+        "listing",
+        "no_committed_offset",
+        "out_of_range",
+        "corrupt",
+        "offsets_went_back",
+        "draining",
+        "fetch_failing",
+        "unauthorized",
+        "full",
+        "oversize",
+        "no_stream",
+    ];
+
+    /// A name for metrics and status, from a small closed set.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Listing => "listing",
+            Self::Stopped(StopReason::NoCommittedOffset) => "no_committed_offset",
+            Self::Stopped(StopReason::OutOfRange) => "out_of_range",
+            Self::Stopped(StopReason::Corrupt) => "corrupt",
+            Self::Stopped(StopReason::OffsetsWentBack) => "offsets_went_back",
+            Self::Draining => "draining",
+            Self::FetchFailing => "fetch_failing",
+            Self::Unauthorized => "unauthorized",
+            Self::Full => "full",
+            Self::Oversize => "oversize",
+            Self::NoStream => "no_stream",
+        }
+    }
+}
+
+/// One stream.
+#[derive(Debug, Clone)]
+pub struct StreamStatus {
+    /// The stream.
+    pub stream: StreamId,
+    /// Name given by its client.
+    pub client: String,
+    /// Whether its connection still stands.
+    pub open: bool,
+    /// Deliveries it holds.
+    pub live: u32,
+    /// Bytes of them.
+    pub live_bytes: u64,
+    /// Id of the oldest one it holds.
+    pub oldest_id: Option<u64>,
+    /// For how long it has held its oldest frame.
+    pub oldest_for: Option<Duration>,
+}
+
+/// Totals since the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records taken in.
+    pub taken_in: u64,
+    /// Records that commit metadata said were finished before.
+    pub restored: u64,
+    /// Records dropped because their partition had moved on to another fetch.
+    pub dropped_old_fetch: u64,
+    /// Deliveries.
+    pub delivered: u64,
+    /// Deliveries that were not the first of their record in its assignment.
+    pub redelivered: u64,
+    /// Records finished.
+    pub finished: u64,
+    /// Deliveries acknowledged.
+    pub acknowledged: u64,
+    /// Deliveries answered with RETRY.
+    pub retried: u64,
+    /// Deliveries answered with RELEASE, or released by half-close.
+    pub released: u64,
+    /// Deliveries taken back because an earlier record of their lane comes again.
+    pub withdrawn_earlier_retry: u64,
+    /// Deliveries taken back because their stream ended.
+    pub withdrawn_stream_ended: u64,
+    /// Deliveries taken back because their partition was revoked.
+    pub withdrawn_revoked: u64,
+    /// Deliveries taken back because their partition was lost.
+    pub withdrawn_lost: u64,
+    /// Deliveries taken back because their partition's position was moved.
+    pub withdrawn_repositioned: u64,
+    /// Stretches of ids refused as stale.
+    pub stale_settlements: u64,
+    /// Stretches of ids refused as conflicting.
+    pub conflicting_settlements: u64,
+    /// Stretches of ids refused as unknown.
+    pub unknown_settlements: u64,
+    /// Commit requests that succeeded whole.
+    pub commits: u64,
+    /// Entries of commit requests that failed.
+    pub commits_failed: u64,
+    /// Commits whose finished marks did not fit.
+    pub marks_dropped: u64,
+    /// Offsets passed over by a policy.
+    pub skipped: u64,
+    /// Rebalance events that gave partitions.
+    pub rebalances_assigned: u64,
+    /// Rebalance events that took partitions.
+    pub rebalances_revoked: u64,
+    /// Rebalance events that found partitions lost.
+    pub rebalances_lost: u64,
+}
+
+impl Core {
+    /// How things stand. Costs time in proportion to partitions and streams; not for every record.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let no_stream = self.open_streams().next().is_none();
+        Status {
+            partitions: self
+                .owned
+                .values()
+                .filter_map(|id| self.assignments.get(id))
+                .map(|assignment| self.partition_status(assignment, no_stream))
+                .collect(),
+            streams: self.stream_statuses(),
+            live: self.live,
+            held_bytes: self.held_bytes(),
+            budget_bytes: self.settings.in_flight_bytes_max,
+            joined: !self.group.is_out(),
+            rebalancing: self.group.rebalancing(),
+            shutting_down: self.shutdown.is_some(),
+            commits_stale: self.commits.stale,
+            membership_doubtful: self.commits.doubt.is_some(),
+            last_commit: self.commits.last_success,
+            counters: self.counters,
+        }
+    }
+
+    /// Totals since the start, without looking at partitions.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn partition_status(&self, assignment: &AssignmentState, no_stream: bool) -> PartitionStatus {
+        let positioned = assignment.has_position();
+        PartitionStatus {
+            partition: assignment.partition,
+            assignment: assignment.id,
+            watermark: positioned.then(|| assignment.window.watermark().0),
+            frontier: positioned.then(|| assignment.window.frontier().0),
+            committed: assignment
+                .committed
+                .as_ref()
+                .map(|committed| committed.offset),
+            end: assignment.end,
+            unfinished: assignment.window.unfinished(),
+            waiting: assignment.waiting_records,
+            live: assignment.live,
+            waiting_bytes: assignment.waiting_bytes,
+            watermark_since: assignment.watermark_since,
+            blocked: self.blocked(assignment, no_stream),
+        }
+    }
+
+    fn blocked(&self, assignment: &AssignmentState, no_stream: bool) -> Option<Blocked> {
+        match assignment.phase {
+            Phase::Reading => return Some(Blocked::Starting),
+            Phase::Listing(_) => return Some(Blocked::Listing),
+            Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),
+            Phase::Draining => return Some(Blocked::Draining),
+            Phase::Flowing => {}
+        }
+        let oversize = self.oversize.iter().any(|(_, of, _)| *of == assignment.id);
+        if assignment.unauthorized {
+            Some(Blocked::Unauthorized)
+        } else if assignment.fetch_tries > 0 {
+            Some(Blocked::FetchFailing)
+        } else if oversize {
+            Some(Blocked::Oversize)
+        } else if no_stream {
+            Some(Blocked::NoStream)
+        } else if assignment.paused || assignment.full_since.is_some() {
+            Some(Blocked::Full)
+        } else {
+            None
+        }
+    }
+
+    fn stream_statuses(&self) -> Vec<StreamStatus> {
+        self.streams
+            .map
+            .iter()
+            .filter(|(_, stream)| !matches!(stream.phase, StreamPhase::Ended(_)))
+            .map(|(id, stream)| StreamStatus {
+                stream: *id,
+                client: stream.open.client.clone(),
+                open: matches!(stream.phase, StreamPhase::Open | StreamPhase::Closing(_)),
+                live: stream.live,
+                live_bytes: stream.live_bytes,
+                oldest_id: self.first_live(*id).map(|id| id.0),
+                oldest_for: self.oldest_delivery(*id).map(|at| self.now.since(at)),
+            })
+            .collect()
+    }
+}

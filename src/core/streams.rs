@@ -1,0 +1,243 @@
+//! Streams open, change their limits, and close.
+
+use super::delivery::StreamPhase;
+use super::effect::{Effect, Notice, StreamEnd, WithdrawReason};
+use super::ids::{Moment, PartitionId, StreamId};
+use super::input::{FlowChange, StreamOpen};
+use super::timers::Timer;
+use super::{Core, assignment::Phase};
+
+use std::time::Duration;
+
+/// How long the outcomes of a stream that ended are remembered.
+const OUTCOMES_KEPT_FOR: Duration = Duration::from_secs(60);
+/// How long a closing stream waits for its commit.
+const CLOSING_MAX: Duration = Duration::from_secs(3);
+
+impl Core {
+    pub(super) fn stream_opened(&mut self, id: StreamId, entropy: u64, open: StreamOpen) {
+        debug_assert!(!self.streams.map.contains_key(&id), "a stream opens once");
+        let partitions = open.notice_partitions;
+        self.streams.insert(id, open, entropy);
+        self.group.leave_at = None;
+        self.join_if_wanted();
+        if partitions {
+            self.tell_present_partitions(id);
+        }
+        if let Some(shutdown) = &self.shutdown {
+            let notice = shutdown.notice(self.now);
+            self.effects.push(Effect::Notify { stream: id, notice });
+        }
+        // Lanes that were too large for every stream so far may fit into this one; it will ask.
+        self.wake(id);
+    }
+
+    /// A stream that opens late learns what is there already.
+    fn tell_present_partitions(&mut self, stream: StreamId) {
+        let present: Vec<Notice> = self
+            .assignments
+            .values()
+            .filter(|assignment| assignment.phase == Phase::Flowing)
+            .map(|assignment| Notice::Assigned {
+                partition: assignment.partition,
+                assignment: assignment.id,
+                start_offset: assignment.window.watermark().0,
+            })
+            .collect();
+        for notice in present {
+            self.notify_one(stream, notice);
+        }
+    }
+
+    pub(super) fn stream_flow(&mut self, id: StreamId, flow: FlowChange) {
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return;
+        };
+        if let Some(paused) = flow.paused {
+            stream.paused = paused;
+        }
+        if let Some(records) = flow.in_flight_records_max {
+            stream.open.in_flight_records_max = records;
+        }
+        if let Some(bytes) = flow.in_flight_bytes_max {
+            stream.open.in_flight_bytes_max = bytes;
+        }
+        if stream.paused {
+            self.give_reserved_lanes_back(id);
+        } else {
+            self.wake(id);
+        }
+    }
+
+    /// The application is done: what it still holds was not worked on.
+    pub(super) fn stream_closing(&mut self, id: StreamId) {
+        let until = self.now.plus(CLOSING_MAX);
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return;
+        };
+        match stream.phase {
+            StreamPhase::Open => stream.phase = StreamPhase::Closing(until),
+            StreamPhase::Closing(_) | StreamPhase::Kept(_) | StreamPhase::Ended(_) => return,
+        }
+        self.release_all(id);
+        self.give_reserved_lanes_back(id);
+        self.hungry.remove(&id);
+        self.commits.closing.push(super::commit::Closing {
+            stream: id,
+            built_after: None,
+        });
+        self.commits.hurry = true;
+        self.timers.at(until, Timer::Stream(id));
+        self.leave_later_if_alone();
+    }
+
+    /// Ends a closing stream: it waited long enough.
+    pub(super) fn end_closing(&mut self, id: StreamId, end: StreamEnd) {
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return;
+        };
+        if matches!(stream.phase, StreamPhase::Open | StreamPhase::Closing(_)) {
+            self.effects.push(Effect::EndStream { stream: id, end });
+            self.stop_stream(id);
+        }
+    }
+
+    pub(super) fn stream_closed(&mut self, id: StreamId) {
+        let now = self.now;
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return;
+        };
+        let keep = stream.open.keep_after_close;
+        let keeps = stream.phase == StreamPhase::Open
+            && stream.live > 0
+            && !keep.is_zero()
+            && self.shutdown.is_none();
+        match stream.phase {
+            StreamPhase::Open if keeps => {
+                stream.phase = StreamPhase::Kept(now.plus(keep));
+                self.timers.at(now.plus(keep), Timer::Stream(id));
+                self.hungry.remove(&id);
+                self.give_reserved_lanes_back(id);
+                self.leave_later_if_alone();
+            }
+            StreamPhase::Open | StreamPhase::Closing(_) => self.stop_stream(id),
+            StreamPhase::Kept(_) | StreamPhase::Ended(_) => {}
+        }
+    }
+
+    /// Takes everything back from a stream. Its ids stay known, its outcomes are remembered for a while.
+    pub(super) fn stop_stream(&mut self, id: StreamId) {
+        self.hungry.remove(&id);
+        self.withdraw_stream(id, WithdrawReason::StreamEnded);
+        self.give_reserved_lanes_back(id);
+        let until = self.now.plus(OUTCOMES_KEPT_FOR);
+        if let Some(stream) = self.streams.map.get_mut(&id) {
+            stream.phase = StreamPhase::Ended(until);
+            self.timers.at(until, Timer::Stream(id));
+        }
+        self.commits.closing.retain(|closing| closing.stream != id);
+        self.leave_later_if_alone();
+    }
+
+    pub(super) fn stream_timer(&mut self, id: StreamId) {
+        let now = self.now;
+        let Some(stream) = self.streams.map.get_mut(&id) else {
+            return;
+        };
+        match stream.phase {
+            StreamPhase::Closing(until) if until <= now => self.end_closing(id, StreamEnd::Closed),
+            StreamPhase::Kept(until) if until <= now => self.stop_stream(id),
+            StreamPhase::Ended(until) if until <= now => {
+                stream.forget_outcomes();
+                self.streams.remove(id);
+            }
+            StreamPhase::Open
+            | StreamPhase::Closing(_)
+            | StreamPhase::Kept(_)
+            | StreamPhase::Ended(_) => {}
+        }
+    }
+
+    /// Streams that an application has open.
+    pub(super) fn open_streams(&self) -> impl Iterator<Item = StreamId> + '_ {
+        self.streams
+            .map
+            .iter()
+            .filter(|(_, stream)| {
+                matches!(stream.phase, StreamPhase::Open | StreamPhase::Closing(_))
+            })
+            .map(|(id, _)| *id)
+    }
+
+    /// Tells every stream that asked for this kind of notice and wants the topic.
+    pub(super) fn notify(&mut self, notice: &Notice) {
+        let streams: Vec<StreamId> = self.open_streams().collect();
+        for stream in streams {
+            self.notify_one(stream, notice.clone());
+        }
+    }
+
+    fn notify_one(&mut self, id: StreamId, notice: Notice) {
+        let Some(stream) = self.streams.map.get(&id) else {
+            return;
+        };
+        let (wanted, partition): (bool, Option<PartitionId>) = match &notice {
+            Notice::Assigned { partition, .. }
+            | Notice::Revoking { partition, .. }
+            | Notice::Revoked { partition, .. } => {
+                (stream.open.notice_partitions, Some(*partition))
+            }
+            Notice::Committed { partition, .. } => (stream.open.notice_committed, Some(*partition)),
+            Notice::CaughtUp { partition, .. } => (stream.open.notice_caught_up, Some(*partition)),
+            Notice::Draining { .. } => (true, None),
+        };
+        let wants_topic = match (&stream.open.topics, partition) {
+            (Some(topics), Some(partition)) => topics.contains(&partition.topic),
+            (None, _) | (_, None) => true,
+        };
+        if wanted && wants_topic {
+            self.effects.push(Effect::Notify { stream: id, notice });
+        }
+    }
+
+    /// Reports the oldest live delivery of a frame that is unsettled for long, once per frame.
+    pub(super) fn warn_unsettled(&mut self, id: StreamId, first_id: u64) {
+        let Some(frame) = self
+            .streams
+            .map
+            .get(&id)
+            .and_then(|stream| stream.frames.get(&first_id))
+        else {
+            return;
+        };
+        let Some(assignment) = self.assignments.get(&frame.assignment) else {
+            return;
+        };
+        let number = frame
+            .next_live(0, frame.numbers.len())
+            .map(|index| frame.numbers[index]);
+        let Some(offset) = number.and_then(|number| assignment.window.offset(number)) else {
+            return;
+        };
+        let partition = assignment.partition;
+        self.report(super::Event::UnsettledForLong {
+            partition,
+            offset,
+            stream: id,
+        });
+    }
+
+    /// When the oldest live delivery of a stream was handed over.
+    pub(super) fn oldest_delivery(&self, id: StreamId) -> Option<Moment> {
+        self.streams
+            .map
+            .get(&id)?
+            .frames
+            .values()
+            .map(|frame| frame.delivered_at)
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

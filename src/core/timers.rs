@@ -1,0 +1,66 @@
+//! What is due when.
+//!
+//! One ordered queue. An entry only says "look at this then": whoever looks decides by the state it finds,
+//! so entries need not be taken out when their reason goes away.
+
+use std::collections::BTreeSet;
+
+use super::ids::{Assignment, Moment, StreamId, TopicIndex};
+use super::lane::LaneKey;
+
+/// What to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A lane's first record may be due.
+    Lane(Assignment, LaneKey),
+    /// A failed read of a committed offset is to be tried again.
+    Read(Assignment),
+    /// A failed listing of a log's range is to be tried again.
+    List(Assignment),
+    /// A partition is to be handed to the client again.
+    Fetch(Assignment),
+    /// A failed description of a topic is to be tried again.
+    Describe(TopicIndex),
+    /// Look whether topics are still the same ones.
+    DescribeAll,
+    /// Partitions may have been full for long enough to be paused.
+    Full,
+    /// A commit may be due, or late.
+    Commit,
+    /// A draining may be over.
+    Rebalance,
+    /// The shutdown may go on.
+    Shutdown,
+    /// A stream's message that is not full may go.
+    Linger(StreamId),
+    /// A stream's closing, keeping or remembering ends.
+    Stream(StreamId),
+    /// The group may have been without a stream for long enough to be left.
+    Leave,
+    /// A frame may hold a delivery that is unsettled for long.
+    Unsettled(StreamId, u64),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    queue: BTreeSet<(Moment, Timer)>,
+}
+
+impl Timers {
+    pub(crate) fn at(&mut self, when: Moment, what: Timer) {
+        self.queue.insert((when, what));
+    }
+
+    /// The next entry that is due.
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<Timer> {
+        if self.queue.first()?.0 > now {
+            return None;
+        }
+        self.queue.pop_first().map(|(_, what)| what)
+    }
+
+    pub(crate) fn next(&self) -> Option<Moment> {
+        self.queue.first().map(|(when, _)| *when)
+    }
+}

@@ -1,0 +1,424 @@
+//! Taking deliveries back.
+//!
+//! A delivery that is taken back is dead: its id changes nothing any more (I-S4). Its record returns to its
+//! lane, or goes with its assignment. Bytes that lie in a frame are copied out before the frame goes.
+
+use std::collections::BTreeMap;
+
+use super::Core;
+use super::delivery::OutcomeKind;
+use super::effect::{Effect, WithdrawReason};
+use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId, push_id};
+use super::lane::LaneKey;
+
+/// A live delivery, by where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) stream: StreamId,
+    /// First id of its frame.
+    pub(super) frame: u64,
+    /// Its index there.
+    pub(super) index: usize,
+}
+
+/// What a record that comes back brings along.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Return {
+    /// The application failed at it.
+    pub(super) failed: bool,
+    /// Not before this.
+    pub(super) due: Option<Moment>,
+    /// Not to the same stream before this.
+    pub(super) avoid_until: Option<Moment>,
+}
+
+impl Return {
+    /// It was taken back, through no doing of its own.
+    pub(super) const WITHDRAWN: Self = Self {
+        failed: false,
+        due: None,
+        avoid_until: None,
+    };
+}
+
+/// Records that leave frames in one step, so that each frame is copied from once.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    copies: BTreeMap<u64, (StreamId, Vec<(DeliveryId, RecordNumber)>)>,
+    /// Lanes that something came back to, with the lowest number that did.
+    pub(super) lanes: BTreeMap<(Assignment, LaneKey), u64>,
+}
+
+impl Core {
+    /// Ends one live delivery and returns its record to its lane.
+    pub(super) fn take_back(&mut self, place: Place, how: Return, returned: &mut Returned) {
+        let Some(stream) = self.streams.map.get_mut(&place.stream) else {
+            return;
+        };
+        let Some(frame) = stream.frames.get_mut(&place.frame) else {
+            return;
+        };
+        let Some(assignment) = self.assignments.get_mut(&frame.assignment) else {
+            return;
+        };
+        let number = frame.numbers[place.index];
+        let size = assignment.window.size(number);
+        if !frame.kill(place.index, size) {
+            return;
+        }
+        if frame.evacuated {
+            self.frame_bytes -= size;
+        } else {
+            let id = DeliveryId(place.frame + place.index as u64);
+            let copies = returned
+                .copies
+                .entry(place.frame)
+                .or_insert_with(|| (place.stream, Vec::new()));
+            copies.1.push((id, RecordNumber(number)));
+        }
+        stream.live -= 1;
+        stream.live_bytes = stream.live_bytes.saturating_sub(size);
+        self.live -= 1;
+        assignment.live -= 1;
+        assignment.waiting_records += 1;
+        assignment.waiting_bytes += size;
+        self.waiting_bytes += size;
+        let history = assignment.history.entry(number).or_default();
+        history.attempts += 1;
+        history.failures += u32::from(how.failed);
+        history.due = how.due;
+        let assignment_id = assignment.id;
+        let lane = assignment.lane_of(number);
+        let calm = how.due.is_none() && how.avoid_until.is_none();
+        let Some(key) = lane.or_else(|| (!calm).then_some(LaneKey::Single(number))) else {
+            assignment.pool.insert(number);
+            self.ready.insert(assignment_id);
+            return;
+        };
+        let held = lane.is_some();
+        let lane = assignment.lane_or_new(key);
+        lane.waiting.insert(number);
+        lane.avoid = how
+            .avoid_until
+            .map(|until| (place.stream, until))
+            .or(lane.avoid);
+        if held {
+            self.lane_lost_live(assignment_id, key, 1);
+        }
+        let lowest = returned.lanes.entry((assignment_id, key)).or_insert(number);
+        *lowest = (*lowest).min(number);
+    }
+
+    /// Some of a lane's live records are live no more.
+    pub(super) fn lane_lost_live(&mut self, assignment_id: Assignment, key: LaneKey, count: u32) {
+        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+            return;
+        };
+        let Some(lane) = assignment.lane_mut(key) else {
+            return;
+        };
+        debug_assert!(
+            lane.live >= count,
+            "a lane has as many live records as were dispatched"
+        );
+        lane.live = lane.live.saturating_sub(count);
+        if lane.live > 0 {
+            return;
+        }
+        let holder = lane.stream.take();
+        // If it stood ready for its holder, it does so for nobody in particular now.
+        let was_queued = std::mem::take(&mut lane.queued);
+        if let Some(holder) = holder {
+            if was_queued && let Some(queue) = assignment.ready_bound.get_mut(&holder) {
+                queue.retain(|queued| *queued != key);
+                if queue.is_empty() {
+                    assignment.ready_bound.remove(&holder);
+                    self.ready_bound.remove(&(holder, assignment_id));
+                }
+            }
+            if let Some(stream) = self.streams.map.get_mut(&holder) {
+                stream.bound.remove(&(assignment_id, key));
+            }
+        }
+    }
+
+    /// Brings a step to its end: later records of the lanes are withdrawn, frames are copied from and
+    /// freed, lanes are looked at.
+    pub(super) fn settle_returned(&mut self, mut returned: Returned) {
+        let lanes: Vec<_> = returned
+            .lanes
+            .iter()
+            .map(|(lane, lowest)| (*lane, *lowest))
+            .collect();
+        for ((assignment_id, key), lowest) in lanes {
+            self.withdraw_later(assignment_id, key, lowest, &mut returned);
+        }
+        self.copy_out(std::mem::take(&mut returned.copies));
+        for (assignment_id, key) in returned.lanes.into_keys() {
+            self.lane_changed(assignment_id, key);
+            self.look_at_fullness(assignment_id);
+        }
+    }
+
+    /// Order within a lane: nothing later may stay in flight while an earlier record must come again.
+    fn withdraw_later(
+        &mut self,
+        assignment_id: Assignment,
+        key: LaneKey,
+        lowest: u64,
+        returned: &mut Returned,
+    ) {
+        let Some(lane) = self
+            .assignments
+            .get(&assignment_id)
+            .and_then(|assignment| assignment.lane(key))
+        else {
+            return;
+        };
+        let Some(holder) = lane.stream.filter(|_| lane.live > 0) else {
+            return;
+        };
+        let places = self.places(holder, |assignment, number| {
+            assignment.id == assignment_id
+                && number > lowest
+                && assignment.lane_of(number) == Some(key)
+        });
+        let ids = self.take_back_all(&places, returned);
+        self.counters.withdrawn_earlier_retry += places.len() as u64;
+        self.tell_withdrawn(holder, ids, WithdrawReason::EarlierRetry);
+    }
+
+    /// Live deliveries of a stream that `wanted` picks.
+    fn places(
+        &self,
+        stream_id: StreamId,
+        wanted: impl Fn(&super::AssignmentState, u64) -> bool,
+    ) -> Vec<Place> {
+        let mut places = Vec::new();
+        let Some(stream) = self.streams.map.get(&stream_id) else {
+            return places;
+        };
+        for (first, frame) in &stream.frames {
+            let Some(assignment) = self.assignments.get(&frame.assignment) else {
+                continue;
+            };
+            let mut from = 0;
+            while let Some(index) = frame.next_live(from, frame.numbers.len()) {
+                from = index + 1;
+                if wanted(assignment, frame.numbers[index]) {
+                    places.push(Place {
+                        stream: stream_id,
+                        frame: *first,
+                        index,
+                    });
+                }
+            }
+        }
+        places
+    }
+
+    fn take_back_all(&mut self, places: &[Place], returned: &mut Returned) -> Vec<IdRange> {
+        let mut ids = Vec::new();
+        for place in places {
+            push_id(&mut ids, place.frame + place.index as u64);
+            self.take_back(*place, Return::WITHDRAWN, returned);
+        }
+        ids
+    }
+
+    pub(super) fn tell_withdrawn(
+        &mut self,
+        stream: StreamId,
+        ids: Vec<IdRange>,
+        reason: WithdrawReason,
+    ) {
+        if !ids.is_empty() {
+            self.effects.push(Effect::Withdrawn {
+                stream,
+                ids,
+                reason,
+            });
+        }
+    }
+
+    /// Takes back everything a stream holds; the records go on to other streams.
+    pub(super) fn withdraw_stream(&mut self, id: StreamId, reason: WithdrawReason) {
+        let places = self.places(id, |_, _| true);
+        let mut returned = Returned::default();
+        let ids = self.take_back_all(&places, &mut returned);
+        self.counters.withdrawn_stream_ended += places.len() as u64;
+        if reason != WithdrawReason::StreamEnded {
+            self.tell_withdrawn(id, ids, reason);
+        }
+        self.settle_returned(returned);
+    }
+
+    /// Half-close: what the stream still holds was not worked on. An outcome, unlike a withdrawal: the
+    /// application said so.
+    pub(super) fn release_all(&mut self, id: StreamId) {
+        let places = self.places(id, |_, _| true);
+        let mut returned = Returned::default();
+        for place in &places {
+            let offset = self.remember_released(place);
+            debug_assert!(offset.is_some(), "a live delivery has an offset");
+            self.take_back(*place, Return::WITHDRAWN, &mut returned);
+        }
+        self.counters.released += places.len() as u64;
+        self.settle_returned(returned);
+    }
+
+    fn remember_released(&mut self, place: &Place) -> Option<i64> {
+        let stream = self.streams.map.get_mut(&place.stream)?;
+        let frame = stream.frames.get(&place.frame)?;
+        let assignment_id = frame.assignment;
+        let offset = self
+            .assignments
+            .get(&assignment_id)?
+            .window
+            .offset(frame.numbers[place.index])?;
+        let id = place.frame + place.index as u64;
+        stream.remember(
+            IdRange::one(id),
+            OutcomeKind::Release,
+            assignment_id,
+            offset,
+        );
+        Some(offset)
+    }
+
+    /// Copies out of frames what came back, and lets go of frames in which nothing lives.
+    fn copy_out(&mut self, copies: BTreeMap<u64, (StreamId, Vec<(DeliveryId, RecordNumber)>)>) {
+        for (first, (stream, records)) in copies {
+            let Some(frame) = self
+                .streams
+                .map
+                .get(&stream)
+                .and_then(|stream| stream.frames.get(&first))
+            else {
+                continue;
+            };
+            let assignment = frame.assignment;
+            self.effects.push(Effect::CopyOut {
+                frame: DeliveryId(first),
+                assignment,
+                records,
+            });
+            self.free_if_dead(stream, first);
+        }
+        // Frames whose bytes had gone before have nothing to copy, but end all the same.
+        self.drop_dead_evacuated();
+    }
+
+    fn drop_dead_evacuated(&mut self) {
+        for stream in self.streams.map.values_mut() {
+            if stream.evacuated > 0 {
+                let before = stream.frames.len();
+                stream
+                    .frames
+                    .retain(|_, frame| !(frame.evacuated && frame.live_count == 0));
+                stream.evacuated -= before - stream.frames.len();
+            }
+        }
+    }
+
+    /// Lets go of a frame if nothing in it lives, or if what lives is worth a copy of its own: little of a
+    /// frame that pins much, while the budget is more than half used.
+    pub(super) fn free_if_dead(&mut self, stream_id: StreamId, first: u64) {
+        let held = self.frame_bytes + self.waiting_bytes;
+        let Some(stream) = self.streams.map.get_mut(&stream_id) else {
+            return;
+        };
+        let Some(frame) = stream.frames.get_mut(&first) else {
+            return;
+        };
+        if frame.live_count == 0 {
+            if frame.evacuated {
+                stream.evacuated -= 1;
+            } else {
+                self.frame_bytes -= frame.bytes;
+                self.effects.push(Effect::FreeFrame(DeliveryId(first)));
+            }
+            stream.frames.remove(&first);
+        } else if !frame.evacuated
+            && frame.live_bytes < frame.bytes / 4
+            && held > self.settings.in_flight_bytes_max / 2
+        {
+            let mut records = Vec::new();
+            let mut from = 0;
+            while let Some(index) = frame.next_live(from, frame.numbers.len()) {
+                records.push((
+                    DeliveryId(first + index as u64),
+                    RecordNumber(frame.numbers[index]),
+                ));
+                from = index + 1;
+            }
+            frame.evacuated = true;
+            stream.evacuated += 1;
+            self.frame_bytes = self.frame_bytes - frame.bytes + frame.live_bytes;
+            let assignment = frame.assignment;
+            self.effects.push(Effect::CopyOut {
+                frame: DeliveryId(first),
+                assignment,
+                records,
+            });
+            self.effects.push(Effect::FreeFrame(DeliveryId(first)));
+        }
+    }
+
+    /// Kills every live delivery of an assignment. Its records go nowhere: the assignment ends, or its
+    /// draining is over. Returns how many there were.
+    pub(super) fn withdraw_assignment(
+        &mut self,
+        assignment_id: Assignment,
+        reason: WithdrawReason,
+    ) -> u32 {
+        let mut killed = 0;
+        let streams: Vec<StreamId> = self.streams.map.keys().copied().collect();
+        for id in streams {
+            let mut ids = Vec::new();
+            let Some(stream) = self.streams.map.get_mut(&id) else {
+                continue;
+            };
+            let mut live = 0;
+            let mut live_bytes = 0;
+            let effects = &mut self.effects;
+            let frame_bytes = &mut self.frame_bytes;
+            let evacuated = &mut stream.evacuated;
+            stream.frames.retain(|first, frame| {
+                if frame.assignment != assignment_id {
+                    return true;
+                }
+                let mut from = 0;
+                while let Some(index) = frame.next_live(from, frame.numbers.len()) {
+                    push_id(&mut ids, first + index as u64);
+                    from = index + 1;
+                }
+                live += frame.live_count;
+                live_bytes += frame.live_bytes;
+                if frame.evacuated {
+                    *evacuated -= 1;
+                    *frame_bytes -= frame.live_bytes;
+                } else {
+                    *frame_bytes -= frame.bytes;
+                    effects.push(Effect::FreeFrame(DeliveryId(*first)));
+                }
+                false
+            });
+            stream.live -= live;
+            stream.live_bytes = stream.live_bytes.saturating_sub(live_bytes);
+            stream
+                .bound
+                .retain(|(assignment, _)| *assignment != assignment_id);
+            self.live -= live;
+            killed += live;
+            self.tell_withdrawn(id, ids, reason);
+        }
+        if let Some(assignment) = self.assignments.get_mut(&assignment_id) {
+            assignment.live -= killed;
+        }
+        killed
+    }
+}
+
+#[cfg(test)]
+mod tests;
