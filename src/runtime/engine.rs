@@ -149,14 +149,18 @@ impl Engine {
     }
 
     fn poll_client(&mut self) {
-        let Some(client) = &mut self.client else { return };
+        let Some(client) = &mut self.client else {
+            return;
+        };
         let polled = client.poll(&mut self.polled);
         if polled.more {
             (self.wake)();
         }
         if self.core.is_rebalancing() && client.assignment_lost() {
             // The group did not wait for our answer: nothing may be committed any more.
-            self.inputs.push_back(Input::GroupLost { partitions: self.core.owned() });
+            self.inputs.push_back(Input::GroupLost {
+                partitions: self.core.owned(),
+            });
         }
         if self.polled.iter().any(shows_that_brokers_answer) {
             self.trouble = None;
@@ -266,7 +270,11 @@ impl Engine {
             | Effect::DescribeTopics(_)
             | Effect::Commit { .. } => self.ask_client(&effect),
             Effect::Wake(stream) => self.wake_stream(stream),
-            Effect::Withdrawn { stream, ids, reason } => {
+            Effect::Withdrawn {
+                stream,
+                ids,
+                reason,
+            } => {
                 self.tell(stream, |outbox| outbox.withdraw(&ids, reason));
             }
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
@@ -277,12 +285,23 @@ impl Engine {
                 self.tell(stream, |outbox| outbox.end(end));
             }
             Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
-            Effect::CopyOut { frame, assignment, records } => self.store.copy_out(frame, assignment, &records),
+            Effect::CopyOut {
+                frame,
+                assignment,
+                records,
+            } => self.store.copy_out(frame, assignment, &records),
             Effect::FreeFrame(frame) => self.store.free_frame(frame),
-            Effect::FreeRecords { assignment, numbers } => self.store.free_records(assignment, &numbers),
+            Effect::FreeRecords {
+                assignment,
+                numbers,
+            } => self.store.free_records(assignment, &numbers),
             Effect::FreeAssignment(assignment) => self.store.free_assignment(assignment),
             Effect::Finished { clean } => {
-                let ended = if self.fenced { Ended::Fenced } else { Ended::Shutdown { clean } };
+                let ended = if self.fenced {
+                    Ended::Fenced
+                } else {
+                    Ended::Shutdown { clean }
+                };
                 self.ended.get_or_insert(ended);
             }
             Effect::Report(event) => self.observer.report(self.clock.now(), &event),
@@ -302,12 +321,20 @@ impl Engine {
 
     /// Passes an effect on to the client.
     fn ask_client(&mut self, effect: &Effect) {
-        let Some(client) = &mut self.client else { return };
+        let Some(client) = &mut self.client else {
+            return;
+        };
         let asked = match effect {
             Effect::Join => client.join(),
             Effect::Leave => client.leave(),
-            Effect::Assign { partitions, answers_rebalance } => client.assign(partitions, *answers_rebalance),
-            Effect::Unassign { partitions, answers_rebalance } => client.unassign(partitions, *answers_rebalance),
+            Effect::Assign {
+                partitions,
+                answers_rebalance,
+            } => client.assign(partitions, *answers_rebalance),
+            Effect::Unassign {
+                partitions,
+                answers_rebalance,
+            } => client.unassign(partitions, *answers_rebalance),
             Effect::Pause(partitions) => client.pause(partitions),
             Effect::Resume(partitions) => client.resume(partitions),
             Effect::ReadCommitted(wanted) => client.read_committed(wanted),
@@ -348,7 +375,11 @@ impl Engine {
     }
 
     fn wake_stream(&mut self, stream: StreamId) {
-        if let Some(waker) = self.streams.get_mut(&stream).and_then(|slot| slot.waker.take()) {
+        if let Some(waker) = self
+            .streams
+            .get_mut(&stream)
+            .and_then(|slot| slot.waker.take())
+        {
             waker.wake();
         }
     }
@@ -370,28 +401,51 @@ impl Engine {
         let id = StreamId(self.next_stream);
         let name = format!("{:08x}-{}", entropy >> 32, self.next_stream);
         let client = open.client.clone();
-        self.tell_person(&ProcessEvent::StreamOpened { stream: id, client, uid: telling::uid(peer) });
-        let slot = StreamSlot { outbox: Outbox::new(), waker: None, starving: false, name: name.clone(), ended: false };
+        self.tell_person(&ProcessEvent::StreamOpened {
+            stream: id,
+            client,
+            uid: telling::uid(peer),
+        });
+        let slot = StreamSlot {
+            outbox: Outbox::new(),
+            waker: None,
+            starving: false,
+            name: name.clone(),
+            ended: false,
+        };
         self.streams.insert(id, slot);
-        self.input(Input::StreamOpened { stream: id, entropy, open });
+        self.input(Input::StreamOpened {
+            stream: id,
+            entropy,
+            open,
+        });
         Ok(OpenedStream { id, name })
     }
 
     pub(super) fn close_stream(&mut self, id: StreamId) {
         if let Some(slot) = self.streams.remove(&id) {
-            let reason = if slot.ended { "as asked" } else { "the application went away" };
+            let reason = if slot.ended {
+                "as asked"
+            } else {
+                "the application went away"
+            };
             self.tell_person(&ProcessEvent::StreamEnded { stream: id, reason });
             self.input(Input::StreamClosed { stream: id });
         }
     }
 
     pub(super) fn stream_named(&self, name: &str) -> Option<StreamId> {
-        self.streams.iter().find(|(_, slot)| slot.name == name).map(|(id, _)| *id)
+        self.streams
+            .iter()
+            .find(|(_, slot)| slot.name == name)
+            .map(|(id, _)| *id)
     }
 
     /// The next thing to send on a stream.
     pub(super) fn poll_stream(&mut self, id: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing> {
-        let Some(slot) = self.streams.get_mut(&id) else { return Poll::Pending };
+        let Some(slot) = self.streams.get_mut(&id) else {
+            return Poll::Pending;
+        };
         if let Some(outgoing) = slot.outbox.pop(&self.topics) {
             return Poll::Ready(outgoing);
         }
@@ -401,7 +455,10 @@ impl Engine {
             return Poll::Ready(Outgoing::Frame(frame));
         }
         // Popping may have brought a failure, and that a notice.
-        let outgoing = self.streams.get_mut(&id).and_then(|slot| slot.outbox.pop(&self.topics));
+        let outgoing = self
+            .streams
+            .get_mut(&id)
+            .and_then(|slot| slot.outbox.pop(&self.topics));
         outgoing.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -421,7 +478,10 @@ impl Engine {
 
     pub(super) fn begin_shutdown(&mut self, drain_within: Duration, reason: &'static str) {
         self.shutting_down = true;
-        self.input(Input::Shutdown { drain_within, reason });
+        self.input(Input::Shutdown {
+            drain_within,
+            reason,
+        });
     }
 
     pub(super) fn tell_person(&self, event: &ProcessEvent) {
