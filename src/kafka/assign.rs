@@ -1,6 +1,6 @@
 //! Handing partitions to librdkafka and taking them back.
 
-use super::client::{Client, Rebalance, refused};
+use super::client::{Client, Closing, Rebalance, refused};
 use super::error::Error;
 use super::fetching::{FetchState, Fetching};
 use super::ffi::{Code, Partitions};
@@ -14,6 +14,9 @@ impl Client {
     /// may be empty, and the rest may follow later.
     pub fn assign(&mut self, starts: &[FetchStart], answers_rebalance: bool) -> Result<(), Error> {
         self.check_turn("assign partitions", answers_rebalance)?;
+        if self.closing != Closing::No {
+            return Ok(());
+        }
         if starts.is_empty() && !answers_rebalance && self.mode == AssignMode::Incremental {
             return Ok(());
         }
@@ -65,6 +68,9 @@ impl Client {
         answers_rebalance: bool,
     ) -> Result<(), Error> {
         self.check_turn("take partitions back", answers_rebalance)?;
+        if self.closing != Closing::No {
+            return Ok(());
+        }
         let taken: Vec<PartitionId> = match self.mode {
             AssignMode::Whole => std::mem::take(&mut self.assigned).into_keys().collect(),
             AssignMode::Incremental => {

@@ -79,7 +79,8 @@ impl Bed {
             group: group.to_owned(),
             protocol,
             instance_id: None,
-            session_timeout: Duration::from_secs(10),
+            // The mock cluster lets every rebalance after the first take almost as long.
+            session_timeout: Duration::from_secs(4),
             poll_interval_max: Duration::from_secs(60),
             tls: None,
             sasl: None,
