@@ -28,6 +28,10 @@ use crate::observe::{Observer, ProcessEvent};
 /// How often the ends of the logs are read.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
+/// How long after the death of a client the next one is made; doubles while they die young.
+const REMAKE_MIN: Duration = Duration::from_millis(500);
+const REMAKE_MAX: Duration = Duration::from_secs(30);
+
 /// How the engine ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -74,6 +78,13 @@ pub(super) struct Engine {
     pub(super) ended: Option<Ended>,
     fenced: bool,
     shutting_down: bool,
+    /// The core wants to be in the group.
+    joined: bool,
+    /// The client refused to do what it was told in a way that only a new one can mend.
+    client_broken: bool,
+    client_made: Moment,
+    remake_at: Moment,
+    remake_after: Duration,
     /// A client with other settings waits to be made when the group was left.
     replacement: Option<ClientSettings>,
     /// Clients that are no longer used; whoever runs the engine drops them.
@@ -123,6 +134,11 @@ impl Engine {
             ended: None,
             fenced: false,
             shutting_down: false,
+            joined: false,
+            client_broken: false,
+            client_made: parts.clock.now(),
+            remake_at: Moment::default(),
+            remake_after: REMAKE_MIN,
             replacement: None,
             discarded: Vec::new(),
             trouble: None,
@@ -133,6 +149,7 @@ impl Engine {
     /// Serves the client's events and lets time pass. Returns when the next turn is due at the latest.
     pub(super) fn turn(&mut self) -> Option<Moment> {
         self.last_turn = self.clock.now();
+        self.remake_client();
         self.poll_client();
         self.sample_ends();
         self.input(Input::Tick);
@@ -172,6 +189,7 @@ impl Engine {
         }
         self.run();
         match polled.fatal {
+            None if std::mem::take(&mut self.client_broken) => self.give_client_up(),
             None => {}
             Some(Fatal::FencedInstance) => {
                 self.fenced = true;
@@ -179,7 +197,7 @@ impl Engine {
             }
             Some(Fatal::Rebuild(reason)) => {
                 self.tell_person(&ProcessEvent::ClientRebuilt { error: reason });
-                self.rebuild_client();
+                self.give_client_up();
             }
         }
     }
@@ -196,21 +214,39 @@ impl Engine {
         }
     }
 
-    /// A client that died is replaced; its assignments are lost.
-    fn rebuild_client(&mut self) {
+    /// A client that died is given up, and its assignments are lost; another one is made a little later. What
+    /// killed it may kill the next one at once: a member that still has our instance id, for example.
+    fn give_client_up(&mut self) {
         if let Some(dead) = self.client.take() {
             self.discarded.push(dead);
         }
-        self.make_client();
+        let now = self.clock.now();
+        let lived = now.since(self.client_made);
+        self.remake_after = if lived > REMAKE_MAX {
+            REMAKE_MIN
+        } else {
+            (self.remake_after * 2).min(REMAKE_MAX)
+        };
+        self.remake_at = now.plus(self.remake_after);
         self.input(Input::ClientRestarted);
     }
 
-    fn make_client(&mut self) {
+    /// Makes the client that is missing, if it is time, and lets it do what the core asked for meanwhile.
+    fn remake_client(&mut self) {
+        if self.client.is_some() || self.clock.now() < self.remake_at {
+            return;
+        }
+        self.client_made = self.clock.now();
         match kafka::Client::new(&self.client_settings, &self.topics, self.wake.clone()) {
             Ok(client) => self.client = Some(client),
-            // The same settings made a client before; files may be half-written just now. The next turn
-            // tries again.
-            Err(error) => self.tell_person(&telling::client_refused(&error)),
+            // The same settings made a client before; files may be half-written just now.
+            Err(error) => {
+                self.remake_at = self.client_made.plus(self.remake_after);
+                return self.tell_person(&telling::client_refused(&error));
+            }
+        }
+        if self.joined {
+            self.ask_client(&Effect::Join);
         }
     }
 
@@ -268,7 +304,10 @@ impl Engine {
             | Effect::ReadCommitted(_)
             | Effect::ListOffsets(_)
             | Effect::DescribeTopics(_)
-            | Effect::Commit { .. } => self.ask_client(&effect),
+            | Effect::Commit { .. } => {
+                self.joined &= effect != Effect::Leave;
+                self.ask_client(&effect);
+            }
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
                 stream,
@@ -309,12 +348,12 @@ impl Engine {
     }
 
     fn join(&mut self) {
+        self.joined = true;
         if let Some(settings) = self.replacement.take() {
             self.client_settings = settings;
-            if let Some(old) = self.client.take() {
-                self.discarded.push(old);
-            }
-            self.make_client();
+            self.discarded.extend(self.client.take());
+            self.remake_at = Moment::default();
+            return self.remake_client();
         }
         self.ask_client(&Effect::Join);
     }
@@ -356,12 +395,8 @@ impl Engine {
         let Err(error) = asked else { return };
         self.tell_person(&telling::client_refused(&error));
         if error.disposition() == Disposition::Rebuild {
-            // Not from within the effects of a turn: what follows in them belongs to the old client.
-            self.inputs.push_back(Input::ClientRestarted);
-            if let Some(dead) = self.client.take() {
-                self.discarded.push(dead);
-            }
-            self.make_client();
+            // Not within the effects of a turn: the core must not be asked while they are carried out.
+            self.client_broken = true;
         }
     }
 
