@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use ackline::cli::{self, Invocation};
+use ackline::runtime;
 
 // librdkafka allocates one operation per record on another thread than frees it. Built with
 // `override`, this allocator serves the C code too.
@@ -10,8 +11,10 @@ use ackline::cli::{self, Invocation};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = cli::execute(Invocation::of_process(), &mut std::io::stdout(), |config| {
-        anyhow::bail!("group {}: running is not wired yet", config.group.id)
-    });
+    let outcome = cli::execute(
+        Invocation::of_process(),
+        &mut std::io::stdout(),
+        runtime::run,
+    );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))
 }

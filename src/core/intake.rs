@@ -312,6 +312,11 @@ impl Core {
                 assignment.read_tries = 0;
                 self.list(id);
             }
+            // The client cannot say which fetch an error belongs to; one that speaks of a cut above the
+            // frontier belongs to an older one.
+            FetchError::Truncated { end } if end >= offset => {
+                self.fetch_again(id, "log truncated, yet not below the position".to_owned());
+            }
             FetchError::Truncated { end } => self.truncated(id, end),
             FetchError::Corrupt(text) => {
                 let tries = match assignment.corrupt_at {

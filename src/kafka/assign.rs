@@ -1,8 +1,6 @@
 //! Handing partitions to librdkafka and taking them back.
 
-use rdkafka::bindings::rd_kafka_resp_err_t as E;
-
-use super::client::{Client, Rebalance, refused};
+use super::client::{Client, Closing, Rebalance, refused};
 use super::error::Error;
 use super::fetching::{FetchState, Fetching};
 use super::ffi::{Code, Partitions};
@@ -16,6 +14,9 @@ impl Client {
     /// may be empty, and the rest may follow later.
     pub fn assign(&mut self, starts: &[FetchStart], answers_rebalance: bool) -> Result<(), Error> {
         self.check_turn("assign partitions", answers_rebalance)?;
+        if self.closing != Closing::No {
+            return Ok(());
+        }
         if starts.is_empty() && !answers_rebalance && self.mode == AssignMode::Incremental {
             return Ok(());
         }
@@ -29,6 +30,12 @@ impl Client {
         }
         // Before the fetch starts, or its first records would go to the consumer queue.
         self.collect(starts);
+        let fetches = starts.iter().map(|start| {
+            let place = self.topics.list([start.partition].into_iter());
+            (start.partition, Fetching::new(start, place))
+        });
+        let fetches: Vec<(PartitionId, Fetching)> = fetches.collect();
+        self.prepare_pauses(&fetches)?;
         match self.mode {
             AssignMode::Incremental => self.handle.incremental_assign(&list),
             AssignMode::Whole => {
@@ -42,15 +49,10 @@ impl Client {
         // is left. What was fetched meanwhile waits in the partition and follows.
         self.handle.wait_for_main_thread();
         self.collect(starts);
-        for start in starts {
-            let place = self.topics.list([start.partition].into_iter());
-            self.assigned
-                .insert(start.partition, Fetching::new(start, place));
-        }
+        self.assigned.extend(fetches);
         if answers_rebalance {
             self.rebalance = None;
         }
-        self.renew_pauses(starts)?;
         self.validate();
         Ok(())
     }
@@ -66,6 +68,9 @@ impl Client {
         answers_rebalance: bool,
     ) -> Result<(), Error> {
         self.check_turn("take partitions back", answers_rebalance)?;
+        if self.closing != Closing::No {
+            return Ok(());
+        }
         let taken: Vec<PartitionId> = match self.mode {
             AssignMode::Whole => std::mem::take(&mut self.assigned).into_keys().collect(),
             AssignMode::Incremental => {
@@ -110,7 +115,8 @@ impl Client {
     pub fn resume(&mut self, partitions: &[PartitionId]) -> Result<(), Error> {
         let mut list = Partitions::with_capacity(partitions.len());
         for id in partitions {
-            if self.paused.remove(id).is_some() {
+            let validated = self.assigned.get(id).is_none_or(Fetching::is_validated);
+            if self.paused.remove(id).is_some() && validated {
                 list.add(self.topics.name(id.topic), id.partition);
             }
         }
@@ -123,7 +129,8 @@ impl Client {
     ///
     /// librdkafka compares the leader epoch of a position for certain only after a seek, and a seek
     /// works only once the fetch has started, which an outstanding commit may delay. So it is tried
-    /// until it works, and records that come before are dropped.
+    /// until it works. The partition is paused until then: a fetch beyond the end of a truncated log
+    /// would be answered with "out of range", which hides the truncation.
     pub(super) fn validate(&mut self) {
         if self.rebalance.is_some() {
             return;
@@ -142,17 +149,26 @@ impl Client {
         if list.is_empty() {
             return;
         }
+        // Whatever lets a fetch start may be half done on the main thread; nobody would wake us again.
+        self.handle.wait_for_main_thread();
         // A seek without an answer in time may work nevertheless; doing it again is harmless.
         let answered = self.handle.seek(&mut list);
         tracing::trace!(?answered, "asked for validation of start positions");
+        let mut validating = Partitions::with_capacity(list.iter().len());
         for view in list.iter() {
-            let started = view.code() == Code::of(E::RD_KAFKA_RESP_ERR_NO_ERROR);
             if let Some(id) = self.topics.id_of(&view)
                 && let Some(fetching) = self.assigned.get_mut(&id)
-                && started
+                && view.code() == Code::NONE
             {
+                // From here on librdkafka itself fetches nothing before the answer.
                 fetching.state = FetchState::Alive;
+                if !self.paused.contains_key(&id) {
+                    validating.add(view.topic(), view.partition());
+                }
             }
+        }
+        if let Err(failure) = self.handle.resume(&validating) {
+            tracing::warn!(%failure, "kafka client did not resume partitions");
         }
     }
 
@@ -172,23 +188,32 @@ impl Client {
         }
     }
 
-    /// librdkafka ties a pause to the partition, and may or may not remember it when the partition
-    /// comes back. We tie it to the assignment.
-    fn renew_pauses(&mut self, starts: &[FetchStart]) -> Result<(), Error> {
-        let (mut keep, mut end) = (Vec::new(), Vec::new());
-        for start in starts {
-            match self.paused.get(&start.partition) {
-                Some(assignment) if *assignment == start.assignment => keep.push(start.partition),
-                Some(_) => end.push(start.partition),
-                None => {}
+    /// Pauses what must not be fetched yet, and ends what is left of other pauses: librdkafka ties a
+    /// pause to the partition, and may or may not remember it when the partition comes back. We tie
+    /// it to the assignment.
+    fn prepare_pauses(&mut self, fetches: &[(PartitionId, Fetching)]) -> Result<(), Error> {
+        let mut hold = Partitions::with_capacity(fetches.len());
+        let mut free = Partitions::with_capacity(fetches.len());
+        for (id, fetching) in fetches {
+            let paused = self
+                .paused
+                .get(id)
+                .is_some_and(|paused| *paused == fetching.assignment);
+            if !paused {
+                self.paused.remove(id);
             }
+            let list = if paused || !fetching.is_validated() {
+                &mut hold
+            } else {
+                &mut free
+            };
+            list.add(self.topics.name(id.topic), id.partition);
         }
-        if !keep.is_empty() {
-            self.pause(&keep)?;
-        }
-        if !end.is_empty() {
-            self.resume(&end)?;
-        }
-        Ok(())
+        self.handle
+            .pause(&hold)
+            .map_err(refused("pause partitions"))?;
+        self.handle
+            .resume(&free)
+            .map_err(refused("resume partitions"))
     }
 }

@@ -157,8 +157,8 @@ impl Client {
         Ok(())
     }
 
-    /// Starts to leave for good: no commit is sent and no record popped any more, and rebalances are
-    /// answered here. Go on calling [`Client::poll`] until [`Client::is_closed`].
+    /// Starts to leave for good: from now on no commit is sent and no record popped, nothing is
+    /// assigned, and rebalances are answered here. Go on calling [`Client::poll`] until [`Client::is_closed`].
     pub fn begin_close(&mut self) {
         if self.closing != Closing::No {
             return;

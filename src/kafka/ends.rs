@@ -13,7 +13,11 @@ impl Client {
         for (id, fetching) in &self.assigned {
             let topic = self.topics.name(id.topic);
             if let Some(end) = handle.cached_end(topic, id.partition) {
-                inputs.push(Input::EndSampled { partition: *id, fetch: fetching.fetch, end });
+                inputs.push(Input::EndSampled {
+                    partition: *id,
+                    fetch: fetching.fetch,
+                    end,
+                });
             }
         }
     }

@@ -73,6 +73,12 @@ const UNAUTHORIZED: &[E] = &[
     E::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
 ];
 
+const UNKNOWN_TOPIC: &[E] = &[
+    E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+    E::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+    E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+];
+
 const UNSUPPORTED: &[E] = &[
     E::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
     E::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION,
@@ -114,7 +120,7 @@ pub(super) fn read_error(failure: Failure) -> ReadError {
     let Failure { code, text } = failure;
     if is(code, UNAUTHORIZED) {
         ReadError::Unauthorized(text)
-    } else if is(code, &[E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART]) {
+    } else if is(code, UNKNOWN_TOPIC) {
         ReadError::UnknownTopic(text)
     } else if is(code, UNSUPPORTED) {
         ReadError::Unsupported
@@ -192,11 +198,6 @@ impl TroubleKind {
             E::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
             E::RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM,
             E::RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE,
-        ];
-        const UNKNOWN_TOPIC: &[E] = &[
-            E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
-            E::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
-            E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
         ];
         let kinds = [
             (

@@ -19,8 +19,8 @@ pub(super) struct Fetching {
 pub(super) enum FetchState {
     /// Everything.
     Alive,
-    /// Nothing yet: the start must be compared with the leader's log first. Records that come before
-    /// are dropped; they come again.
+    /// Nothing yet: the start must be compared with the leader's log first, and until that is under
+    /// way the partition is paused.
     Unvalidated {
         /// Where it starts.
         offset: i64,
@@ -57,6 +57,11 @@ impl Fetching {
             place,
             told: None,
         }
+    }
+
+    /// Whether its start needs no comparison any more.
+    pub(super) fn is_validated(&self) -> bool {
+        !matches!(self.state, FetchState::Unvalidated { .. })
     }
 
     /// The next offset librdkafka would hand out, if it differs from what was told before.

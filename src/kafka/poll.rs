@@ -137,11 +137,7 @@ impl Client {
         let Some((level, facility, mut line)) = event.log_line() else {
             return;
         };
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            if line.contains(secret.as_str()) {
-                line = line.replace(secret.as_str(), "***");
-            }
-        }
+        redact(&mut line, self.secrets.iter().map(|secret| secret.as_str()));
         // Levels of syslog. What a person must act on reaches them as trouble, with its kind.
         match level {
             ..=4 => tracing::warn!(target: "librdkafka", facility, "{line}"),
@@ -167,6 +163,16 @@ impl Client {
         if self.leaving && done {
             self.leaving = false;
             inputs.push(Input::GroupLeft);
+        }
+    }
+}
+
+/// Removes secrets from a log line (C-10). librdkafka is not known to log any, but its debug output is
+/// wide, and a user may turn it on.
+pub(super) fn redact<'a>(line: &mut String, secrets: impl Iterator<Item = &'a str>) {
+    for secret in secrets {
+        if !secret.is_empty() && line.contains(secret) {
+            *line = line.replace(secret, "***");
         }
     }
 }

@@ -129,7 +129,6 @@ impl Client {
         size_of: impl Fn(&Message<'_>) -> u32,
     ) -> usize {
         batch.clear();
-        self.validate();
         let mut messages = std::mem::take(&mut batch.messages);
         self.records.pop(&mut messages, max);
         let popped = messages.len();

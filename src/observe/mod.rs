@@ -95,6 +95,7 @@ impl Observer {
             | ProcessEvent::Joining
             | ProcessEvent::Left
             | ProcessEvent::ClientRebuilt { .. }
+            | ProcessEvent::KafkaTrouble { .. }
             | ProcessEvent::FileReloaded { .. }
             | ProcessEvent::FileUnusable { .. }
             | ProcessEvent::Draining { .. }

@@ -57,6 +57,13 @@ pub enum ProcessEvent {
         /// Its words.
         error: String,
     },
+    /// Something is wrong between us and Kafka, and may pass by itself.
+    KafkaTrouble {
+        /// What, from a small closed set.
+        kind: &'static str,
+        /// The client's words.
+        error: String,
+    },
     /// A file that was watched changed and is in use.
     FileReloaded {
         /// The file.
@@ -108,6 +115,11 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
         E::StreamOpened { .. } => (INFO, "stream_opened", "an application opened a stream"),
         E::StreamEnded { .. } => (INFO, "stream_ended", "a stream ended"),
         E::Refused { .. } => (WARN, "refused", "an application was turned away"),
+        E::KafkaTrouble { .. } => (
+            WARN,
+            "kafka_trouble",
+            "trouble with Kafka; tried again until it passes",
+        ),
         E::ClientRebuilt { .. } => (
             WARN,
             "client_rebuilt",
@@ -171,6 +183,7 @@ fn fields(event: &ProcessEvent) -> Fields {
         }
         .reason(reason),
         E::ClientRebuilt { error } => Fields::default().error(error),
+        E::KafkaTrouble { kind, error } => Fields::default().error(error).reason(kind),
         E::FileReloaded { file } => Fields {
             place: Some(cut(file)),
             ..Fields::default()

@@ -36,14 +36,19 @@ pub(super) fn client_settings(config: &Config) -> Result<ClientSettings, Error> 
     let kafka = &config.kafka;
     let instance_id = Some(config.group.instance_id.clone()).filter(|id| !id.is_empty());
     let client_rack = Some(kafka.client_rack.clone()).filter(|rack| !rack.is_empty());
-    let properties: BTreeMap<String, String> =
-        kafka.properties.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let properties: BTreeMap<String, String> = kafka
+        .properties
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
     Ok(ClientSettings {
         brokers: kafka.brokers.clone(),
         group: config.group.id.clone(),
         protocol: match (config.group.protocol, config.group.assignor) {
             (Protocol::Consumer, _) => GroupProtocol::Consumer,
-            (Protocol::Classic, crate::config::Assignor::Cooperative) => GroupProtocol::ClassicCooperative,
+            (Protocol::Classic, crate::config::Assignor::Cooperative) => {
+                GroupProtocol::ClassicCooperative
+            }
             (Protocol::Classic, crate::config::Assignor::Eager) => GroupProtocol::ClassicEager,
         },
         instance_id,
@@ -81,8 +86,11 @@ fn sasl(config: &Config) -> Result<Option<Sasl>, Error> {
 
 /// A secret's text, without the line end that editors and `kubectl create secret` leave behind.
 fn read(key: &'static str, path: &Path) -> Result<String, Error> {
-    let mut text =
-        std::fs::read_to_string(path).map_err(|source| Error { key, path: path.to_owned(), source })?;
+    let mut text = std::fs::read_to_string(path).map_err(|source| Error {
+        key,
+        path: path.to_owned(),
+        source,
+    })?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }
@@ -114,7 +122,10 @@ impl Watched {
             .filter(|_| tls.enabled)
             .map(|path| (path.clone(), std::fs::read(path).ok()))
             .collect();
-        Self { certificates, sasl: settings.sasl.as_ref().map(of_sasl) }
+        Self {
+            certificates,
+            sasl: settings.sasl.as_ref().map(of_sasl),
+        }
     }
 
     /// Whether there is anything to watch.

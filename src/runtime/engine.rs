@@ -28,6 +28,10 @@ use crate::observe::{Observer, ProcessEvent};
 /// How often the ends of the logs are read.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
+/// How long after the death of a client the next one is made; doubles while they die young.
+const REMAKE_MIN: Duration = Duration::from_millis(500);
+const REMAKE_MAX: Duration = Duration::from_secs(30);
+
 /// How the engine ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -74,6 +78,13 @@ pub(super) struct Engine {
     pub(super) ended: Option<Ended>,
     fenced: bool,
     shutting_down: bool,
+    /// The core wants to be in the group.
+    joined: bool,
+    /// The client refused to do what it was told in a way that only a new one can mend.
+    client_broken: bool,
+    client_made: Moment,
+    remake_at: Moment,
+    remake_after: Duration,
     /// A client with other settings waits to be made when the group was left.
     replacement: Option<ClientSettings>,
     /// Clients that are no longer used; whoever runs the engine drops them.
@@ -123,6 +134,11 @@ impl Engine {
             ended: None,
             fenced: false,
             shutting_down: false,
+            joined: false,
+            client_broken: false,
+            client_made: parts.clock.now(),
+            remake_at: Moment::default(),
+            remake_after: REMAKE_MIN,
             replacement: None,
             discarded: Vec::new(),
             trouble: None,
@@ -133,6 +149,7 @@ impl Engine {
     /// Serves the client's events and lets time pass. Returns when the next turn is due at the latest.
     pub(super) fn turn(&mut self) -> Option<Moment> {
         self.last_turn = self.clock.now();
+        self.remake_client();
         self.poll_client();
         self.sample_ends();
         self.input(Input::Tick);
@@ -149,14 +166,18 @@ impl Engine {
     }
 
     fn poll_client(&mut self) {
-        let Some(client) = &mut self.client else { return };
+        let Some(client) = &mut self.client else {
+            return;
+        };
         let polled = client.poll(&mut self.polled);
         if polled.more {
             (self.wake)();
         }
         if self.core.is_rebalancing() && client.assignment_lost() {
             // The group did not wait for our answer: nothing may be committed any more.
-            self.inputs.push_back(Input::GroupLost { partitions: self.core.owned() });
+            self.inputs.push_back(Input::GroupLost {
+                partitions: self.core.owned(),
+            });
         }
         if self.polled.iter().any(shows_that_brokers_answer) {
             self.trouble = None;
@@ -168,6 +189,7 @@ impl Engine {
         }
         self.run();
         match polled.fatal {
+            None if std::mem::take(&mut self.client_broken) => self.give_client_up(),
             None => {}
             Some(Fatal::FencedInstance) => {
                 self.fenced = true;
@@ -175,7 +197,7 @@ impl Engine {
             }
             Some(Fatal::Rebuild(reason)) => {
                 self.tell_person(&ProcessEvent::ClientRebuilt { error: reason });
-                self.rebuild_client();
+                self.give_client_up();
             }
         }
     }
@@ -192,21 +214,39 @@ impl Engine {
         }
     }
 
-    /// A client that died is replaced; its assignments are lost.
-    fn rebuild_client(&mut self) {
+    /// A client that died is given up, and its assignments are lost; another one is made a little later. What
+    /// killed it may kill the next one at once: a member that still has our instance id, for example.
+    fn give_client_up(&mut self) {
         if let Some(dead) = self.client.take() {
             self.discarded.push(dead);
         }
-        self.make_client();
+        let now = self.clock.now();
+        let lived = now.since(self.client_made);
+        self.remake_after = if lived > REMAKE_MAX {
+            REMAKE_MIN
+        } else {
+            (self.remake_after * 2).min(REMAKE_MAX)
+        };
+        self.remake_at = now.plus(self.remake_after);
         self.input(Input::ClientRestarted);
     }
 
-    fn make_client(&mut self) {
+    /// Makes the client that is missing, if it is time, and lets it do what the core asked for meanwhile.
+    fn remake_client(&mut self) {
+        if self.client.is_some() || self.clock.now() < self.remake_at {
+            return;
+        }
+        self.client_made = self.clock.now();
         match kafka::Client::new(&self.client_settings, &self.topics, self.wake.clone()) {
             Ok(client) => self.client = Some(client),
-            // The same settings made a client before; files may be half-written just now. The next turn
-            // tries again.
-            Err(error) => self.tell_person(&telling::client_refused(&error)),
+            // The same settings made a client before; files may be half-written just now.
+            Err(error) => {
+                self.remake_at = self.client_made.plus(self.remake_after);
+                return self.tell_person(&telling::client_refused(&error));
+            }
+        }
+        if self.joined {
+            self.ask_client(&Effect::Join);
         }
     }
 
@@ -264,9 +304,16 @@ impl Engine {
             | Effect::ReadCommitted(_)
             | Effect::ListOffsets(_)
             | Effect::DescribeTopics(_)
-            | Effect::Commit { .. } => self.ask_client(&effect),
+            | Effect::Commit { .. } => {
+                self.joined &= effect != Effect::Leave;
+                self.ask_client(&effect);
+            }
             Effect::Wake(stream) => self.wake_stream(stream),
-            Effect::Withdrawn { stream, ids, reason } => {
+            Effect::Withdrawn {
+                stream,
+                ids,
+                reason,
+            } => {
                 self.tell(stream, |outbox| outbox.withdraw(&ids, reason));
             }
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
@@ -277,12 +324,23 @@ impl Engine {
                 self.tell(stream, |outbox| outbox.end(end));
             }
             Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
-            Effect::CopyOut { frame, assignment, records } => self.store.copy_out(frame, assignment, &records),
+            Effect::CopyOut {
+                frame,
+                assignment,
+                records,
+            } => self.store.copy_out(frame, assignment, &records),
             Effect::FreeFrame(frame) => self.store.free_frame(frame),
-            Effect::FreeRecords { assignment, numbers } => self.store.free_records(assignment, &numbers),
+            Effect::FreeRecords {
+                assignment,
+                numbers,
+            } => self.store.free_records(assignment, &numbers),
             Effect::FreeAssignment(assignment) => self.store.free_assignment(assignment),
             Effect::Finished { clean } => {
-                let ended = if self.fenced { Ended::Fenced } else { Ended::Shutdown { clean } };
+                let ended = if self.fenced {
+                    Ended::Fenced
+                } else {
+                    Ended::Shutdown { clean }
+                };
                 self.ended.get_or_insert(ended);
             }
             Effect::Report(event) => self.observer.report(self.clock.now(), &event),
@@ -290,24 +348,32 @@ impl Engine {
     }
 
     fn join(&mut self) {
+        self.joined = true;
         if let Some(settings) = self.replacement.take() {
             self.client_settings = settings;
-            if let Some(old) = self.client.take() {
-                self.discarded.push(old);
-            }
-            self.make_client();
+            self.discarded.extend(self.client.take());
+            self.remake_at = Moment::default();
+            return self.remake_client();
         }
         self.ask_client(&Effect::Join);
     }
 
     /// Passes an effect on to the client.
     fn ask_client(&mut self, effect: &Effect) {
-        let Some(client) = &mut self.client else { return };
+        let Some(client) = &mut self.client else {
+            return;
+        };
         let asked = match effect {
             Effect::Join => client.join(),
             Effect::Leave => client.leave(),
-            Effect::Assign { partitions, answers_rebalance } => client.assign(partitions, *answers_rebalance),
-            Effect::Unassign { partitions, answers_rebalance } => client.unassign(partitions, *answers_rebalance),
+            Effect::Assign {
+                partitions,
+                answers_rebalance,
+            } => client.assign(partitions, *answers_rebalance),
+            Effect::Unassign {
+                partitions,
+                answers_rebalance,
+            } => client.unassign(partitions, *answers_rebalance),
             Effect::Pause(partitions) => client.pause(partitions),
             Effect::Resume(partitions) => client.resume(partitions),
             Effect::ReadCommitted(wanted) => client.read_committed(wanted),
@@ -329,12 +395,8 @@ impl Engine {
         let Err(error) = asked else { return };
         self.tell_person(&telling::client_refused(&error));
         if error.disposition() == Disposition::Rebuild {
-            // Not from within the effects of a turn: what follows in them belongs to the old client.
-            self.inputs.push_back(Input::ClientRestarted);
-            if let Some(dead) = self.client.take() {
-                self.discarded.push(dead);
-            }
-            self.make_client();
+            // Not within the effects of a turn: the core must not be asked while they are carried out.
+            self.client_broken = true;
         }
     }
 
@@ -348,7 +410,11 @@ impl Engine {
     }
 
     fn wake_stream(&mut self, stream: StreamId) {
-        if let Some(waker) = self.streams.get_mut(&stream).and_then(|slot| slot.waker.take()) {
+        if let Some(waker) = self
+            .streams
+            .get_mut(&stream)
+            .and_then(|slot| slot.waker.take())
+        {
             waker.wake();
         }
     }
@@ -370,28 +436,51 @@ impl Engine {
         let id = StreamId(self.next_stream);
         let name = format!("{:08x}-{}", entropy >> 32, self.next_stream);
         let client = open.client.clone();
-        self.tell_person(&ProcessEvent::StreamOpened { stream: id, client, uid: telling::uid(peer) });
-        let slot = StreamSlot { outbox: Outbox::new(), waker: None, starving: false, name: name.clone(), ended: false };
+        self.tell_person(&ProcessEvent::StreamOpened {
+            stream: id,
+            client,
+            uid: telling::uid(peer),
+        });
+        let slot = StreamSlot {
+            outbox: Outbox::new(),
+            waker: None,
+            starving: false,
+            name: name.clone(),
+            ended: false,
+        };
         self.streams.insert(id, slot);
-        self.input(Input::StreamOpened { stream: id, entropy, open });
+        self.input(Input::StreamOpened {
+            stream: id,
+            entropy,
+            open,
+        });
         Ok(OpenedStream { id, name })
     }
 
     pub(super) fn close_stream(&mut self, id: StreamId) {
         if let Some(slot) = self.streams.remove(&id) {
-            let reason = if slot.ended { "as asked" } else { "the application went away" };
+            let reason = if slot.ended {
+                "as asked"
+            } else {
+                "the application went away"
+            };
             self.tell_person(&ProcessEvent::StreamEnded { stream: id, reason });
             self.input(Input::StreamClosed { stream: id });
         }
     }
 
     pub(super) fn stream_named(&self, name: &str) -> Option<StreamId> {
-        self.streams.iter().find(|(_, slot)| slot.name == name).map(|(id, _)| *id)
+        self.streams
+            .iter()
+            .find(|(_, slot)| slot.name == name)
+            .map(|(id, _)| *id)
     }
 
     /// The next thing to send on a stream.
     pub(super) fn poll_stream(&mut self, id: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing> {
-        let Some(slot) = self.streams.get_mut(&id) else { return Poll::Pending };
+        let Some(slot) = self.streams.get_mut(&id) else {
+            return Poll::Pending;
+        };
         if let Some(outgoing) = slot.outbox.pop(&self.topics) {
             return Poll::Ready(outgoing);
         }
@@ -401,7 +490,10 @@ impl Engine {
             return Poll::Ready(Outgoing::Frame(frame));
         }
         // Popping may have brought a failure, and that a notice.
-        let outgoing = self.streams.get_mut(&id).and_then(|slot| slot.outbox.pop(&self.topics));
+        let outgoing = self
+            .streams
+            .get_mut(&id)
+            .and_then(|slot| slot.outbox.pop(&self.topics));
         outgoing.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -421,7 +513,10 @@ impl Engine {
 
     pub(super) fn begin_shutdown(&mut self, drain_within: Duration, reason: &'static str) {
         self.shutting_down = true;
-        self.input(Input::Shutdown { drain_within, reason });
+        self.input(Input::Shutdown {
+            drain_within,
+            reason,
+        });
     }
 
     pub(super) fn tell_person(&self, event: &ProcessEvent) {

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use super::engine::Engine;
 use super::store::Store;
 use crate::core::{
-    Assignment, Core, Effect, FramePlan, Input, Moment, Order, Planned, RecordNumber, Settings, StreamId,
+    Assignment, Core, Effect, FramePlan, Input, Moment, Order, Planned, RecordNumber, Settings,
+    StreamId,
 };
 use crate::grpc::wire::{self, Frame, Head, RECORD_OVERHEAD, Slot};
 use crate::kafka::{Batch, Message};
@@ -93,13 +94,21 @@ impl Engine {
         allowance: usize,
         effects: &mut Vec<Effect>,
     ) -> (usize, Option<Bytes>) {
-        let Some(client) = &mut self.client else { return (0, None) };
+        let Some(client) = &mut self.client else {
+            return (0, None);
+        };
         let feed = &mut self.feed;
         let popped = client.pop(&mut feed.batch, allowance, feed.hash_keys, size_of);
         if feed.batch.is_empty() {
             return (popped, None);
         }
-        self.core.handle(now, Input::Popped { runs: &feed.batch.popped_runs() }, effects);
+        self.core.handle(
+            now,
+            Input::Popped {
+                runs: &feed.batch.popped_runs(),
+            },
+            effects,
+        );
         // What the turn decided may move bytes that the next message needs.
         self.carry_out(effects);
         let feed = &mut self.feed;
@@ -136,7 +145,12 @@ impl Engine {
 }
 
 /// Where in a batch the record of a number is.
-fn locate<'a>(batch: &'a Batch, core: &Core, assignment: Assignment, number: RecordNumber) -> Option<Message<'a>> {
+fn locate<'a>(
+    batch: &'a Batch,
+    core: &Core,
+    assignment: Assignment,
+    number: RecordNumber,
+) -> Option<Message<'a>> {
     let runs = batch.runs().iter().zip(core.numbering());
     for (run, first) in runs {
         if let Some((of, first)) = first
@@ -175,10 +189,23 @@ fn encode(
             Source::Popped(message) => wire::body_len(message),
             Source::Stored(body) => u32::try_from(body.len()).unwrap_or(u32::MAX),
         };
-        sources.push((Slot { id, attempt: *attempt, body_len }, source));
+        sources.push((
+            Slot {
+                id,
+                attempt: *attempt,
+                body_len,
+            },
+            source,
+        ));
     }
-    let topic = topics.get(usize::from(plan.partition.topic.0)).map_or("", String::as_str);
-    let head = Head { topic, partition: plan.partition.partition, assignment: plan.assignment.0 };
+    let topic = topics
+        .get(usize::from(plan.partition.topic.0))
+        .map_or("", String::as_str);
+    let head = Head {
+        topic,
+        partition: plan.partition.partition,
+        assignment: plan.assignment.0,
+    };
     let mut frame = Frame::new(&head, sources.iter().map(|(slot, _)| *slot));
     for (slot, source) in &sources {
         match source {
@@ -195,11 +222,14 @@ fn encode(
 
 /// Copies what was popped, not picked, and must wait.
 fn store_the_rest(batch: &Batch, plan: &FramePlan, core: &Core, store: &mut Store) {
-    let picked_here = |assignment: Assignment| plan.assignment == assignment && !plan.records.is_empty();
+    let picked_here =
+        |assignment: Assignment| plan.assignment == assignment && !plan.records.is_empty();
     let mut picked: Vec<RecordNumber> = plan.records.iter().map(|planned| planned.number).collect();
     picked.sort_unstable();
     for (run, first) in batch.runs().iter().zip(core.numbering()) {
-        let Some((assignment, first)) = *first else { continue };
+        let Some((assignment, first)) = *first else {
+            continue;
+        };
         for index in 0..run.count {
             let number = RecordNumber(first.0 + index as u64);
             let sent = picked_here(assignment) && picked.binary_search(&number).is_ok();

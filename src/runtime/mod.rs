@@ -42,7 +42,7 @@ use crate::core::{Moment, Status};
 use crate::grpc::{self, Listen, Terms};
 use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
-use crate::shutdown::{self, Ending, Parts as _, Shutdown, Signals};
+use crate::shutdown::{self, Ending, Shutdown, Signals};
 use clock::Clock;
 use credentials::{Change, Watched};
 use engine::{Ended, Engine};
@@ -75,7 +75,9 @@ pub(crate) fn entropy() -> u64 {
 /// What kept it from starting, or ended it before it was told to.
 pub fn run(config: Config) -> anyhow::Result<()> {
     start_logging(&config.log).context("could not start logging")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let signals = Signals::install().context("could not listen for signals")?;
         let shutdown = Shutdown::new();
@@ -123,7 +125,12 @@ impl Sidecar {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let observer = Observer::new(config.topics.clone());
-        observer.report_process(clock.now(), &ProcessEvent::Starting { version: env!("CARGO_PKG_VERSION") });
+        observer.report_process(
+            clock.now(),
+            &ProcessEvent::Starting {
+                version: env!("CARGO_PKG_VERSION"),
+            },
+        );
         let client_settings = credentials::client_settings(&config)?;
         let grpc = grpc::Server::bind(listen(&config)).await?;
         let http = match config.listen.http {
@@ -142,7 +149,13 @@ impl Sidecar {
             observer,
         })?;
         let handle = Handle::new(engine, terms(&config), Arc::clone(&changed));
-        Ok(Self { config, handle, changed, grpc, http })
+        Ok(Self {
+            config,
+            handle,
+            changed,
+            grpc,
+            http,
+        })
     }
 
     /// Where to read how it stands.
@@ -157,12 +170,20 @@ impl Sidecar {
     ///
     /// What ended it before it was asked to, or that another member took its place.
     pub async fn run(self, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let Self { config, handle, changed, grpc, http } = self;
+        let Self {
+            config,
+            handle,
+            changed,
+            grpc,
+            http,
+        } = self;
         let stop = CancellationToken::new();
         let (ended, when_ended) = watch::channel(None);
         let mut tasks = Tasks::default();
-        let serving = grpc.serve(Arc::new(handle.clone()), stop.clone());
-        tasks.spawn("gRPC server", async move { serving.await.map_err(anyhow::Error::from) });
+        let serving = Box::pin(grpc.serve(Arc::new(handle.clone()), stop.clone()));
+        tasks.spawn("gRPC server", async move {
+            serving.await.map_err(anyhow::Error::from)
+        });
         if let Some(http) = http {
             let serving = http.serve(Arc::new(handle.clone()), stop.clone().cancelled_owned());
             tasks.spawn("HTTP server", async move {
@@ -170,9 +191,26 @@ impl Sidecar {
                 Ok(())
             });
         }
-        tasks.spawn("watch on credentials", watch_credentials(config.clone(), handle.clone(), stop.clone()));
-        tasks.spawn("engine", drive(handle.clone(), changed, ended, shutdown.clone(), stop.clone()));
-        let parts = Parts { handle: handle.clone(), ended: when_ended.clone(), stop, within: config.drain.shutdown };
+        tasks.spawn(
+            "watch on credentials",
+            watch_credentials(config.clone(), handle.clone(), stop.clone()),
+        );
+        tasks.spawn(
+            "engine",
+            drive(
+                handle.clone(),
+                changed,
+                ended,
+                shutdown.clone(),
+                stop.clone(),
+            ),
+        );
+        let parts = Parts {
+            handle: handle.clone(),
+            ended: when_ended.clone(),
+            stop,
+            within: config.drain.shutdown,
+        };
         let ending = tokio::select! {
             ending = shutdown::run(&parts, shutdown, config.drain.shutdown) => ending,
             failed = tasks.first_failure() => return Err(failed),
@@ -198,7 +236,10 @@ impl shutdown::Parts for Parts {
         let event = if engine.is_shutting_down() {
             ProcessEvent::DrainCutShort
         } else {
-            ProcessEvent::Draining { reason, within: self.within }
+            ProcessEvent::Draining {
+                reason,
+                within: self.within,
+            }
         };
         engine.tell_person(&event);
         engine.begin_shutdown(within, reason);
@@ -258,7 +299,11 @@ async fn turn_until_ended(handle: &Handle, changed: &Notify) -> Ended {
     }
 }
 
-async fn watch_credentials(config: Config, handle: Handle, stop: CancellationToken) -> anyhow::Result<()> {
+async fn watch_credentials(
+    config: Config,
+    handle: Handle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let mut watched = Watched::new(&config, &credentials::client_settings(&config)?);
     if watched.is_empty() {
         stop.cancelled().await;
@@ -276,7 +321,8 @@ async fn watch_credentials(config: Config, handle: Handle, stop: CancellationTok
                 reloaded(&handle, "kafka.sasl");
             }
             Ok(Change::Client(settings)) => {
-                let wait = REPLACE_WITHIN.mul_f64(f64::from(u16::try_from(entropy() >> 48).unwrap_or(0)) / 65_536.0);
+                let wait = REPLACE_WITHIN
+                    .mul_f64(f64::from(u16::try_from(entropy() >> 48).unwrap_or(0)) / 65_536.0);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = stop.cancelled() => return Ok(()),
@@ -286,7 +332,10 @@ async fn watch_credentials(config: Config, handle: Handle, stop: CancellationTok
                 reloaded(&handle, "kafka.tls");
             }
             Err(error) => {
-                let event = ProcessEvent::FileUnusable { file: error.file(), error: format!("{:#}", anyhow::Error::from(error)) };
+                let event = ProcessEvent::FileUnusable {
+                    file: error.file(),
+                    error: format!("{:#}", anyhow::Error::from(error)),
+                };
                 handle.lock().tell_person(&event);
             }
         }
@@ -294,12 +343,16 @@ async fn watch_credentials(config: Config, handle: Handle, stop: CancellationTok
 }
 
 fn reloaded(handle: &Handle, file: &str) {
-    handle.lock().tell_person(&ProcessEvent::FileReloaded { file: file.to_owned() });
+    handle.lock().tell_person(&ProcessEvent::FileReloaded {
+        file: file.to_owned(),
+    });
 }
 
 /// Leaves the group for good and lets the client go.
 async fn close_client(handle: &Handle) {
-    let Some(mut client) = handle.lock().client.take() else { return };
+    let Some(mut client) = handle.lock().client.take() else {
+        return;
+    };
     client.begin_close();
     let until = Instant::now() + CLIENT_CLOSES_WITHIN;
     let mut inputs = Vec::new();
@@ -311,7 +364,9 @@ async fn close_client(handle: &Handle) {
 }
 
 fn finish(handle: &Handle, ending: Ending, fenced: bool) -> anyhow::Result<()> {
-    handle.lock().tell_person(&ProcessEvent::Ended { clean: ending == Ending::Clean });
+    handle.lock().tell_person(&ProcessEvent::Ended {
+        clean: ending == Ending::Clean,
+    });
     anyhow::ensure!(
         !fenced,
         "another member of the group uses the same `group.instance_id`; nothing was committed. \
@@ -326,11 +381,18 @@ fn listen(config: &Config) -> Listen {
             .listen
             .app
             .clone()
-            .map(|path| grpc::server::ListenUnix { path, uids: config.listen.uids.clone() }),
-        tcp: config.listen.app_tcp.address.map(|address| grpc::server::ListenTcp {
-            address,
-            token_file: config.listen.app_tcp.token_file.clone(),
-        }),
+            .map(|path| grpc::server::ListenUnix {
+                path,
+                uids: config.listen.uids.clone(),
+            }),
+        tcp: config
+            .listen
+            .app_tcp
+            .address
+            .map(|address| grpc::server::ListenTcp {
+                address,
+                token_file: config.listen.app_tcp.token_file.clone(),
+            }),
     }
 }
 
@@ -356,7 +418,8 @@ fn tell_places(
     grpc: &grpc::Server,
     http: Option<&http::Server>,
 ) {
-    let listening = |purpose, place| observer.report_process(now, &ProcessEvent::Listening { purpose, place });
+    let listening =
+        |purpose, place| observer.report_process(now, &ProcessEvent::Listening { purpose, place });
     if let Some(path) = &config.listen.app {
         listening("applications", format!("unix:{}", path.display()));
     }
@@ -373,7 +436,11 @@ fn tell_places(
 struct Tasks(JoinSet<(&'static str, anyhow::Result<()>)>);
 
 impl Tasks {
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
         self.0.spawn(async move { (name, task.await) });
     }
 

@@ -7,9 +7,12 @@ use tokio::sync::{Notify, oneshot};
 
 use super::clock::Clock;
 use super::engine::Engine;
-use crate::core::{FlowChange, Input, Moment, SettleRequest, Settlement, StreamId, StreamOpen, WaitId};
+use crate::core::{
+    FlowChange, Input, Moment, SettleRequest, Settlement, StreamId, StreamOpen, WaitId,
+};
 use crate::grpc::{
-    Answer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar, Terms,
+    Answer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar,
+    Terms,
 };
 
 /// A handle on the engine. Everything runs on one thread, so the lock is never contended; it is there
@@ -31,8 +34,16 @@ struct Shared {
 
 impl Handle {
     pub(super) fn new(engine: Engine, terms: Terms, changed: Arc<Notify>) -> Self {
-        let shared = Shared { clock: engine.clock, topics: engine.topics.clone(), terms, changed };
-        Self { engine: Arc::new(Mutex::new(engine)), shared: Arc::new(shared) }
+        let shared = Shared {
+            clock: engine.clock,
+            topics: engine.topics.clone(),
+            terms,
+            changed,
+        };
+        Self {
+            engine: Arc::new(Mutex::new(engine)),
+            shared: Arc::new(shared),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Engine> {
@@ -91,7 +102,10 @@ impl Sidecar for Handle {
         self.settle_with(settlements, None)
     }
 
-    fn settle_and_commit(&self, settlements: Vec<Settlement>) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn settle_and_commit(
+        &self,
+        settlements: Vec<Settlement>,
+    ) -> (Vec<Refused>, oneshot::Receiver<bool>) {
         let (wait, receiver) = self.lock().waits.add();
         (self.settle_with(settlements, Some(wait)), receiver)
     }
@@ -102,7 +116,10 @@ impl Sidecar for Handle {
 
     fn poll_room(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<()> {
         let mut engine = self.lock();
-        engine.streams.get_mut(&stream).map_or(Poll::Ready(()), |slot| slot.outbox.poll_room(cx))
+        engine
+            .streams
+            .get_mut(&stream)
+            .map_or(Poll::Ready(()), |slot| slot.outbox.poll_room(cx))
     }
 
     fn flow(&self, stream: StreamId, flow: FlowChange) {
@@ -123,7 +140,7 @@ impl Sidecar for Handle {
 
     fn report(&self, event: Event) {
         let engine = self.lock();
-        for event in super::telling::grpc(&event) {
+        if let Some(event) = super::telling::grpc(&event) {
             engine.tell_person(&event);
         }
     }
@@ -138,7 +155,10 @@ impl Engine {
         self.carry_out(&mut effects);
         refused
             .into_iter()
-            .map(|refusal| Refused { reason: reason_of(refusal.reason), ids: refusal.ids })
+            .map(|refusal| Refused {
+                reason: reason_of(refusal.reason),
+                ids: refusal.ids,
+            })
             .collect()
     }
 

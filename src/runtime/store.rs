@@ -42,7 +42,8 @@ impl Store {
             return;
         };
         let own = self.own.entry(assignment).or_default();
-        let wanted: HashMap<u64, RecordNumber> = records.iter().map(|(id, number)| (id.0, *number)).collect();
+        let wanted: HashMap<u64, RecordNumber> =
+            records.iter().map(|(id, number)| (id.0, *number)).collect();
         for (id, body) in wire::bodies(bytes) {
             if let Some(number) = wanted.get(&id) {
                 own.insert(*number, body.into());
@@ -56,7 +57,11 @@ impl Store {
     }
 
     /// Takes a record's own copy, to send it.
-    pub(super) fn take(&mut self, assignment: Assignment, number: RecordNumber) -> Option<Box<[u8]>> {
+    pub(super) fn take(
+        &mut self,
+        assignment: Assignment,
+        number: RecordNumber,
+    ) -> Option<Box<[u8]>> {
         self.own.get_mut(&assignment)?.remove(&number)
     }
 

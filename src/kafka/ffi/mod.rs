@@ -32,7 +32,8 @@ pub(super) use handle::{Events, Handle};
 pub(super) use list::{PartitionView, Partitions};
 pub use message::Message;
 pub(super) use message::Messages;
-pub(super) use queue::{Queue, Wake};
+pub(super) use queue::Queue;
+pub use queue::Wake;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char};

@@ -11,7 +11,7 @@ use super::{Event, Handle, Messages};
 /// Called from librdkafka's threads when a queue that was empty has something.
 ///
 /// librdkafka holds the queue's lock during the call, so it must only wake somebody up.
-pub(in crate::kafka) type Wake = Arc<dyn Fn() + Send + Sync>;
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// One queue.
 pub(in crate::kafka) struct Queue {

@@ -79,7 +79,8 @@ impl Bed {
             group: group.to_owned(),
             protocol,
             instance_id: None,
-            session_timeout: Duration::from_secs(10),
+            // The mock cluster lets every rebalance after the first take almost as long.
+            session_timeout: Duration::from_secs(4),
             poll_interval_max: Duration::from_secs(60),
             tls: None,
             sasl: None,
@@ -144,13 +145,20 @@ impl Bed {
 
     /// Makes the broker answer the next requests of a kind with these codes.
     pub(super) fn inject(&self, api: i16, errors: &[sys::rd_kafka_resp_err_t]) {
-        // SAFETY: the cluster is valid, and the array of the length said is copied.
+        let codes: Vec<i32> = errors.iter().map(|error| *error as i32).collect();
+        self.inject_codes(api, &codes);
+    }
+
+    /// As [`Self::inject`], with codes that may not exist.
+    pub(super) fn inject_codes(&self, api: i16, codes: &[i32]) {
+        // SAFETY: the cluster is valid. C enums of this kind are integers, which the call only
+        // copies; the array has the length said.
         unsafe {
             sys::rd_kafka_mock_push_request_errors_array(
                 self.cluster.as_ptr(),
                 api,
-                errors.len(),
-                errors.as_ptr(),
+                codes.len(),
+                codes.as_ptr().cast(),
             );
         }
     }

@@ -152,6 +152,22 @@ fn commit_errors_of_the_broker_are_told_by_what_they_mean() {
     assert!(matches!(class(code), CommitError::Transient(_)), "{code:?}");
 }
 
+/// F3: a broker from the future, or a hostile one.
+#[test]
+fn error_code_that_nobody_knows_is_an_error_like_any_other() {
+    let bed = Bed::new(&["t"], 2);
+    let mut member = member(&bed);
+    bed.inject_codes(OFFSET_COMMIT, &[31_999]);
+    let results = commit(&mut member, 1, &[entry(0, 7, 3, "")]);
+    assert!(matches!(&results[0].1, Err(CommitError::Transient(text)) if text.contains("31999")));
+    bed.inject_codes(OFFSET_FETCH, &[31_999]);
+    let answers = read(&mut member, &[(Assignment(7), id(0))]);
+    assert!(
+        matches!(answers[0].answer, Err(ReadError::Transient(_))),
+        "{answers:?}"
+    );
+}
+
 /// B21: librdkafka finds the coordinator again and sends again.
 #[test]
 fn commit_outlives_a_coordinator_that_is_away_for_a_moment() {

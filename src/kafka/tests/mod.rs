@@ -7,6 +7,7 @@
 
 mod bed;
 mod commits;
+mod errors;
 mod groups;
 mod records;
 mod settings;

@@ -265,6 +265,34 @@ fn start_with_a_leader_epoch_is_validated_and_flows() {
     assert_eq!(member.records(2)[1].text(), "6");
 }
 
+/// B3: told as a truncation, with the place where the logs part, never as out of range.
+#[test]
+fn start_beyond_the_end_of_its_epoch_is_a_truncation() {
+    for protocol in [ClassicCooperative, ClassicEager] {
+        let bed = Bed::new(&["t"], 1);
+        bed.produce_numbers(0, 0..5);
+        let mut member = bed.member("g", protocol);
+        member.join();
+        for round in 0..10 {
+            let mut start = member.start(0, 7, 100 + round);
+            start.leader_epoch = Some(0);
+            if round > 0 {
+                member.client.unassign(&[id(0)], false).unwrap();
+            }
+            member.client.assign(&[start], round == 0).unwrap();
+            let error = member.until("failure", |member| {
+                member.pop(100);
+                member.inputs.iter().find_map(|input| match input {
+                    Input::FetchFailed { error, .. } => Some(error.clone()),
+                    _ => None,
+                })
+            });
+            assert_eq!(error, FetchError::Truncated { end: 5 }, "round {round}");
+            member.inputs.clear();
+        }
+    }
+}
+
 #[test]
 fn records_of_partitions_taken_away_are_not_popped() {
     let bed = Bed::new(&["t"], 2);

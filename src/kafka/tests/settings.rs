@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bed::Bed;
 use crate::kafka::GroupProtocol::{ClassicCooperative, ClassicEager, Consumer};
+use crate::kafka::poll::redact;
 use crate::kafka::properties::{DEFAULTS, GUARANTEES};
 use crate::kafka::{
     Client, ClientSettings, Disposition, Error, Sasl, SaslMechanism, Secret, Tls, refused_property,
@@ -159,6 +160,13 @@ fn secrets_do_not_show_up_in_errors_and_debug_output() {
         .set_sasl_credentials("bob", "canary\0two")
         .unwrap_err();
     assert!(!format!("{error:?}{error}").contains("canary"));
+}
+
+#[test]
+fn secrets_are_cut_out_of_log_lines() {
+    let mut line = "user canary says canary-two, canary".to_owned();
+    redact(&mut line, ["", "canary-two", "canary"].into_iter());
+    assert_eq!(line, "user *** says ***, ***");
 }
 
 fn sasl(username: &str, password: &str) -> Sasl {
