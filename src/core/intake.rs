@@ -90,7 +90,7 @@ impl Core {
         if let Some(position) = run.position {
             assignment.window.raise_frontier(position);
         }
-        assignment.fetch_tries = 0;
+        assignment.fetch_failed_at = None;
         assignment.caught_up = false;
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
@@ -342,6 +342,10 @@ impl Core {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
+        if !assignment.fetch_fails(now) {
+            assignment.fetch_tries = 0;
+        }
+        assignment.fetch_failed_at = Some(now);
         let wait = (FETCH_BACKOFF * 2u32.pow(assignment.fetch_tries.min(8))).min(FETCH_BACKOFF_MAX);
         assignment.fetch_tries += 1;
         // The first failure is often the last: no wait.

@@ -12,7 +12,7 @@
 mod books;
 mod text;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
@@ -123,6 +123,8 @@ pub(super) struct Bench {
     pub(super) paused: Vec<PartitionId>,
     /// A rebalance event waits for its answer.
     pub(super) rebalancing: bool,
+    /// Streams that were woken and not served since.
+    pub(super) woken: BTreeSet<StreamId>,
     log: Vec<String>,
     replies: VecDeque<Input<'static>>,
     pub(super) books: Books,
@@ -150,6 +152,7 @@ impl Bench {
             next_offset: BTreeMap::new(),
             paused: Vec::new(),
             rebalancing: false,
+            woken: BTreeSet::new(),
             log: Vec::new(),
             replies: VecDeque::new(),
         };
@@ -316,6 +319,21 @@ impl Bench {
         names
     }
 
+    /// Serves the streams that were woken, as an edge does, until none is left.
+    pub(super) fn serve(&mut self) -> String {
+        let mut names = Vec::new();
+        while let Some(StreamId(stream)) = self.woken.pop_first() {
+            loop {
+                let more = self.pull(stream);
+                if more.is_empty() {
+                    break;
+                }
+                names.push(more);
+            }
+        }
+        names.join(" ")
+    }
+
     /// How many records may be popped for a stream that just got nothing.
     pub(super) fn allowance(&mut self, stream: u64) -> usize {
         self.core.pop_allowance(self.now, StreamId(stream))
@@ -346,6 +364,23 @@ impl Bench {
             .request(&[(Outcome::Ack, names)], Some(WaitId(wait)));
         let refusals = self.settle_raw(&request);
         self.books.refusals(&refusals)
+    }
+
+    /// Ids of all live deliveries.
+    pub(super) fn live(&self) -> Vec<u64> {
+        Books::live(&self.core)
+    }
+
+    pub(super) fn settle_ids(&mut self, outcome: Outcome, ids: Vec<IdRange>) -> Vec<Refusal> {
+        let settlement = Settlement {
+            ids,
+            outcome,
+            reason: String::new(),
+        };
+        self.settle_raw(&SettleRequest {
+            settlements: vec![settlement],
+            wait: None,
+        })
     }
 
     pub(super) fn settle_raw(&mut self, request: &SettleRequest) -> Vec<Refusal> {
@@ -440,6 +475,7 @@ impl Bench {
                 partitions,
                 answers_rebalance,
             } => self.take_assignment(&partitions, answers_rebalance),
+            Effect::Wake(stream) => drop(self.woken.insert(stream)),
             Effect::Pause(partitions) => self.paused.extend(partitions),
             Effect::Resume(partitions) => self.paused.retain(|paused| !partitions.contains(paused)),
             Effect::ReadCommitted(wanted) if self.answers.committed => {
