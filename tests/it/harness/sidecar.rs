@@ -92,7 +92,14 @@ impl Sidecar {
             .append(true)
             .open(path.join("log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ackline"))
+        // What tells the tests where Kafka is would look like settings to the sidecar.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ACKLINE_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .arg("run")
             .arg("--config")
             .arg(&file)
