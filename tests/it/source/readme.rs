@@ -41,9 +41,11 @@ fn the_tables_of_the_readme_are_what_the_program_prints() {
         ("settings", ackline::config::reference()),
         ("metrics", ackline::observe::metrics_reference()),
     ];
-    let fresh = tables.iter().fold(committed.clone(), |page, (name, table)| {
-        with_table(&page, name, table)
-    });
+    let fresh = tables
+        .iter()
+        .fold(committed.clone(), |page, (name, table)| {
+            with_table(&page, name, table)
+        });
     if std::env::var_os("ACKLINE_REGENERATE").is_some() {
         std::fs::write(repository().join("README.md"), &fresh).unwrap();
         return;
