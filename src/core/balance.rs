@@ -184,3 +184,6 @@ impl Core {
             || self.ready.iter().any(serves)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -458,3 +458,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

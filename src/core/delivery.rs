@@ -405,3 +405,6 @@ impl Streams {
         (Owner::Nobody, next.map_or(u64::MAX, |first| first - 1))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,7 +120,12 @@ impl Core {
         plan: &mut FramePlan,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        self.advance(now);
+        // Time passes in `handle` and `settle` only: what is due may move bytes, and the edge must have moved
+        // them before a message that holds them is planned. A jump must be seen before anything goes out.
+        if self.jumped(now) {
+            self.advance(now);
+        }
+        self.now = self.now.max(now);
         let planned = self.plan_message(stream, plan);
         effects.append(&mut self.effects);
         planned
@@ -427,3 +432,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,18 @@ impl Group {
 }
 
 impl Core {
+    /// Whether a revocation waits for its answer.
+    #[must_use]
+    pub fn is_rebalancing(&self) -> bool {
+        self.group.rebalancing()
+    }
+
+    /// The partitions that have an assignment.
+    #[must_use]
+    pub fn owned(&self) -> Vec<PartitionId> {
+        self.owned.keys().copied().collect()
+    }
+
     pub(super) fn join_at_start(&mut self) {
         if self.settings.join == JoinWhen::AtStart && !self.group.joined_at_start {
             self.group.joined_at_start = true;
@@ -386,3 +398,6 @@ impl Core {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

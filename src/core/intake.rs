@@ -90,7 +90,7 @@ impl Core {
         if let Some(position) = run.position {
             assignment.window.raise_frontier(position);
         }
-        assignment.fetch_tries = 0;
+        assignment.fetch_failed_at = None;
         assignment.caught_up = false;
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
@@ -312,6 +312,11 @@ impl Core {
                 assignment.read_tries = 0;
                 self.list(id);
             }
+            // The client cannot say which fetch an error belongs to; one that speaks of a cut above the
+            // frontier belongs to an older one.
+            FetchError::Truncated { end } if end >= offset => {
+                self.fetch_again(id, "log truncated, yet not below the position".to_owned());
+            }
             FetchError::Truncated { end } => self.truncated(id, end),
             FetchError::Corrupt(text) => {
                 let tries = match assignment.corrupt_at {
@@ -337,6 +342,10 @@ impl Core {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
+        if !assignment.fetch_fails(now) {
+            assignment.fetch_tries = 0;
+        }
+        assignment.fetch_failed_at = Some(now);
         let wait = (FETCH_BACKOFF * 2u32.pow(assignment.fetch_tries.min(8))).min(FETCH_BACKOFF_MAX);
         assignment.fetch_tries += 1;
         // The first failure is often the last: no wait.
@@ -461,3 +470,6 @@ fn line_up(assignment: &mut AssignmentState, number: u64, record: &PoppedRecord,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ impl std::hash::Hasher for FixedHasher {
         self.write_u64(u64::try_from(value).unwrap_or(0));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ mod dispatch;
 pub mod effect;
 mod fill;
 mod group;
+#[cfg(test)]
+mod harness;
 pub mod ids;
 pub mod input;
 mod intake;
@@ -264,15 +266,19 @@ impl Core {
     /// Lets time pass: notices jumps, and looks at everything that is due.
     fn advance(&mut self, now: Moment) {
         debug_assert!(self.now <= now, "time went back");
-        let passed = now.since(self.now);
-        let first = self.now == Moment::default();
+        let jumped = self.jumped(now);
         self.now = self.now.max(now);
-        if !first && passed > self.settings.session_timeout / 2 {
+        if jumped {
             self.doubt_membership();
         }
         while let Some(timer) = self.timers.pop_due(self.now) {
             self.look_at(timer);
         }
+    }
+
+    /// Whether nobody gave us time for longer than the group may have waited (B15).
+    fn jumped(&self, now: Moment) -> bool {
+        self.now != Moment::default() && now.since(self.now) > self.settings.session_timeout / 2
     }
 
     fn look_at(&mut self, timer: Timer) {
@@ -312,3 +318,6 @@ impl Core {
         self.effects.push(Effect::Wake(stream));
     }
 }
+
+#[cfg(test)]
+mod tests;

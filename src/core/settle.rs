@@ -437,3 +437,6 @@ impl Core {
         Some(DeliveryId(first + index as u64))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,3 +162,6 @@ impl Core {
         self.finish();
     }
 }
+
+#[cfg(test)]
+mod tests;

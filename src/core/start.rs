@@ -539,14 +539,13 @@ impl Core {
         });
     }
 
+    /// Numbers the next fetch of an assignment. A pause outlives it.
     fn next_fetch(&mut self, id: Assignment) -> Option<FetchStart> {
         let assignment = self.assignments.get_mut(&id)?;
         self.next_fetch += 1;
         let fetch = Fetch(self.next_fetch);
         assignment.fetch = Some(fetch);
         assignment.fetch_due = None;
-        // The client starts every fetch unpaused; it is found full again if it still is.
-        assignment.paused = false;
         let start = FetchStart {
             partition: assignment.partition,
             assignment: id,
@@ -582,3 +581,6 @@ impl ReadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,3 +238,6 @@ impl Core {
             .min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,11 +202,13 @@ impl Window {
             (None, _) | (_, None) => false,
         };
         let finished = !newer && marks.finished.contains(record.offset);
-        if marks
+        let passed = marks
             .finished
             .end()
-            .is_none_or(|end| record.offset + 1 >= end)
-        {
+            .is_none_or(|end| record.offset + 1 >= end);
+        if newer || passed {
+            // Epochs never fall along a log: no mark speaks of what follows a newer one, and none may be
+            // written again beside the newer epoch, which would make it do so.
             self.restored = None;
         }
         finished
@@ -333,3 +335,6 @@ impl Window {
         self.pages.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -419,3 +419,6 @@ impl Core {
         killed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,9 +182,8 @@ impl World {
         };
         if cut_off {
             if now.since(process.heard_of_at) > session {
-                process.library.lose();
                 process.heard_of_at = now;
-                self.run_library(member);
+                self.lose(member);
             }
             return;
         }
@@ -192,7 +191,15 @@ impl World {
         match self.group.heartbeat(now, name) {
             Heartbeat::Fine => {}
             Heartbeat::RebalanceInProgress => process.library.rebalance_in_progress(),
-            Heartbeat::UnknownMember => process.library.lose(),
+            Heartbeat::UnknownMember => return self.lose(member),
+        }
+        self.run_library(member);
+    }
+
+    fn lose(&mut self, member: usize) {
+        let lost = self.process(member).and_then(|process| process.library.lose());
+        if let Some(lost) = lost {
+            self.raise(member, lost);
         }
         self.run_library(member);
     }

@@ -21,12 +21,18 @@ impl World {
         let arrived = process.library.fetch(&self.broker, &mut self.random, faults);
         let busy = process.library.has_queued();
         if arrived {
-            for stream in std::mem::take(&mut process.hungry) {
-                self.later(member, Duration::from_micros(20), What::Pump(stream));
-            }
+            self.feed_starving(member);
         }
         let wait = if busy { self.random.millis(5..50) } else { self.random.millis(20..120) };
         self.later(member, wait, What::Fetch);
+    }
+
+    /// Asks again for the streams that found the client's queue empty.
+    pub(crate) fn feed_starving(&mut self, member: usize) {
+        let Some(process) = self.process(member) else { return };
+        for stream in std::mem::take(&mut process.starving) {
+            self.later(member, Duration::from_micros(20), What::Pump(stream));
+        }
     }
 
     /// A stream can take messages.
@@ -41,9 +47,6 @@ impl World {
                 continue;
             }
             if !self.pop_for(member, stream) {
-                if let Some(process) = self.process(member) {
-                    process.hungry.insert(stream);
-                }
                 return self.end_turn(member);
             }
         }
@@ -98,17 +101,21 @@ impl World {
         if allowance == 0 || process.late_batch.is_some() {
             return false;
         }
-        let popped = process.library.pop(allowance.min(batch_max));
-        if popped.runs.is_empty() && popped.failures.is_empty() {
-            self.sample_positions(member);
-            return false;
+        let asked = allowance.min(batch_max);
+        let popped = process.library.pop(asked);
+        let empty = popped.records() < asked;
+        if empty || late {
+            process.starving.insert(stream);
         }
-        if late {
+        if late && !popped.runs.is_empty() {
             process.late_batch = Some(popped);
             return false;
         }
         self.take_in(member, popped, Some(stream));
-        true
+        if empty {
+            self.sample_positions(member);
+        }
+        !empty
     }
 
     /// A batch that was popped before something else happened is told after it.

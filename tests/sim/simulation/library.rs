@@ -149,20 +149,27 @@ impl Library {
         self.steps.push_back(Step::Join);
     }
 
-    /// The coordinator does not know us, or was not heard of for a whole session.
-    pub(crate) fn lose(&mut self) {
+    /// The coordinator does not know us, or was not heard of for a whole session. If a revocation waits for
+    /// its answer no other event comes, but the edge can ask whether all is lost; then this is the event.
+    pub(crate) fn lose(&mut self) -> Option<Rebalance> {
         self.name = None;
         self.generation = -1;
         self.joining = false;
         if !self.subscribed {
-            return;
+            return None;
         }
         self.steps.clear();
+        if matches!(self.event, Some(Rebalance::Revoke(_))) {
+            self.event = Some(Rebalance::Lost(std::mem::take(&mut self.owned)));
+            self.steps.push_back(Step::Join);
+            return self.event.clone();
+        }
         let lost = self.remaining();
         if !lost.is_empty() {
             self.steps.push_back(Step::Raise(Rebalance::Lost(lost)));
         }
         self.steps.push_back(Step::Join);
+        None
     }
 
     /// What will still be owned when the event that waits for its answer is through.

@@ -22,8 +22,8 @@ pub(crate) struct Process {
     pub(crate) tick_at: Option<Moment>,
     /// How many ticks in a row came at the same moment.
     pub(crate) ticks_at_once: (Moment, u32),
-    /// Streams that were told that there is nothing for them now.
-    pub(crate) hungry: BTreeSet<StreamId>,
+    /// Streams for which the client's queue was found empty: new records come without an event.
+    pub(crate) starving: BTreeSet<StreamId>,
     /// A batch that was popped and not told yet.
     pub(crate) late_batch: Option<Popped>,
     pub(crate) sampled_at: Moment,
@@ -46,7 +46,7 @@ impl Process {
             next_wait: 0,
             tick_at: None,
             ticks_at_once: (now, 0),
-            hungry: BTreeSet::new(),
+            starving: BTreeSet::new(),
             late_batch: None,
             sampled_at: now,
             heard_of_at: now,

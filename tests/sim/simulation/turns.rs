@@ -116,7 +116,7 @@ impl World {
         let now = self.now;
         self.note(|| format!("member {member} <- {:?}", popped.runs));
         self.oracle.pass_time(now, member);
-        self.oracle.batch_popped(popped.bytes());
+        self.oracle.batch_popped(popped.records(), popped.bytes());
         let mut effects = std::mem::take(&mut self.effects);
         let Some(process) = self.members[member].process.as_mut() else { return };
         let runs: Vec<PoppedRun<'_>> = popped
@@ -296,6 +296,7 @@ impl World {
         let spins = process.ticks_at_once.1 > 20;
         self.oracle.check(!spins, || "the core asks for ticks without end".to_owned());
         self.tell(member, Input::Tick);
+        self.feed_starving(member);
     }
 
     /// Lets the library go on, now that nothing may wait for an answer.
@@ -322,7 +323,7 @@ impl World {
         }
     }
 
-    fn raise(&mut self, member: usize, event: Rebalance) {
+    pub(crate) fn raise(&mut self, member: usize, event: Rebalance) {
         let list = |partitions: &BTreeSet<PartitionId>| partitions.iter().copied().collect::<Vec<_>>();
         match &event {
             Rebalance::Assign(partitions) => {

@@ -13,7 +13,6 @@ impl Oracle {
     /// A run was popped and taken in as `assignment`, from record number `first` on. `waits` is what the core
     /// says of each record: whether it must be delivered.
     pub(crate) fn taken_in(&mut self, member: usize, assignment: Assignment, first: u64, run: &Run, waits: &[bool]) {
-        self.batch_records_max = self.batch_records_max.max(run.records.len());
         let Some(book) = self.members[member].books.get_mut(&assignment) else {
             return self.violate(|| format!("{assignment:?} was never heard of, but takes records in"));
         };
@@ -60,7 +59,8 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn batch_popped(&mut self, bytes: u64) {
+    pub(crate) fn batch_popped(&mut self, records: usize, bytes: u64) {
+        self.batch_records_max = self.batch_records_max.max(records);
         self.batch_bytes_max = self.batch_bytes_max.max(bytes);
     }
 
@@ -175,6 +175,7 @@ impl Oracle {
         let uid = taken.uid;
         let taken = &mut book.taken[number];
         taken.attempts += 1;
+        taken.avoid = taken.avoid.filter(|(avoided, _)| *avoided == stream);
         taken.standing = if on_ack { Standing::Live(id) } else { Standing::Finished };
         let life = if on_ack { Life::Live } else { Life::Settled(super::Kind::Ack) };
         book.unfinished -= usize::from(!on_ack);

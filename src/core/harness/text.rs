@@ -1,0 +1,213 @@
+//! Effects as lines, records from words.
+
+use super::super::metadata::{self, Decoded, Expectation};
+use super::super::*;
+use super::books::Books;
+
+/// The name of a partition: its number, with a `u` before it in the second topic.
+pub(super) fn name(partition: PartitionId) -> String {
+    let topic = if partition.topic == TopicIndex(0) {
+        ""
+    } else {
+        "u"
+    };
+    format!("{topic}{}", partition.partition)
+}
+
+/// The name of a record, without the partition if that is 0.
+pub(super) fn record_name(partition: PartitionId, offset: i64) -> String {
+    match name(partition).as_str() {
+        "0" => offset.to_string(),
+        partition => format!("{partition}/{offset}"),
+    }
+}
+
+pub(super) fn parse_name(text: &str) -> (PartitionId, i64) {
+    let (place, offset) = text.split_once('/').unwrap_or(("0", text));
+    let (topic, index) = match place.strip_prefix('u') {
+        Some(index) => (1, index),
+        None => (0, place),
+    };
+    let partition = PartitionId {
+        topic: TopicIndex(topic),
+        partition: index.parse().expect("a partition"),
+    };
+    (partition, offset.parse().expect("an offset"))
+}
+
+/// Records from words, see `harness`. `next` is where the first one stands, and then where the next will.
+pub(super) fn records(words: &str, next: &mut i64, epoch: LeaderEpoch) -> Vec<PoppedRecord> {
+    let record = |word: &str| {
+        let (word, offset) = match word.split_once('@') {
+            Some((word, offset)) => (word, offset.parse().expect("an offset")),
+            None => (word, *next),
+        };
+        let (key, size) = match word.split_once(':') {
+            Some((key, size)) => (key, size.parse().expect("a size")),
+            None => (word, 100),
+        };
+        *next = offset + 1;
+        let hash = |key: &str| {
+            key.bytes()
+                .fold(7, |hash, byte| hash * 31 + u64::from(byte))
+        };
+        PoppedRecord {
+            offset,
+            key_hash: (key != "-").then(|| hash(key)),
+            size,
+            leader_epoch: epoch,
+        }
+    };
+    words.split_whitespace().map(record).collect()
+}
+
+/// One effect as a line.
+pub(super) fn line(effect: &Effect, books: &Books) -> String {
+    match effect {
+        Effect::Join => "join".to_owned(),
+        Effect::Leave => "leave".to_owned(),
+        Effect::Assign {
+            partitions,
+            answers_rebalance,
+        } => {
+            let starts = partitions
+                .iter()
+                .map(|start| format!(" {}@{}", name(start.partition), start.offset));
+            format!("{}assign{}", answer(*answers_rebalance), joined(starts))
+        }
+        Effect::Unassign {
+            partitions,
+            answers_rebalance,
+        } => format!(
+            "{}unassign{}",
+            answer(*answers_rebalance),
+            names(partitions)
+        ),
+        Effect::Pause(partitions) => format!("pause{}", names(partitions)),
+        Effect::Resume(partitions) => format!("resume{}", names(partitions)),
+        Effect::ReadCommitted(wanted) => format!("read{}", names_of(wanted)),
+        Effect::ListOffsets(wanted) => format!("list{}", names_of(wanted)),
+        Effect::DescribeTopics(topics) => {
+            format!(
+                "describe{}",
+                joined(topics.iter().map(|topic| format!(" {}", topic.0)))
+            )
+        }
+        Effect::Commit { entries, .. } => {
+            format!(
+                "commit{}",
+                joined(entries.iter().map(|entry| format!(" {}", committed(entry))))
+            )
+        }
+        Effect::Wake(stream) => format!("wake {}", stream.0),
+        Effect::Withdrawn {
+            stream,
+            ids,
+            reason,
+        } => format!("withdrawn {}: {} {reason:?}", stream.0, books.ids(ids)),
+        Effect::Notify { stream, notice } => format!("notice {}: {}", stream.0, told(notice)),
+        Effect::EndStream { stream, end } => format!("end {} {end:?}", stream.0),
+        Effect::CommitAwaited { wait, committed } => format!("awaited {} {committed}", wait.0),
+        Effect::CopyOut { records, .. } => {
+            let ids: Vec<_> = records.iter().map(|(id, _)| IdRange::one(id.0)).collect();
+            format!("copy {}", books.ids(&ids))
+        }
+        Effect::FreeFrame(first) => {
+            format!("free frame of {}", books.ids(&[IdRange::one(first.0)]))
+        }
+        Effect::FreeRecords {
+            assignment,
+            numbers,
+        } => format!("free records {}", books.numbers(*assignment, numbers)),
+        Effect::FreeAssignment(assignment) => format!("free assignment {}", assignment.0),
+        Effect::Finished { clean } => format!("finished clean={clean}"),
+        Effect::Report(event) => format!("event {event:?}"),
+    }
+}
+
+fn answer(is: bool) -> &'static str {
+    if is { "answer " } else { "" }
+}
+
+fn joined(words: impl Iterator<Item = String>) -> String {
+    words.collect()
+}
+
+fn names(partitions: &[PartitionId]) -> String {
+    joined(
+        partitions
+            .iter()
+            .map(|partition| format!(" {}", name(*partition))),
+    )
+}
+
+fn names_of(wanted: &[(Assignment, PartitionId)]) -> String {
+    joined(
+        wanted
+            .iter()
+            .map(|(_, partition)| format!(" {}", name(*partition))),
+    )
+}
+
+/// `0@5+7..9`: partition 0 at offset 5, with 7 and 8 finished.
+fn committed(entry: &CommitEntry) -> String {
+    let marks = marks(entry)
+        .map(|marks| {
+            joined(
+                marks
+                    .finished
+                    .runs()
+                    .iter()
+                    .map(|(from, to)| format!("+{from}..{to}")),
+            )
+        })
+        .unwrap_or_default();
+    format!("{}@{}{marks}", name(entry.partition), entry.offset)
+}
+
+/// What a commit says is finished above its offset.
+pub(super) fn marks(entry: &CommitEntry) -> Option<metadata::Marks> {
+    let topic = if entry.partition.topic == TopicIndex(0) {
+        "t"
+    } else {
+        "u"
+    };
+    let expect = Expectation {
+        cluster: None,
+        topic: None,
+        identity_hash: metadata::identity_hash("group", topic, entry.partition.partition),
+    };
+    match metadata::decode(entry.metadata.as_bytes(), &expect, entry.offset) {
+        Decoded::Ours { marks, .. } => marks,
+        Decoded::Absent => None,
+        Decoded::Ignored(reason) => panic!("a commit carries what no one can read: {reason}"),
+        Decoded::MadeAgain => panic!("a commit carries another topic's id"),
+    }
+}
+
+fn told(notice: &Notice) -> String {
+    match notice {
+        Notice::Assigned {
+            partition,
+            start_offset,
+            ..
+        } => format!("assigned {}@{start_offset}", name(*partition)),
+        Notice::Revoking {
+            partition,
+            time_left,
+            ..
+        } => format!("revoking {} {time_left:?}", name(*partition)),
+        Notice::Revoked {
+            partition, reason, ..
+        } => format!("revoked {} {reason:?}", name(*partition)),
+        Notice::Committed {
+            partition, offset, ..
+        } => format!("committed {}@{offset}", name(*partition)),
+        Notice::CaughtUp {
+            partition,
+            end_offset,
+            ..
+        } => format!("caught up {}@{end_offset}", name(*partition)),
+        Notice::Draining { time_left, .. } => format!("draining {time_left:?}"),
+    }
+}
