@@ -1,1 +1,20 @@
-fn main() {}
+//! Only wires: the command line is in `cli`, the process in `runtime`.
+
+use std::process::ExitCode;
+
+use ackline::cli::{self, Invocation};
+use ackline::runtime;
+
+// librdkafka allocates one operation per record on another thread than frees it. Built with
+// `override`, this allocator serves the C code too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = cli::execute(
+        Invocation::of_process(),
+        &mut std::io::stdout(),
+        runtime::run,
+    );
+    cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))
+}

@@ -1,0 +1,70 @@
+//! `ackline config …`: everything about settings that needs no broker.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::settings::SettingFlags;
+use crate::config::{self, Config, Problems, Sources};
+
+/// What can be asked about settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check a settings file together with ACKLINE_… variables; exit code 64 if anything is wrong
+    Check(CheckFlags),
+    /// Print all settings in force, and where each of them comes from
+    ///
+    /// The output is a settings file. Files that settings name are not looked at.
+    Print(SettingFlags),
+    /// Print how much memory these settings can take, line by line
+    Memory(SettingFlags),
+    /// Print a complete settings file with every default and its explanation
+    Example,
+    /// Print all settings as a Markdown table
+    Reference,
+    /// Print the JSON schema of the settings file, for editors and checks
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckFlags {
+    /// The settings file.
+    file: PathBuf,
+    /// Do not look for certificates, passwords and tokens: they exist only where ackline will run.
+    #[arg(long)]
+    skip_files: bool,
+}
+
+impl ConfigCommand {
+    /// What to print.
+    pub(super) fn output(self, variables: Vec<(OsString, OsString)>) -> Result<String, Problems> {
+        Ok(match self {
+            Self::Check(flags) => {
+                let answer = format!("{}: all settings are valid\n", flags.file.display());
+                Config::load(&Sources {
+                    file: Some(flags.file),
+                    variables,
+                    flags: Vec::new(),
+                    skip_files: flags.skip_files,
+                })?;
+                answer
+            }
+            Self::Print(flags) => config::print(&without_files(flags, variables)?),
+            Self::Memory(flags) => config::memory_report(&without_files(flags, variables)?),
+            Self::Example => config::example_file(),
+            Self::Reference => config::reference(),
+            Self::Schema => format!("{:#}\n", config::schema()),
+        })
+    }
+}
+
+fn without_files(
+    flags: SettingFlags,
+    variables: Vec<(OsString, OsString)>,
+) -> Result<Config, Problems> {
+    Config::load(&Sources {
+        skip_files: true,
+        ..flags.into_sources(variables)
+    })
+}

@@ -1,0 +1,166 @@
+//! The command line: what can be asked of the program, and which exit code answers.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done, or ended cleanly |
+//! | 1 | failed while running |
+//! | 64 | the command line or the settings are wrong; nothing was started |
+//!
+//! # Deliberately absent
+//!
+//! Nothing here opens a socket, starts a task or logs. `run` is handed in by `main`, so that the
+//! command line can be tested without a broker.
+
+mod config_commands;
+mod settings;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::config_commands::ConfigCommand;
+use self::settings::SettingFlags;
+use crate::config::{Config, Problems};
+
+/// Wrong command line or settings (`EX_USAGE` of sysexits).
+const EXIT_USAGE: u8 = 64;
+
+/// Everything the program is given from outside.
+pub struct Invocation {
+    /// The command line, the program's name first.
+    pub arguments: Vec<OsString>,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+}
+
+impl Invocation {
+    /// Of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self {
+            arguments: std::env::args_os().collect(),
+            variables: std::env::vars_os().collect(),
+        }
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// The settings are wrong.
+    Settings(Problems),
+    /// It failed while running.
+    Running(E),
+    /// Its output could not be written.
+    Output(io::Error),
+}
+
+/// Does what the command line says. `run` is the body of `ackline run`.
+///
+/// # Errors
+///
+/// What went wrong, not yet told to anybody; [`exit_code`] tells.
+pub fn execute<E>(
+    invocation: Invocation,
+    out: &mut impl Write,
+    run: impl FnOnce(Config) -> Result<(), E>,
+) -> Result<ExitCode, Failure<E>> {
+    let cli = match Cli::try_parse_from(invocation.arguments) {
+        Ok(cli) => cli,
+        Err(refusal) => return Ok(answer(&refusal)),
+    };
+    match cli.command {
+        Command::Run(flags) => {
+            let config = Config::load(&flags.into_sources(invocation.variables))
+                .map_err(Failure::Settings)?;
+            run(config).map_err(Failure::Running)?;
+        }
+        Command::Config(command) => {
+            let text = command
+                .output(invocation.variables)
+                .map_err(Failure::Settings)?;
+            write_all(out, &text).map_err(Failure::Output)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error what went wrong, and with which code to exit. `describe` puts the failure
+/// of a running process into words.
+pub fn exit_code<E>(
+    outcome: Result<ExitCode, Failure<E>>,
+    describe: impl FnOnce(E) -> String,
+) -> ExitCode {
+    let (message, code) = match outcome {
+        Ok(code) => return code,
+        Err(Failure::Settings(problems)) => (problems.to_string(), ExitCode::from(EXIT_USAGE)),
+        Err(Failure::Running(error)) => (describe(error), ExitCode::FAILURE),
+        Err(Failure::Output(error)) => (format!("cannot write: {error}"), ExitCode::FAILURE),
+    };
+    // If standard error is gone, the code is all that is left to say.
+    let _ = writeln!(io::stderr(), "error: {message}");
+    code
+}
+
+/// Streams Kafka records to an application beside it, and commits only what was acknowledged.
+///
+/// ackline is a member of a Kafka consumer group. It delivers records over gRPC on a Unix socket to
+/// applications in any language, which acknowledge them one by one, in any order.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ackline",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the sidecar until SIGTERM or SIGINT
+    ///
+    /// Joins the consumer group, serves records to applications and commits what they acknowledge.
+    /// A first SIGTERM or SIGINT stops deliveries, waits for records in flight to be settled,
+    /// commits, leaves the group and ends, all within `drain.shutdown`. A second one does not wait
+    /// for records in flight.
+    ///
+    /// Flags win over ACKLINE_… variables, variables over the settings file.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(SettingFlags),
+    /// Check, print and explain settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ackline run --brokers localhost:9092 --group orders-service --topic orders --start earliest
+  ackline run --config /etc/ackline/ackline.yaml --set log.format=text
+  ACKLINE_GROUP_ID=orders-service ackline run --config ackline.yaml";
+
+/// Help and version are answers, everything else is a mistake.
+fn answer(refusal: &clap::Error) -> ExitCode {
+    // Nobody is left to tell if this cannot be written.
+    let _ = refusal.print();
+    if refusal.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is not a failure.
+fn write_all(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+#[cfg(test)]
+mod tests;

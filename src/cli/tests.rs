@@ -1,0 +1,115 @@
+use clap::CommandFactory;
+
+use super::*;
+
+fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
+    let mut out = Vec::new();
+    let mut started = None;
+    let invocation = Invocation {
+        arguments: words.iter().map(OsString::from).collect(),
+        variables: vec![("ACKLINE_START".into(), "latest".into())],
+    };
+    let outcome = execute(invocation, &mut out, |config| {
+        started = Some(config);
+        Ok::<(), String>(())
+    });
+    let outcome = match outcome {
+        Ok(_) => Ok(started),
+        Err(Failure::Settings(problems)) => Err(problems.to_string()),
+        Err(Failure::Running(error)) => Err(error),
+        Err(Failure::Output(error)) => Err(error.to_string()),
+    };
+    (outcome, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn the_tree_of_commands_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_flag_of_a_setting_reaches_it() {
+    let words = [
+        "ackline",
+        "run",
+        "--brokers",
+        "a:1,b:2",
+        "--brokers",
+        "c:3",
+        "--group",
+        "g",
+        "--topic",
+        "t",
+        "--topic",
+        "u",
+        "--start",
+        "earliest",
+        "--order",
+        "key",
+        "--instance-id",
+        "i-1",
+        "--listen",
+        "unix:/tmp/a.sock",
+        "--http",
+        "127.0.0.1:0",
+        "--log-level",
+        "debug",
+        "--log-format",
+        "text",
+        "--set",
+        "drain.revoke=2s",
+        "--set",
+        "kafka.properties.socket.timeout.ms=1000",
+    ];
+    for info in crate::config::flags() {
+        assert!(
+            words.contains(&format!("--{}", info.flag).as_str()),
+            "--{} is untested",
+            info.flag
+        );
+    }
+    let config = execute_words(&words).0.unwrap().unwrap();
+    assert_eq!(config.kafka.brokers, ["a:1", "b:2", "c:3"]);
+    assert_eq!(config.topics, ["t", "u"]);
+    assert_eq!(
+        (config.group.id.as_str(), config.group.instance_id.as_str()),
+        ("g", "i-1")
+    );
+    assert_eq!(
+        config.start,
+        crate::core::StartPolicy::Earliest,
+        "the flag wins over the variable"
+    );
+    assert_eq!(config.listen.app.unwrap().to_str(), Some("/tmp/a.sock"));
+    assert_eq!(config.drain.revoke.as_secs(), 2);
+    assert_eq!(config.kafka.properties["socket.timeout.ms"], "1000");
+}
+
+#[test]
+fn printing_takes_the_same_flags_as_running() {
+    let words = [
+        "ackline",
+        "config",
+        "print",
+        "--brokers",
+        "a:1",
+        "--group",
+        "g",
+        "--topic",
+        "t",
+    ];
+    let (outcome, printed) = execute_words(&words);
+    assert!(outcome.unwrap().is_none());
+    assert!(printed.contains("# flag --brokers") && printed.contains("# variable ACKLINE_START"));
+}
+
+#[test]
+fn wrong_settings_start_nothing() {
+    let (outcome, out) = execute_words(&["ackline", "run", "--group", "g"]);
+    assert!(
+        outcome
+            .unwrap_err()
+            .starts_with("2 mistakes in the settings")
+    );
+    assert_eq!(out, "");
+}

@@ -1,0 +1,253 @@
+//! Settings that are right one by one and wrong together.
+//!
+//! Each check says why the two do not fit, because the reason is what tells a person which one to
+//! change. Checks whose settings are wrong already stay silent.
+
+use std::time::Duration;
+
+use super::load::Loading;
+use super::model::GroupProtocol;
+use super::problem::Fault;
+use super::units::duration_text;
+use crate::core::{CommitMode, Order};
+
+/// A drain may take this part of the time that the group waits for us.
+const DRAIN_PART: u32 = 4;
+
+/// Reports every contradiction.
+pub(super) fn check(loading: &mut Loading) {
+    times(loading);
+    group_protocol(loading);
+    lane_depth(loading);
+    tls(loading);
+    sasl(loading);
+    listeners(loading);
+}
+
+fn times(loading: &mut Loading) {
+    let (group, drain) = (loading.config.group.clone(), loading.config.drain.clone());
+    let longest = group.max_poll_interval / DRAIN_PART;
+    if drain.revoke > longest {
+        loading.report("drain.revoke", &["group.max_poll_interval"], Fault::new(
+            format!("is longer than a quarter of group.max_poll_interval ({}): the wait, the last commit and the answer must fit well into it, or the group throws the member out and nothing is committed", duration_text(group.max_poll_interval)),
+            format!("write at most {}, or raise group.max_poll_interval", duration_text(longest)),
+        ));
+    }
+    if group.session_timeout > group.max_poll_interval {
+        loading.report(
+            "group.session_timeout",
+            &["group.max_poll_interval"],
+            Fault::new(
+                format!(
+                    "is longer than group.max_poll_interval ({}), which Kafka clients refuse",
+                    duration_text(group.max_poll_interval)
+                ),
+                "lower it, or raise group.max_poll_interval",
+            ),
+        );
+    }
+    let backoff = loading.config.retry.backoff;
+    if backoff.initial > backoff.max {
+        loading.report(
+            "retry.backoff.initial",
+            &["retry.backoff.max"],
+            Fault::new(
+                format!(
+                    "is longer than retry.backoff.max ({}): the first delay would be cut at once",
+                    duration_text(backoff.max)
+                ),
+                "lower it, or raise retry.backoff.max",
+            ),
+        );
+    }
+    staleness(loading);
+}
+
+/// In a healthy group every interval passes without a commit; that must not look like failure.
+fn staleness(loading: &mut Loading) {
+    let commit = loading.config.commit.clone();
+    let (key, interval): (&'static str, Duration) = match commit.mode {
+        CommitMode::OnAck => ("commit.interval", commit.interval),
+        CommitMode::OnDelivery => ("commit.delivery_interval", commit.delivery_interval),
+    };
+    if commit.staleness_max <= interval {
+        loading.report(
+            "commit.staleness_max",
+            &[key],
+            Fault::new(
+                format!(
+                    "is not longer than {key} ({}): deliveries would stop between two commits",
+                    duration_text(interval)
+                ),
+                format!("raise it, best to ten times {key}, or lower {key}"),
+            ),
+        );
+    }
+}
+
+fn group_protocol(loading: &mut Loading) {
+    if loading.config.group.protocol != GroupProtocol::Consumer {
+        return;
+    }
+    for key in ["group.session_timeout", "group.assignor"] {
+        if loading.is_changed(key) {
+            loading.report(
+                key,
+                &["group.protocol"],
+                Fault::new(
+                    "has no effect with group.protocol consumer: the broker decides about it",
+                    "remove it, or write `protocol: classic`",
+                ),
+            );
+        }
+    }
+}
+
+fn lane_depth(loading: &mut Loading) {
+    if loading.config.order == Order::None && loading.config.lane_depth > 1 {
+        loading.report(
+            "lane_depth",
+            &["order"],
+            Fault::new(
+                "has no effect with order none: every record is on its own",
+                "remove it, or choose `order: partition` or `order: key`",
+            ),
+        );
+    }
+}
+
+fn tls(loading: &mut Loading) {
+    let tls = loading.config.kafka.tls.clone();
+    let files = [
+        ("kafka.tls.ca_file", tls.ca_file.is_some()),
+        ("kafka.tls.cert_file", tls.cert_file.is_some()),
+        ("kafka.tls.key_file", tls.key_file.is_some()),
+    ];
+    for (key, _) in files
+        .into_iter()
+        .filter(|(_, given)| *given && !tls.enabled)
+    {
+        loading.report(
+            key,
+            &["kafka.tls.enabled"],
+            Fault::new(
+                "is given, but kafka.tls.enabled is false: the connection would not be encrypted",
+                "write `enabled: true` below kafka.tls, or remove the file",
+            ),
+        );
+    }
+    let alone = match (tls.cert_file.is_some(), tls.key_file.is_some()) {
+        (true, false) => Some(("kafka.tls.cert_file", "kafka.tls.key_file")),
+        (false, true) => Some(("kafka.tls.key_file", "kafka.tls.cert_file")),
+        (true, true) | (false, false) => None,
+    };
+    if let Some((given, lacking)) = alone {
+        loading.report(
+            given,
+            &[lacking],
+            Fault::new(
+                format!("is given without {lacking}: one is of no use without the other"),
+                format!("name both, or remove {given}"),
+            ),
+        );
+    }
+}
+
+fn sasl(loading: &mut Loading) {
+    const KEY: &str = "kafka.sasl.mechanism";
+    let sasl = loading.config.kafka.sasl.clone();
+    let files = [
+        ("kafka.sasl.username_file", sasl.username_file.is_some()),
+        ("kafka.sasl.password_file", sasl.password_file.is_some()),
+    ];
+    for (file, given) in files {
+        match (sasl.mechanism, given) {
+            (Some(mechanism), false) => loading.report(
+                KEY,
+                &[file],
+                Fault::new(
+                    format!("{} needs {file}", mechanism.name()),
+                    format!("name the file in {file}"),
+                ),
+            ),
+            (None, true) => loading.report(
+                file,
+                &[KEY],
+                Fault::new(
+                    format!("is given, but {KEY} is not: nobody would be authenticated"),
+                    format!("choose a mechanism in {KEY}, or remove the file"),
+                ),
+            ),
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+}
+
+fn listeners(loading: &mut Loading) {
+    const ADDRESS: &str = "listen.app_tcp.address";
+    const TOKEN: &str = "listen.app_tcp.token_file";
+    const INSECURE: &str = "listen.app_tcp.insecure";
+    let listen = loading.config.listen.clone();
+    let (tcp, token) = (listen.app_tcp.address, listen.app_tcp.token_file.is_some());
+    match (tcp.is_some(), token, listen.app_tcp.insecure) {
+        (true, false, false) => loading.report(
+            ADDRESS,
+            &[TOKEN, INSECURE],
+            Fault::new(
+                "has no token: everybody who can connect could read and acknowledge records",
+                format!("name a token file in {TOKEN}, or accept that with `insecure: true`"),
+            ),
+        ),
+        (true, true, true) => loading.report(
+            INSECURE,
+            &[ADDRESS, TOKEN],
+            Fault::new(
+                format!("contradicts {TOKEN}: either calls need the token or they do not"),
+                "remove one of them",
+            ),
+        ),
+        (false, true, _) => loading.report(TOKEN, &[ADDRESS], no_address(ADDRESS)),
+        (false, false, true) => loading.report(INSECURE, &[ADDRESS], no_address(ADDRESS)),
+        (true, true, false) | (true, false, true) | (false, false, false) => {}
+    }
+    if listen.app.is_none() && tcp.is_none() {
+        loading.report(
+            "listen.app",
+            &[ADDRESS],
+            Fault::new(
+                "is empty, and there is no listen.app_tcp.address: no application could connect",
+                "write `app: unix:/run/ackline/ackline.sock`",
+            ),
+        );
+    }
+    if listen.app.is_none() && !listen.uids.is_empty() {
+        loading.report(
+            "listen.uids",
+            &["listen.app"],
+            Fault::new(
+                "has no effect without listen.app: only a Unix socket knows the user of its peer",
+                "remove it, or name a socket in listen.app",
+            ),
+        );
+    }
+    if let (Some(tcp), Some(http)) = (tcp, listen.http)
+        && tcp == http
+        && tcp.port() != 0
+    {
+        loading.report(
+            "listen.http",
+            &[ADDRESS],
+            Fault::new(
+                format!("is the same as {ADDRESS}: only one of them could listen"),
+                "choose another port",
+            ),
+        );
+    }
+}
+
+fn no_address(address: &str) -> Fault {
+    Fault::new(
+        format!("has no effect without {address}"),
+        format!("remove it, or write {address}"),
+    )
+}

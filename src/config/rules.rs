@@ -1,0 +1,136 @@
+//! What names must look like.
+
+use super::problem::Fault;
+
+/// A rule about text, and the same rule as a schema pattern.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    /// Says what is wrong.
+    pub(super) check: fn(&str) -> Result<(), Fault>,
+    /// As a regular expression of the schema.
+    pub(super) pattern: &'static str,
+}
+
+/// A broker: a host name or address, and a port.
+pub(super) const BROKER: Rule = Rule {
+    check: broker,
+    pattern: "^[^\\s/,]+:[0-9]{1,5}$",
+};
+
+/// A name that Kafka accepts for a topic.
+pub(super) const TOPIC: Rule = Rule {
+    check: topic,
+    pattern: "^[a-zA-Z0-9._-]{1,249}$",
+};
+
+/// Printable text that may not be empty.
+pub(super) const SOME_TEXT: Rule = Rule {
+    check: some_text,
+    pattern: "^[^\\u0000-\\u001f\\u007f]{1,255}$",
+};
+
+/// Printable text or nothing.
+pub(super) const ANY_TEXT: Rule = Rule {
+    check: any_text,
+    pattern: "^[^\\u0000-\\u001f\\u007f]{0,255}$",
+};
+
+/// Longest group id, instance id or rack.
+const TEXT_CHARS_MAX: usize = 255;
+
+fn broker(text: &str) -> Result<(), Fault> {
+    let remedy = "write host:port, such as kafka:9092 or [::1]:9092";
+    if text.contains("://") {
+        return Err(Fault::new(
+            "names a protocol",
+            format!("{remedy}; `kafka.tls` and `kafka.sasl` say how to connect"),
+        ));
+    }
+    let port = text.rsplit_once(':').filter(|(host, _)| {
+        let bare_address = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+        !host.is_empty() && !bare_address && !host.contains([' ', '\t', '/', ','])
+    });
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(1..)) => Ok(()),
+        Some(Ok(0) | Err(_)) => Err(Fault::new("has no port from 1 to 65535", remedy)),
+        None => Err(Fault::new("is not a host with a port", remedy)),
+    }
+}
+
+fn topic(text: &str) -> Result<(), Fault> {
+    let remedy = "write 1 to 249 letters, digits, dots, underscores and hyphens";
+    let permitted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || text.len() > 249 || !text.chars().all(permitted) {
+        return Err(Fault::new(
+            "is not a name that Kafka accepts for a topic",
+            remedy,
+        ));
+    }
+    if matches!(text, "." | "..") {
+        return Err(Fault::new("is a name that Kafka forbids", remedy));
+    }
+    Ok(())
+}
+
+fn some_text(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new("is empty", "write at least one character"));
+    }
+    any_text(text)
+}
+
+fn any_text(text: &str) -> Result<(), Fault> {
+    if text.chars().count() > TEXT_CHARS_MAX {
+        return Err(Fault::new(
+            "is too long",
+            format!("write at most {TEXT_CHARS_MAX} characters"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Fault::new(
+            "contains a control character",
+            "write printable characters",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_are_hosts_with_ports() {
+        for good in [
+            "kafka:9092",
+            "10.0.0.1:1",
+            "[::1]:9092",
+            "b-1.msk.example.com:65535",
+        ] {
+            assert_eq!(broker(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "kafka",
+            "kafka:",
+            ":9092",
+            "kafka:0",
+            "kafka:65536",
+            "::1:9092",
+            "a b:1",
+            "SSL://kafka:9092",
+        ] {
+            assert!(broker(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn topics_are_what_kafka_accepts() {
+        for good in ["orders", "a.b_c-D9", &"x".repeat(249)] {
+            assert_eq!(topic(good), Ok(()), "{good}");
+        }
+        for bad in ["", ".", "..", "a b", "ä", "a/b", &"x".repeat(250)] {
+            assert!(topic(bad).is_err(), "{bad}");
+        }
+    }
+}

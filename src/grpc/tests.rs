@@ -1,0 +1,14 @@
+//! The edge over real sockets, with a generated client and a sidecar that does as it is told.
+#![allow(clippy::disallowed_methods, reason = "tests are their own supervisor")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names what it expects"
+)]
+
+mod ack;
+mod consume;
+mod door;
+mod fake;
+mod hostile;
+mod raw;
+mod stream;

@@ -1,0 +1,58 @@
+//! The Kafka edge: one member of a consumer group, on librdkafka.
+//!
+//! It translates and decides nothing. What librdkafka has to say becomes an
+//! [`Input`](crate::core::Input) of the core; what the core wants done is one method of [`Client`].
+//!
+//! ```text
+//!                         librdkafka's threads
+//!       wake ◄──────────────┬──────┴───────┬────────────────┐
+//!                    consumer queue   queue of records   queue of replies
+//!              rebalances, errors,    records and errors    commits, offsets,
+//!                      logs │         of all partitions     │   topics
+//!                           ▼              ▼                ▼
+//!                     Client::poll    Client::pop      Client::poll
+//! ```
+//!
+//! # Invariants
+//!
+//! - K1: one thread at a time calls [`Client`], which `&mut self` sees to. Records are popped,
+//!   partitions assigned and taken there, so each popped record belongs to the fetch that is alive.
+//! - K2: no call waits for a broker. Rebalances are noted and answered later by [`Client::assign`] or
+//!   [`Client::unassign`]; until then nothing else may touch the assignment.
+//! - K3: everything fetched comes by the one queue of records, whose size is the limit on what is
+//!   fetched ahead. It carries nothing else.
+//! - K4: librdkafka never chooses a position. After an error of a partition its position is not
+//!   believed, and its records are dropped, until the core starts a new fetch.
+//! - K5: a commit names only partitions that the group gave us and has not taken back (the fence).
+//! - K6: properties that K4 and K5 stand on are set last, and refused by name when a user sets them.
+//! - K7: dropping a [`Client`] never waits for a broker.
+//!
+//! # Where things are
+//!
+//! [`settings`] and [`refused_property`] are what `config` needs. `client` creates, joins and leaves,
+//! `assign` moves partitions, `pop` takes records, `requests` asks brokers, `poll` serves the rest.
+//! `error` says what librdkafka's codes mean, `ffi` holds all `unsafe` code.
+
+mod assign;
+mod client;
+mod ends;
+mod error;
+mod fetching;
+mod ffi;
+mod key_hash;
+mod poll;
+mod pop;
+mod properties;
+mod requests;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+pub use client::Client;
+pub use error::{Disposition, Error, Fatal, Trouble, TroubleKind};
+pub use ffi::{Message, Wake};
+pub use poll::Polled;
+pub use pop::{Batch, Run};
+pub use properties::refused_property;
+pub use settings::{ClientSettings, GroupProtocol, Sasl, SaslMechanism, Secret, Tls};

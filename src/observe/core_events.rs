@@ -1,0 +1,246 @@
+//! What the core reports, as log lines.
+//!
+//! INFO is a change of state, WARN recovers by itself, ERROR means that a person must act, and then
+//! the message says how.
+
+use tracing::Level;
+
+use super::line::{Fields, Line};
+use crate::core::{CommitError, Event, StopReason};
+
+/// The line of an event.
+pub(super) fn line(event: &Event) -> Line {
+    let (level, name, message) = words(event);
+    Line {
+        level,
+        event: name,
+        message,
+        fields: fields(event),
+    }
+}
+
+/// The class of a failed commit, as a metric label.
+pub(super) fn commit_failure_class(error: &CommitError) -> &'static str {
+    match error {
+        CommitError::NotMember(_) => "not_member",
+        CommitError::Transient(_) => "transient",
+        CommitError::MetadataTooLarge => "metadata_too_large",
+        CommitError::Unauthorized(_) => "unauthorized",
+    }
+}
+
+#[allow(clippy::too_many_lines)] // a table with one row for each event
+fn words(event: &Event) -> (Level, &'static str, &'static str) {
+    use Event as E;
+    const ERROR: Level = Level::ERROR;
+    const WARN: Level = Level::WARN;
+    const INFO: Level = Level::INFO;
+    match event {
+        E::Assigned { .. } => (INFO, "assigned", "the group gave us partitions"),
+        E::Revoking { .. } => (INFO, "revoking", "the group takes partitions away"),
+        E::Lost { .. } => (
+            WARN,
+            "lost",
+            "partitions were lost without warning; nothing of them is committed",
+        ),
+        E::Started { .. } => (INFO, "started", "partition is being read"),
+        E::StartedByPolicy {
+            new_partition: true,
+            ..
+        } => (
+            INFO,
+            "started_new_partition",
+            "partition is newer than the group's commits; it is read from its beginning",
+        ),
+        E::StartedByPolicy {
+            new_partition: false,
+            ..
+        } => (
+            INFO,
+            "started_by_policy",
+            "no committed offset; `start` decided where to begin",
+        ),
+        E::MetadataIgnored { .. } => (
+            WARN,
+            "metadata_ignored",
+            "commit metadata is not used; records finished above the committed offset may come again",
+        ),
+        E::TopicMadeAgain { .. } => (
+            WARN,
+            "topic_made_again",
+            "topic was deleted and made again; it is read from its beginning",
+        ),
+        E::Truncated { .. } => (
+            WARN,
+            "truncated",
+            "the log was cut below our position; reading goes on where the logs part",
+        ),
+        E::Skipped { .. } => (
+            WARN,
+            "offsets_skipped",
+            "offsets were passed over by `on_out_of_range`; their records will not be delivered",
+        ),
+        E::Stopped { reason, .. } => (ERROR, "stopped", stop_remedy(*reason)),
+        E::FetchRestarted { .. } => (WARN, "fetch_restarted", "reading failed and is tried again"),
+        E::ReadRetried { .. } => (
+            WARN,
+            "read_retried",
+            "a question to a broker failed and is asked again",
+        ),
+        E::CommitFailed {
+            error: CommitError::Unauthorized(_),
+            ..
+        } => (
+            ERROR,
+            "commit_failed",
+            "not allowed to commit; give the group and topic READ permission",
+        ),
+        E::CommitFailed { .. } => (WARN, "commit_failed", "a commit failed and is tried again"),
+        E::CommitRecovered => (INFO, "commit_recovered", "commits succeed again"),
+        E::MarksDropped { .. } => (
+            WARN,
+            "marks_dropped",
+            "finished records do not fit into commit metadata; a restart may repeat them",
+        ),
+        E::CommitsStale => (
+            ERROR,
+            "commits_stale",
+            "no commit succeeded for `commit.staleness_max`; nothing new is delivered until one does",
+        ),
+        E::MembershipDoubtful => (
+            WARN,
+            "membership_doubtful",
+            "the process stood still for long; nothing is delivered until a commit confirms our membership",
+        ),
+        E::MembershipConfirmed => (
+            INFO,
+            "membership_confirmed",
+            "a commit confirmed our membership",
+        ),
+        E::UnsettledForLong { .. } => (
+            WARN,
+            "unsettled_for_long",
+            "a record is unsettled for long; its application may be stuck",
+        ),
+        E::Oversize { .. } => (
+            ERROR,
+            "oversize",
+            "a record is larger than any open stream can receive; raise the largest message of the client",
+        ),
+        E::Paused { .. } => (Level::DEBUG, "paused", "partition is full and paused"),
+        E::Resumed { .. } => (Level::DEBUG, "resumed", "partition has room again"),
+        E::Fenced => (
+            ERROR,
+            "fenced",
+            "another member uses our `group.instance_id`; give each member its own",
+        ),
+    }
+}
+
+fn stop_remedy(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::NoCommittedOffset => {
+            "partition has no committed offset and `start` is stop; commit one, or change `start`"
+        }
+        StopReason::OutOfRange => {
+            "the log no longer holds the committed offset and `on_out_of_range` is stop; commit another, or change it"
+        }
+        StopReason::Corrupt => {
+            "a batch is damaged after three more tries; repair the log, or commit an offset behind it"
+        }
+        StopReason::OffsetsWentBack => {
+            "the broker sent offsets that were taken in before; check the topic, then restart"
+        }
+    }
+}
+
+#[allow(clippy::too_many_lines)] // a table with one row for each event
+fn fields(event: &Event) -> Fields {
+    use Event as E;
+    match event {
+        E::Assigned { partitions } | E::Revoking { partitions } | E::Lost { partitions } => {
+            Fields::count(*partitions)
+        }
+        E::Started {
+            partition,
+            offset,
+            restored,
+            ..
+        } => Fields {
+            count: Some(*restored),
+            ..Fields::at(*partition, *offset)
+        },
+        E::StartedByPolicy {
+            partition, offset, ..
+        } => Fields::at(*partition, *offset),
+        E::MetadataIgnored { partition, reason } => Fields::of(*partition).reason(reason),
+        E::TopicMadeAgain { partition }
+        | E::MarksDropped { partition }
+        | E::Paused { partition }
+        | E::Resumed { partition } => Fields::of(*partition),
+        E::Truncated {
+            partition,
+            from,
+            to,
+        } => Fields {
+            to_offset: Some(*to),
+            ..Fields::at(*partition, *from)
+        },
+        E::Skipped {
+            partition,
+            from,
+            to,
+        } => Fields {
+            to_offset: Some(*to),
+            count: Some(to.abs_diff(*from)),
+            ..Fields::at(*partition, *from)
+        },
+        E::Stopped {
+            partition,
+            offset,
+            reason,
+        } => Fields::at(*partition, *offset).reason(crate::core::Blocked::Stopped(*reason).label()),
+        E::FetchRestarted {
+            partition,
+            offset,
+            error,
+        } => Fields::at(*partition, *offset).error(error),
+        E::ReadRetried { what, error } => Fields::default().reason(what).error(error),
+        E::CommitFailed {
+            partition,
+            offset,
+            error,
+        } => commit_failed(Fields::at(*partition, *offset), error),
+        E::UnsettledForLong {
+            partition,
+            offset,
+            stream,
+        } => Fields {
+            stream: Some(stream.0),
+            ..Fields::at(*partition, *offset)
+        },
+        E::Oversize {
+            partition,
+            offset,
+            size,
+        } => Fields {
+            bytes: Some(*size),
+            ..Fields::at(*partition, *offset)
+        },
+        E::CommitRecovered
+        | E::CommitsStale
+        | E::MembershipDoubtful
+        | E::MembershipConfirmed
+        | E::Fenced => Fields::default(),
+    }
+}
+
+fn commit_failed(fields: Fields, error: &CommitError) -> Fields {
+    let fields = fields.reason(commit_failure_class(error));
+    match error {
+        CommitError::NotMember(words)
+        | CommitError::Transient(words)
+        | CommitError::Unauthorized(words) => fields.error(words),
+        CommitError::MetadataTooLarge => fields,
+    }
+}

@@ -1,0 +1,203 @@
+//! What the edges and the process itself report, as log lines.
+
+use std::time::Duration;
+
+use tracing::Level;
+
+use super::line::{Fields, Line, cut};
+use crate::core::StreamId;
+
+/// Longest name of a client in a line, in characters.
+const CLIENT_CHARS_MAX: usize = 64;
+
+/// Something that happened outside of the core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessEvent {
+    /// The process starts.
+    Starting {
+        /// Its version.
+        version: &'static str,
+    },
+    /// A socket listens.
+    Listening {
+        /// For whom.
+        purpose: &'static str,
+        /// Where.
+        place: String,
+    },
+    /// The group is being joined.
+    Joining,
+    /// The group was left.
+    Left,
+    /// An application opened a stream.
+    StreamOpened {
+        /// The stream.
+        stream: StreamId,
+        /// Name given by the client.
+        client: String,
+        /// User of the process at the other end, if the socket knows.
+        uid: Option<u32>,
+    },
+    /// A stream ended.
+    StreamEnded {
+        /// The stream.
+        stream: StreamId,
+        /// How.
+        reason: &'static str,
+    },
+    /// An application was turned away.
+    Refused {
+        /// Why, from a small closed set: it is a metric label.
+        reason: &'static str,
+        /// User of the process at the other end, if the socket knows.
+        uid: Option<u32>,
+    },
+    /// The Kafka client failed for good and is built again.
+    ClientRebuilt {
+        /// Its words.
+        error: String,
+    },
+    /// Something is wrong between us and Kafka, and may pass by itself.
+    KafkaTrouble {
+        /// What, from a small closed set.
+        kind: &'static str,
+        /// The client's words.
+        error: String,
+    },
+    /// A file that was watched changed and is in use.
+    FileReloaded {
+        /// The file.
+        file: String,
+    },
+    /// A file that was watched changed and is of no use; the old content stays.
+    FileUnusable {
+        /// The file.
+        file: String,
+        /// Why.
+        error: String,
+    },
+    /// The process begins to end.
+    Draining {
+        /// Why.
+        reason: &'static str,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// Records in flight are no longer waited for.
+    DrainCutShort,
+    /// The process has ended.
+    Ended {
+        /// Whether everything delivered was settled and committed.
+        clean: bool,
+    },
+}
+
+/// The line of an event.
+pub(super) fn line(event: &ProcessEvent) -> Line {
+    let (level, name, message) = words(event);
+    Line {
+        level,
+        event: name,
+        message,
+        fields: fields(event),
+    }
+}
+
+fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
+    use ProcessEvent as E;
+    const INFO: Level = Level::INFO;
+    const WARN: Level = Level::WARN;
+    match event {
+        E::Starting { .. } => (INFO, "starting", "starting"),
+        E::Listening { .. } => (INFO, "listening", "listening"),
+        E::Joining => (INFO, "joining", "joining the group"),
+        E::Left => (INFO, "left", "left the group"),
+        E::StreamOpened { .. } => (INFO, "stream_opened", "an application opened a stream"),
+        E::StreamEnded { .. } => (INFO, "stream_ended", "a stream ended"),
+        E::Refused { .. } => (WARN, "refused", "an application was turned away"),
+        E::KafkaTrouble { .. } => (
+            WARN,
+            "kafka_trouble",
+            "trouble with Kafka; tried again until it passes",
+        ),
+        E::ClientRebuilt { .. } => (
+            WARN,
+            "client_rebuilt",
+            "the Kafka client failed and is built again",
+        ),
+        E::FileReloaded { .. } => (INFO, "file_reloaded", "a file changed and is in use"),
+        E::FileUnusable { .. } => (
+            Level::ERROR,
+            "file_unusable",
+            "a file changed and cannot be used; repair it, the old content stays in use",
+        ),
+        E::Draining { .. } => (
+            INFO,
+            "draining",
+            "ending: nothing new is delivered, records in flight are waited for",
+        ),
+        E::DrainCutShort => (
+            WARN,
+            "drain_cut_short",
+            "ending now: records in flight are not waited for and will be delivered again",
+        ),
+        E::Ended { clean: true } => (
+            INFO,
+            "ended",
+            "ended: everything delivered was settled and committed",
+        ),
+        E::Ended { clean: false } => (WARN, "ended", "ended: some records will be delivered again"),
+    }
+}
+
+fn fields(event: &ProcessEvent) -> Fields {
+    use ProcessEvent as E;
+    match event {
+        E::Starting { version } => Fields {
+            version: Some(version),
+            ..Fields::default()
+        },
+        E::Listening { purpose, place } => Fields {
+            place: Some(cut(place)),
+            ..Fields::default()
+        }
+        .reason(purpose),
+        E::StreamOpened {
+            stream,
+            client,
+            uid,
+        } => Fields {
+            stream: Some(stream.0),
+            client: Some(client.chars().take(CLIENT_CHARS_MAX).collect()),
+            uid: *uid,
+            ..Fields::default()
+        },
+        E::StreamEnded { stream, reason } => Fields {
+            stream: Some(stream.0),
+            ..Fields::default()
+        }
+        .reason(reason),
+        E::Refused { reason, uid } => Fields {
+            uid: *uid,
+            ..Fields::default()
+        }
+        .reason(reason),
+        E::ClientRebuilt { error } => Fields::default().error(error),
+        E::KafkaTrouble { kind, error } => Fields::default().error(error).reason(kind),
+        E::FileReloaded { file } => Fields {
+            place: Some(cut(file)),
+            ..Fields::default()
+        },
+        E::FileUnusable { file, error } => Fields {
+            place: Some(cut(file)),
+            ..Fields::default()
+        }
+        .error(error),
+        E::Draining { reason, within } => Fields {
+            seconds: Some(within.as_secs()),
+            ..Fields::default()
+        }
+        .reason(reason),
+        E::Joining | E::Left | E::DrainCutShort | E::Ended { .. } => Fields::default(),
+    }
+}

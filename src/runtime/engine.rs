@@ -1,0 +1,557 @@
+//! The engine: the core, the Kafka client, the bytes, and what streams are to be told.
+//!
+//! Everything runs on one thread. An input goes into the core, its effects are carried out, and only then
+//! comes the next input. Nothing here waits: the client's calls return at once, and their answers come as
+//! later inputs.
+//!
+//! # Invariants
+//!
+//! - Effects are carried out in order, all of them, before the next input is given.
+//! - Bytes are kept exactly as long as the core says ([`super::store`]).
+//! - A stream is polled only for what fits it; what nobody asks for stays in the client's queue.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::clock::Clock;
+use super::feed::Feed;
+use super::store::Store;
+use super::telling;
+use crate::core::{Core, Effect, Input, Moment, Settings, StreamId, StreamOpen};
+use crate::grpc::{CommitWaits, OpenRefused, OpenedStream, Outbox, Outgoing, Peer};
+use crate::kafka::{self, ClientSettings, Disposition, Fatal};
+use crate::observe::{Observer, ProcessEvent};
+
+/// How often the ends of the logs are read.
+const ENDS_EVERY: Duration = Duration::from_millis(500);
+
+/// How long after the death of a client the next one is made; doubles while they die young.
+const REMAKE_MIN: Duration = Duration::from_millis(500);
+const REMAKE_MAX: Duration = Duration::from_secs(30);
+
+/// How the engine ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// As asked.
+    Shutdown {
+        /// Everything delivered was settled and committed.
+        clean: bool,
+    },
+    /// Another member with our instance id took over.
+    Fenced,
+}
+
+/// One open stream, as the engine sees it.
+#[derive(Debug)]
+pub(super) struct StreamSlot {
+    pub(super) outbox: Outbox,
+    pub(super) waker: Option<Waker>,
+    /// It found the client's queue empty: new records are worth a wake-up.
+    pub(super) starving: bool,
+    name: String,
+    /// The core has ended it.
+    ended: bool,
+}
+
+/// See the module.
+pub(super) struct Engine {
+    pub(super) clock: Clock,
+    pub(super) core: Core,
+    /// Absent while the client is being replaced.
+    pub(super) client: Option<kafka::Client>,
+    client_settings: ClientSettings,
+    wake: kafka::Wake,
+    pub(super) topics: Vec<String>,
+    pub(super) store: Store,
+    pub(super) feed: Feed,
+    pub(super) streams: BTreeMap<StreamId, StreamSlot>,
+    next_stream: u64,
+    streams_max: u32,
+    pub(super) waits: CommitWaits,
+    pub(super) observer: Observer,
+    effects: Vec<Effect>,
+    inputs: VecDeque<Input<'static>>,
+    polled: Vec<Input<'static>>,
+    pub(super) ended: Option<Ended>,
+    fenced: bool,
+    shutting_down: bool,
+    /// The core wants to be in the group.
+    joined: bool,
+    /// The client refused to do what it was told in a way that only a new one can mend.
+    client_broken: bool,
+    client_made: Moment,
+    remake_at: Moment,
+    remake_after: Duration,
+    /// A client with other settings waits to be made when the group was left.
+    replacement: Option<ClientSettings>,
+    /// Clients that are no longer used; whoever runs the engine drops them.
+    pub(super) discarded: Vec<kafka::Client>,
+    pub(super) last_turn: Moment,
+    ends_sampled: Moment,
+    /// What the client last complained about, and when; cleared by a success.
+    pub(super) trouble: Option<(kafka::Trouble, Moment)>,
+    /// Wakes tasks that wait until settlements may be answered.
+    pub(super) unconfirmed: Vec<Waker>,
+}
+
+/// What an engine is made of.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) client_settings: ClientSettings,
+    pub(super) streams_max: u32,
+    pub(super) wake: kafka::Wake,
+    pub(super) observer: Observer,
+}
+
+impl Engine {
+    /// Creates the client, which contacts brokers but joins nothing yet.
+    pub(super) fn new(parts: Parts) -> Result<Self, kafka::Error> {
+        let topics = parts.settings.topics.clone();
+        let client = kafka::Client::new(&parts.client_settings, &topics, parts.wake.clone())?;
+        Ok(Self {
+            last_turn: parts.clock.now(),
+            ends_sampled: Moment::default(),
+            clock: parts.clock,
+            feed: Feed::new(&parts.settings),
+            core: Core::new(parts.settings),
+            client: Some(client),
+            client_settings: parts.client_settings,
+            wake: parts.wake,
+            topics,
+            store: Store::default(),
+            streams: BTreeMap::new(),
+            next_stream: 0,
+            streams_max: parts.streams_max,
+            waits: CommitWaits::default(),
+            observer: parts.observer,
+            effects: Vec::new(),
+            inputs: VecDeque::new(),
+            polled: Vec::new(),
+            ended: None,
+            fenced: false,
+            shutting_down: false,
+            joined: false,
+            client_broken: false,
+            client_made: parts.clock.now(),
+            remake_at: Moment::default(),
+            remake_after: REMAKE_MIN,
+            replacement: None,
+            discarded: Vec::new(),
+            trouble: None,
+            unconfirmed: Vec::new(),
+        })
+    }
+
+    /// Serves the client's events and lets time pass. Returns when the next turn is due at the latest.
+    pub(super) fn turn(&mut self) -> Option<Moment> {
+        self.last_turn = self.clock.now();
+        self.remake_client();
+        self.poll_client();
+        self.sample_ends();
+        self.input(Input::Tick);
+        // New records come without an event of their own.
+        for slot in self.streams.values_mut() {
+            if slot.starving
+                && let Some(waker) = slot.waker.take()
+            {
+                slot.starving = false;
+                waker.wake();
+            }
+        }
+        self.core.next_wakeup()
+    }
+
+    fn poll_client(&mut self) {
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        let polled = client.poll(&mut self.polled);
+        if polled.more {
+            (self.wake)();
+        }
+        if self.core.is_rebalancing() && client.assignment_lost() {
+            // The group did not wait for our answer: nothing may be committed any more.
+            self.inputs.push_back(Input::GroupLost {
+                partitions: self.core.owned(),
+            });
+        }
+        if self.polled.iter().any(shows_that_brokers_answer) {
+            self.trouble = None;
+        }
+        self.inputs.extend(self.polled.drain(..));
+        for trouble in polled.troubles {
+            self.tell_person(&telling::trouble(&trouble));
+            self.trouble = Some((trouble, self.clock.now()));
+        }
+        self.run();
+        match polled.fatal {
+            None if std::mem::take(&mut self.client_broken) => self.give_client_up(),
+            None => {}
+            Some(Fatal::FencedInstance) => {
+                self.fenced = true;
+                self.input(Input::Fenced);
+            }
+            Some(Fatal::Rebuild(reason)) => {
+                self.tell_person(&ProcessEvent::ClientRebuilt { error: reason });
+                self.give_client_up();
+            }
+        }
+    }
+
+    /// Tells how far the logs go, for the backlog and for having caught up.
+    fn sample_ends(&mut self) {
+        if self.last_turn.since(self.ends_sampled) < ENDS_EVERY {
+            return;
+        }
+        self.ends_sampled = self.last_turn;
+        if let Some(client) = &mut self.client {
+            client.sample_ends(&mut self.polled);
+            self.inputs.extend(self.polled.drain(..));
+        }
+    }
+
+    /// A client that died is given up, and its assignments are lost; another one is made a little later. What
+    /// killed it may kill the next one at once: a member that still has our instance id, for example.
+    fn give_client_up(&mut self) {
+        if let Some(dead) = self.client.take() {
+            self.discarded.push(dead);
+        }
+        let now = self.clock.now();
+        let lived = now.since(self.client_made);
+        self.remake_after = if lived > REMAKE_MAX {
+            REMAKE_MIN
+        } else {
+            (self.remake_after * 2).min(REMAKE_MAX)
+        };
+        self.remake_at = now.plus(self.remake_after);
+        self.input(Input::ClientRestarted);
+    }
+
+    /// Makes the client that is missing, if it is time, and lets it do what the core asked for meanwhile.
+    fn remake_client(&mut self) {
+        if self.client.is_some() || self.clock.now() < self.remake_at {
+            return;
+        }
+        self.client_made = self.clock.now();
+        match kafka::Client::new(&self.client_settings, &self.topics, self.wake.clone()) {
+            Ok(client) => self.client = Some(client),
+            // The same settings made a client before; files may be half-written just now.
+            Err(error) => {
+                self.remake_at = self.client_made.plus(self.remake_after);
+                return self.tell_person(&telling::client_refused(&error));
+            }
+        }
+        if self.joined {
+            self.ask_client(&Effect::Join);
+        }
+    }
+
+    /// New certificates: leave cleanly, and join again with a new client.
+    pub(super) fn replace_client(&mut self, settings: ClientSettings) {
+        self.replacement = Some(settings);
+        self.input(Input::Rejoin);
+    }
+
+    /// New user name or password, used for connections from now on.
+    pub(super) fn change_credentials(&mut self, sasl: kafka::Sasl) {
+        if let Some(client) = &mut self.client
+            && let Err(error) = client.set_sasl_credentials(&sasl.username, sasl.password.expose())
+        {
+            let event = telling::client_refused(&error);
+            self.tell_person(&event);
+        }
+        self.client_settings.sasl = Some(sasl);
+    }
+
+    /// Takes one input and everything that follows from it.
+    pub(super) fn input(&mut self, input: Input<'static>) {
+        self.inputs.push_back(input);
+        self.run();
+    }
+
+    fn run(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            let now = self.clock.now();
+            let mut effects = std::mem::take(&mut self.effects);
+            self.core.handle(now, input, &mut effects);
+            self.carry_out(&mut effects);
+            self.effects = effects;
+        }
+    }
+
+    /// Carries effects out, in order.
+    pub(super) fn carry_out(&mut self, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            self.carry_out_one(effect);
+        }
+        if self.core.confirms() {
+            self.unconfirmed.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    fn carry_out_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Join => self.join(),
+            Effect::Leave
+            | Effect::Assign { .. }
+            | Effect::Unassign { .. }
+            | Effect::Pause(_)
+            | Effect::Resume(_)
+            | Effect::ReadCommitted(_)
+            | Effect::ListOffsets(_)
+            | Effect::DescribeTopics(_)
+            | Effect::Commit { .. } => {
+                self.joined &= effect != Effect::Leave;
+                self.ask_client(&effect);
+            }
+            Effect::Wake(stream) => self.wake_stream(stream),
+            Effect::Withdrawn {
+                stream,
+                ids,
+                reason,
+            } => {
+                self.tell(stream, |outbox| outbox.withdraw(&ids, reason));
+            }
+            Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
+            Effect::EndStream { stream, end } => {
+                if let Some(slot) = self.streams.get_mut(&stream) {
+                    slot.ended = true;
+                }
+                self.tell(stream, |outbox| outbox.end(end));
+            }
+            Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
+            Effect::CopyOut {
+                frame,
+                assignment,
+                records,
+            } => self.store.copy_out(frame, assignment, &records),
+            Effect::FreeFrame(frame) => self.store.free_frame(frame),
+            Effect::FreeRecords {
+                assignment,
+                numbers,
+            } => self.store.free_records(assignment, &numbers),
+            Effect::FreeAssignment(assignment) => self.store.free_assignment(assignment),
+            Effect::Finished { clean } => {
+                let ended = if self.fenced {
+                    Ended::Fenced
+                } else {
+                    Ended::Shutdown { clean }
+                };
+                self.ended.get_or_insert(ended);
+            }
+            Effect::Report(event) => self.observer.report(self.clock.now(), &event),
+        }
+    }
+
+    fn join(&mut self) {
+        self.joined = true;
+        if let Some(settings) = self.replacement.take() {
+            self.client_settings = settings;
+            self.discarded.extend(self.client.take());
+            self.remake_at = Moment::default();
+            return self.remake_client();
+        }
+        self.ask_client(&Effect::Join);
+    }
+
+    /// Passes an effect on to the client.
+    fn ask_client(&mut self, effect: &Effect) {
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        let asked = match effect {
+            Effect::Join => client.join(),
+            Effect::Leave => client.leave(),
+            Effect::Assign {
+                partitions,
+                answers_rebalance,
+            } => client.assign(partitions, *answers_rebalance),
+            Effect::Unassign {
+                partitions,
+                answers_rebalance,
+            } => client.unassign(partitions, *answers_rebalance),
+            Effect::Pause(partitions) => client.pause(partitions),
+            Effect::Resume(partitions) => client.resume(partitions),
+            Effect::ReadCommitted(wanted) => client.read_committed(wanted),
+            Effect::ListOffsets(wanted) => client.list_offsets(wanted),
+            Effect::DescribeTopics(topics) => client.describe_topics(topics),
+            Effect::Commit { request, entries } => client.commit(*request, entries),
+            Effect::Wake(_)
+            | Effect::Withdrawn { .. }
+            | Effect::Notify { .. }
+            | Effect::EndStream { .. }
+            | Effect::CommitAwaited { .. }
+            | Effect::CopyOut { .. }
+            | Effect::FreeFrame(_)
+            | Effect::FreeRecords { .. }
+            | Effect::FreeAssignment(_)
+            | Effect::Finished { .. }
+            | Effect::Report(_) => Ok(()),
+        };
+        let Err(error) = asked else { return };
+        self.tell_person(&telling::client_refused(&error));
+        if error.disposition() == Disposition::Rebuild {
+            // Not within the effects of a turn: the core must not be asked while they are carried out.
+            self.client_broken = true;
+        }
+    }
+
+    fn tell(&mut self, stream: StreamId, what: impl FnOnce(&mut Outbox)) {
+        if let Some(slot) = self.streams.get_mut(&stream) {
+            what(&mut slot.outbox);
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn wake_stream(&mut self, stream: StreamId) {
+        if let Some(waker) = self
+            .streams
+            .get_mut(&stream)
+            .and_then(|slot| slot.waker.take())
+        {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn open_stream(
+        &mut self,
+        open: StreamOpen,
+        peer: &Peer,
+        entropy: u64,
+    ) -> Result<OpenedStream, OpenRefused> {
+        if self.shutting_down {
+            return Err(OpenRefused::ShuttingDown);
+        }
+        let streams_max = self.streams_max;
+        if self.streams.len() >= usize::try_from(streams_max).unwrap_or(usize::MAX) {
+            return Err(OpenRefused::TooManyStreams { streams_max });
+        }
+        self.next_stream += 1;
+        let id = StreamId(self.next_stream);
+        let name = format!("{:08x}-{}", entropy >> 32, self.next_stream);
+        let client = open.client.clone();
+        self.tell_person(&ProcessEvent::StreamOpened {
+            stream: id,
+            client,
+            uid: telling::uid(peer),
+        });
+        let slot = StreamSlot {
+            outbox: Outbox::new(),
+            waker: None,
+            starving: false,
+            name: name.clone(),
+            ended: false,
+        };
+        self.streams.insert(id, slot);
+        self.input(Input::StreamOpened {
+            stream: id,
+            entropy,
+            open,
+        });
+        Ok(OpenedStream { id, name })
+    }
+
+    pub(super) fn close_stream(&mut self, id: StreamId) {
+        if let Some(slot) = self.streams.remove(&id) {
+            let reason = if slot.ended {
+                "as asked"
+            } else {
+                "the application went away"
+            };
+            self.tell_person(&ProcessEvent::StreamEnded { stream: id, reason });
+            self.input(Input::StreamClosed { stream: id });
+        }
+    }
+
+    pub(super) fn stream_named(&self, name: &str) -> Option<StreamId> {
+        self.streams
+            .iter()
+            .find(|(_, slot)| slot.name == name)
+            .map(|(id, _)| *id)
+    }
+
+    /// The next thing to send on a stream.
+    pub(super) fn poll_stream(&mut self, id: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing> {
+        let Some(slot) = self.streams.get_mut(&id) else {
+            return Poll::Pending;
+        };
+        if let Some(outgoing) = slot.outbox.pop(&self.topics) {
+            return Poll::Ready(outgoing);
+        }
+        // Before asking, so that a wake-up which the asking itself brings about is not lost.
+        slot.waker = Some(cx.waker().clone());
+        if let Some(frame) = self.next_frame(id, cx) {
+            return Poll::Ready(Outgoing::Frame(frame));
+        }
+        // Popping may have brought a failure, and that a notice.
+        let outgoing = self
+            .streams
+            .get_mut(&id)
+            .and_then(|slot| slot.outbox.pop(&self.topics));
+        outgoing.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn next_frame(&mut self, id: StreamId, cx: &mut Context<'_>) -> Option<Bytes> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let frame = super::feed::next_frame(self, id, cx, &mut effects);
+        self.carry_out(&mut effects);
+        self.effects = effects;
+        self.run();
+        frame
+    }
+
+    /// Gives the core facts that came with a pop, after those of the pop itself.
+    pub(super) fn queue_inputs(&mut self, inputs: impl IntoIterator<Item = Input<'static>>) {
+        self.inputs.extend(inputs);
+    }
+
+    pub(super) fn begin_shutdown(&mut self, drain_within: Duration, reason: &'static str) {
+        self.shutting_down = true;
+        self.input(Input::Shutdown {
+            drain_within,
+            reason,
+        });
+    }
+
+    pub(super) fn tell_person(&self, event: &ProcessEvent) {
+        self.observer.report_process(self.clock.now(), event);
+    }
+
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.shutting_down
+    }
+}
+
+/// Whether an input proves that the brokers take us for who we are.
+fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
+    match input {
+        Input::GroupAssigned { .. } => true,
+        Input::CommitDone { results, .. } => results.iter().any(|(_, result)| result.is_ok()),
+        Input::CommittedRead { answers, .. } => answers.iter().any(|answer| answer.answer.is_ok()),
+        Input::Tick
+        | Input::ClusterKnown { .. }
+        | Input::GroupRevoked { .. }
+        | Input::GroupLost { .. }
+        | Input::GroupLeft
+        | Input::Rejoin
+        | Input::OffsetsListed { .. }
+        | Input::TopicDescribed { .. }
+        | Input::Popped { .. }
+        | Input::PositionSampled { .. }
+        | Input::EndSampled { .. }
+        | Input::FetchFailed { .. }
+        | Input::StreamOpened { .. }
+        | Input::StreamFlow { .. }
+        | Input::StreamClosing { .. }
+        | Input::StreamClosed { .. }
+        | Input::Shutdown { .. }
+        | Input::Fenced
+        | Input::ClientRestarted => false,
+    }
+}

@@ -1,0 +1,460 @@
+//! Wires the core and its edges, and runs them.
+//!
+//! One thread does everything: it pops, decides, serves gRPC and HTTP. Nothing on it waits for a broker.
+//!
+//! | file | question |
+//! |---|---|
+//! | `engine` | one input, its effects, the next input |
+//! | `feed` | from the client's queue into frames |
+//! | `store` | where the bytes of unfinished records lie |
+//! | `sidecar` | the engine as the gRPC edge sees it |
+//! | `health` | is it alive, is it ready, what does it measure? |
+//! | `credentials` | secrets from files, and new ones |
+//! | `telling` | what the edges saw, for people |
+//! | `clock` | the one place that reads the clock |
+//!
+//! # The end
+//!
+//! [`crate::shutdown`] has the order: the engine says when it has drained, committed and left the group,
+//! then the client is closed, then the sockets. A task that ends before that ends the process, with its
+//! reason.
+
+mod clock;
+mod credentials;
+mod engine;
+mod feed;
+mod health;
+mod sidecar;
+mod store;
+mod telling;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::core::{Moment, Status};
+use crate::grpc::{self, Listen, Terms};
+use crate::http;
+use crate::observe::{Observer, ProcessEvent, start_logging};
+use crate::shutdown::{self, Ending, Shutdown, Signals};
+use clock::Clock;
+use credentials::{Change, Watched};
+use engine::{Ended, Engine};
+use sidecar::Handle;
+
+/// The engine turns at least this often, in case a wake-up of the client is lost.
+const TURN_EVERY: Duration = Duration::from_millis(250);
+/// How often files with secrets are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A client with new certificates joins at a random moment within this time, so that the members of a
+/// group do not all leave it together.
+const REPLACE_WITHIN: Duration = Duration::from_secs(60);
+/// How long the sockets may take to close once the streams have ended.
+const SOCKETS_CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// How long the client may take to close.
+const CLIENT_CLOSES_WITHIN: Duration = Duration::from_secs(1);
+
+/// Random bits. The operating system can always give some; if it should not, ids start where the clock says.
+pub(crate) fn entropy() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0))
+    })
+}
+
+/// Runs the sidecar until it is told to end: the body of `ackline run`.
+///
+/// # Errors
+///
+/// What kept it from starting, or ended it before it was told to.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    start_logging(&config.log).context("could not start logging")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let signals = Signals::install().context("could not listen for signals")?;
+        let shutdown = Shutdown::new();
+        let sidecar = Sidecar::start(config).await?;
+        tokio::select! {
+            ended = sidecar.run(&shutdown) => ended,
+            () = signals.forward_to(shutdown.clone()) => Ok(()),
+        }
+    })
+}
+
+/// A sidecar whose sockets are bound and whose client exists.
+pub struct Sidecar {
+    config: Config,
+    handle: Handle,
+    changed: Arc<Notify>,
+    grpc: grpc::Server,
+    http: Option<http::Server>,
+}
+
+/// Reads how a running sidecar stands, from any thread.
+#[derive(Clone)]
+pub struct StatusSource(Handle);
+
+impl StatusSource {
+    /// How it stands now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.0.lock().core.status()
+    }
+
+    /// The time on the clock that the status uses.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.0.lock().clock.now()
+    }
+}
+
+impl Sidecar {
+    /// Reads secrets, binds all sockets and makes the client. Nothing is served or joined yet.
+    ///
+    /// # Errors
+    ///
+    /// A secret that cannot be read, a socket that cannot be bound, or settings that librdkafka refuses.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let clock = Clock::start();
+        let observer = Observer::new(config.topics.clone());
+        observer.report_process(
+            clock.now(),
+            &ProcessEvent::Starting {
+                version: env!("CARGO_PKG_VERSION"),
+            },
+        );
+        let client_settings = credentials::client_settings(&config)?;
+        let grpc = grpc::Server::bind(listen(&config)).await?;
+        let http = match config.listen.http {
+            Some(address) => Some(http::Server::bind(address).await?),
+            None => None,
+        };
+        tell_places(&observer, clock.now(), &config, &grpc, http.as_ref());
+        let changed = Arc::new(Notify::new());
+        let wakes = Arc::clone(&changed);
+        let engine = Engine::new(engine::Parts {
+            clock,
+            settings: config.core_settings(entropy()),
+            client_settings,
+            streams_max: config.listen.streams_max,
+            wake: Arc::new(move || wakes.notify_one()),
+            observer,
+        })?;
+        let handle = Handle::new(engine, terms(&config), Arc::clone(&changed));
+        Ok(Self {
+            config,
+            handle,
+            changed,
+            grpc,
+            http,
+        })
+    }
+
+    /// Where to read how it stands.
+    #[must_use]
+    pub fn status_source(&self) -> StatusSource {
+        StatusSource(self.handle.clone())
+    }
+
+    /// Serves until `shutdown` asks for the end and the end has come.
+    ///
+    /// # Errors
+    ///
+    /// What ended it before it was asked to, or that another member took its place.
+    pub async fn run(self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let Self {
+            config,
+            handle,
+            changed,
+            grpc,
+            http,
+        } = self;
+        let stop = CancellationToken::new();
+        let (ended, when_ended) = watch::channel(None);
+        let mut tasks = Tasks::default();
+        let serving = Box::pin(grpc.serve(Arc::new(handle.clone()), stop.clone()));
+        tasks.spawn("gRPC server", async move {
+            serving.await.map_err(anyhow::Error::from)
+        });
+        if let Some(http) = http {
+            let serving = http.serve(Arc::new(handle.clone()), stop.clone().cancelled_owned());
+            tasks.spawn("HTTP server", async move {
+                serving.await;
+                Ok(())
+            });
+        }
+        tasks.spawn(
+            "watch on credentials",
+            watch_credentials(config.clone(), handle.clone(), stop.clone()),
+        );
+        tasks.spawn(
+            "engine",
+            drive(
+                handle.clone(),
+                changed,
+                ended,
+                shutdown.clone(),
+                stop.clone(),
+            ),
+        );
+        let parts = Parts {
+            handle: handle.clone(),
+            ended: when_ended.clone(),
+            stop,
+            within: config.drain.shutdown,
+        };
+        let ending = tokio::select! {
+            ending = shutdown::run(&parts, shutdown, config.drain.shutdown) => ending,
+            failed = tasks.first_failure() => return Err(failed),
+        };
+        // Streams have been told to end; what is left are connections without one.
+        let _late = tokio::time::timeout(SOCKETS_CLOSE_WITHIN, tasks.all_ended()).await;
+        let fenced = *when_ended.borrow() == Some(Ended::Fenced);
+        finish(&handle, ending, fenced)
+    }
+}
+
+/// What has to end, for [`shutdown::run`].
+struct Parts {
+    handle: Handle,
+    ended: watch::Receiver<Option<Ended>>,
+    stop: CancellationToken,
+    within: Duration,
+}
+
+impl shutdown::Parts for Parts {
+    fn drain(&self, within: Duration, reason: &'static str) {
+        let mut engine = self.handle.lock();
+        let event = if engine.is_shutting_down() {
+            ProcessEvent::DrainCutShort
+        } else {
+            ProcessEvent::Draining {
+                reason,
+                within: self.within,
+            }
+        };
+        engine.tell_person(&event);
+        engine.begin_shutdown(within, reason);
+        drop(engine);
+        self.handle.changed();
+    }
+
+    async fn drained(&self) -> bool {
+        let mut ended = self.ended.clone();
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.is_ok_and(|ended| *ended == Some(Ended::Shutdown { clean: true }))
+    }
+
+    async fn close_client(&self) {
+        close_client(&self.handle).await;
+    }
+
+    fn close_listeners(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// Turns the engine until it has ended, says so, and waits for the others.
+async fn drive(
+    handle: Handle,
+    changed: Arc<Notify>,
+    ended: watch::Sender<Option<Ended>>,
+    shutdown: Shutdown,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let how = turn_until_ended(&handle, &changed).await;
+    if how == Ended::Fenced {
+        shutdown.request("another member took over");
+    }
+    ended.send_replace(Some(how));
+    stop.cancelled().await;
+    Ok(())
+}
+
+async fn turn_until_ended(handle: &Handle, changed: &Notify) -> Ended {
+    loop {
+        let due = {
+            let mut engine = handle.lock();
+            let due = engine.turn();
+            engine.discarded.clear();
+            if let Some(ended) = engine.ended.clone() {
+                return ended;
+            }
+            due.map(|moment| Instant::from_std(engine.clock.instant(moment)))
+        };
+        let latest = Instant::now() + TURN_EVERY;
+        let until = due.map_or(latest, |due| due.min(latest));
+        tokio::select! {
+            () = changed.notified() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+}
+
+async fn watch_credentials(
+    config: Config,
+    handle: Handle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watched = Watched::new(&config, &credentials::client_settings(&config)?);
+    if watched.is_empty() {
+        stop.cancelled().await;
+        return Ok(());
+    }
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        match watched.look(&config) {
+            Ok(Change::None) => {}
+            Ok(Change::Credentials(sasl)) => {
+                handle.lock().change_credentials(sasl);
+                reloaded(&handle, "kafka.sasl");
+            }
+            Ok(Change::Client(settings)) => {
+                let wait = REPLACE_WITHIN
+                    .mul_f64(f64::from(u16::try_from(entropy() >> 48).unwrap_or(0)) / 65_536.0);
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = stop.cancelled() => return Ok(()),
+                }
+                handle.lock().replace_client(*settings);
+                handle.changed();
+                reloaded(&handle, "kafka.tls");
+            }
+            Err(error) => {
+                let event = ProcessEvent::FileUnusable {
+                    file: error.file(),
+                    error: format!("{:#}", anyhow::Error::from(error)),
+                };
+                handle.lock().tell_person(&event);
+            }
+        }
+    }
+}
+
+fn reloaded(handle: &Handle, file: &str) {
+    handle.lock().tell_person(&ProcessEvent::FileReloaded {
+        file: file.to_owned(),
+    });
+}
+
+/// Leaves the group for good and lets the client go.
+async fn close_client(handle: &Handle) {
+    let Some(mut client) = handle.lock().client.take() else {
+        return;
+    };
+    client.begin_close();
+    let until = Instant::now() + CLIENT_CLOSES_WITHIN;
+    let mut inputs = Vec::new();
+    while !client.is_closed() && Instant::now() < until {
+        let _over = client.poll(&mut inputs);
+        inputs.clear();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn finish(handle: &Handle, ending: Ending, fenced: bool) -> anyhow::Result<()> {
+    handle.lock().tell_person(&ProcessEvent::Ended {
+        clean: ending == Ending::Clean,
+    });
+    anyhow::ensure!(
+        !fenced,
+        "another member of the group uses the same `group.instance_id`; nothing was committed. \
+         Give each member an id of its own, such as the name of its pod"
+    );
+    Ok(())
+}
+
+fn listen(config: &Config) -> Listen {
+    Listen {
+        unix: config
+            .listen
+            .app
+            .clone()
+            .map(|path| grpc::server::ListenUnix {
+                path,
+                uids: config.listen.uids.clone(),
+            }),
+        tcp: config
+            .listen
+            .app_tcp
+            .address
+            .map(|address| grpc::server::ListenTcp {
+                address,
+                token_file: config.listen.app_tcp.token_file.clone(),
+            }),
+    }
+}
+
+fn terms(config: &Config) -> Terms {
+    Terms {
+        in_flight_records: config.in_flight.per_stream_records,
+        in_flight_records_max: config.in_flight.records,
+        in_flight_bytes: config.in_flight.per_stream_bytes,
+        in_flight_bytes_max: config.in_flight.bytes,
+        batch_records: config.batch.records,
+        batch_bytes: u32::try_from(config.batch.bytes).unwrap_or(u32::MAX),
+        batch_linger: config.batch.linger,
+        order: config.order,
+        lane_depth: config.lane_depth,
+        commit_mode: config.commit.mode,
+    }
+}
+
+fn tell_places(
+    observer: &Observer,
+    now: Moment,
+    config: &Config,
+    grpc: &grpc::Server,
+    http: Option<&http::Server>,
+) {
+    let listening =
+        |purpose, place| observer.report_process(now, &ProcessEvent::Listening { purpose, place });
+    if let Some(path) = &config.listen.app {
+        listening("applications", format!("unix:{}", path.display()));
+    }
+    if let Some(address) = grpc.tcp_address() {
+        listening("applications", address.to_string());
+    }
+    if let Some(http) = http {
+        listening("probes and metrics", http.address().to_string());
+    }
+}
+
+/// Tasks with names. The end of one before its time is the end of the process.
+#[derive(Default)]
+struct Tasks(JoinSet<(&'static str, anyhow::Result<()>)>);
+
+impl Tasks {
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.0.spawn(async move { (name, task.await) });
+    }
+
+    /// Waits for a task to end, which none does by itself.
+    async fn first_failure(&mut self) -> anyhow::Error {
+        match self.0.join_next().await {
+            Some(Ok((name, Ok(())))) => anyhow::anyhow!("the {name} ended by itself"),
+            Some(Ok((name, Err(error)))) => error.context(format!("the {name} failed")),
+            Some(Err(panic)) => anyhow::Error::from(panic),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}

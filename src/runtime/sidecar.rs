@@ -1,0 +1,190 @@
+//! The engine as the gRPC edge sees it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::clock::Clock;
+use super::engine::Engine;
+use crate::core::{
+    FlowChange, Input, Moment, SettleRequest, Settlement, StreamId, StreamOpen, WaitId,
+};
+use crate::grpc::{
+    Answer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar,
+    Terms,
+};
+
+/// A handle on the engine. Everything runs on one thread, so the lock is never contended; it is there
+/// because the gRPC server wants its service to be shareable.
+#[derive(Clone)]
+pub(super) struct Handle {
+    engine: Arc<Mutex<Engine>>,
+    shared: Arc<Shared>,
+}
+
+/// What never changes.
+struct Shared {
+    clock: Clock,
+    topics: Vec<String>,
+    terms: Terms,
+    /// Wakes the task that turns the engine: something may be due earlier than it thinks.
+    changed: Arc<Notify>,
+}
+
+impl Handle {
+    pub(super) fn new(engine: Engine, terms: Terms, changed: Arc<Notify>) -> Self {
+        let shared = Shared {
+            clock: engine.clock,
+            topics: engine.topics.clone(),
+            terms,
+            changed,
+        };
+        Self {
+            engine: Arc::new(Mutex::new(engine)),
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Engine> {
+        // A panic while it was held ends the process: the panicking task is supervised.
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something may be due earlier than the task that turns the engine thinks.
+    pub(super) fn changed(&self) {
+        self.shared.changed.notify_one();
+    }
+
+    /// Does something that may make a timer due earlier.
+    fn change<T>(&self, what: impl FnOnce(&mut Engine) -> T) -> T {
+        let mut engine = self.lock();
+        let before = engine.core.next_wakeup();
+        let result = what(&mut engine);
+        if engine.core.next_wakeup() != before || engine.ended.is_some() {
+            self.shared.changed.notify_one();
+        }
+        result
+    }
+
+    fn settle_with(&self, settlements: Vec<Settlement>, wait: Option<WaitId>) -> Vec<Refused> {
+        self.change(|engine| engine.settle(&SettleRequest { settlements, wait }))
+    }
+}
+
+impl Sidecar for Handle {
+    fn now(&self) -> Moment {
+        self.shared.clock.now()
+    }
+
+    fn topics(&self) -> &[String] {
+        &self.shared.topics
+    }
+
+    fn terms(&self) -> &Terms {
+        &self.shared.terms
+    }
+
+    fn open(&self, open: StreamOpen, peer: &Peer) -> Result<OpenedStream, OpenRefused> {
+        let entropy = super::entropy();
+        self.change(|engine| engine.open_stream(open, peer, entropy))
+    }
+
+    fn poll(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing> {
+        self.change(|engine| engine.poll_stream(stream, cx))
+    }
+
+    fn poll_confirms(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().poll_confirms(cx)
+    }
+
+    fn settle(&self, _from: Option<StreamId>, settlements: Vec<Settlement>) -> Vec<Refused> {
+        self.settle_with(settlements, None)
+    }
+
+    fn settle_and_commit(
+        &self,
+        settlements: Vec<Settlement>,
+    ) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+        let (wait, receiver) = self.lock().waits.add();
+        (self.settle_with(settlements, Some(wait)), receiver)
+    }
+
+    fn answer(&self, stream: StreamId, answer: Answer) {
+        self.lock().answer(stream, answer);
+    }
+
+    fn poll_room(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<()> {
+        let mut engine = self.lock();
+        engine
+            .streams
+            .get_mut(&stream)
+            .map_or(Poll::Ready(()), |slot| slot.outbox.poll_room(cx))
+    }
+
+    fn flow(&self, stream: StreamId, flow: FlowChange) {
+        self.change(|engine| engine.input(Input::StreamFlow { stream, flow }));
+    }
+
+    fn stream_named(&self, name: &str) -> Option<StreamId> {
+        self.lock().stream_named(name)
+    }
+
+    fn closing(&self, stream: StreamId) {
+        self.change(|engine| engine.input(Input::StreamClosing { stream }));
+    }
+
+    fn closed(&self, stream: StreamId) {
+        self.change(|engine| engine.close_stream(stream));
+    }
+
+    fn report(&self, event: Event) {
+        let engine = self.lock();
+        if let Some(event) = super::telling::grpc(&event) {
+            engine.tell_person(&event);
+        }
+    }
+}
+
+impl Engine {
+    /// Applies settlements and carries out what follows.
+    fn settle(&mut self, request: &SettleRequest) -> Vec<Refused> {
+        let now = self.clock.now();
+        let mut effects = Vec::new();
+        let refused = self.core.settle(now, request, &mut effects);
+        self.carry_out(&mut effects);
+        refused
+            .into_iter()
+            .map(|refusal| Refused {
+                reason: reason_of(refusal.reason),
+                ids: refusal.ids,
+            })
+            .collect()
+    }
+
+    fn answer(&mut self, stream: StreamId, answer: Answer) {
+        if let Some(slot) = self.streams.get_mut(&stream) {
+            slot.outbox.answer(answer);
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Ready while settlements may be answered (B15).
+    fn poll_confirms(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.core.confirms() {
+            return Poll::Ready(());
+        }
+        self.unconfirmed.push(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+fn reason_of(reason: crate::core::RefusalReason) -> RefusedReason {
+    match reason {
+        crate::core::RefusalReason::Stale => RefusedReason::Stale,
+        crate::core::RefusalReason::Conflict => RefusedReason::Conflict,
+        crate::core::RefusalReason::Unknown => RefusedReason::Unknown,
+    }
+}

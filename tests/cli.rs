@@ -1,0 +1,118 @@
+//! The real binary: exit codes, and what goes to which output.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may fail the test
+
+use std::process::{Command, Output};
+
+fn ackline(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ackline"))
+        .args(words)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn wrong_settings_exit_with_64_and_name_every_mistake() {
+    let output = ackline(&[
+        "run",
+        "--brokers",
+        "nonsense",
+        "--start",
+        "first",
+        "--set",
+        "lane_dept=1",
+    ]);
+    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(text(&output.stdout), "");
+    let errors = text(&output.stderr);
+    assert!(
+        errors.starts_with("error: 5 mistakes in the settings\n"),
+        "{errors}"
+    );
+    for key in [
+        "kafka.brokers",
+        "group.id",
+        "topics",
+        "start",
+        "did you mean `lane_depth`?",
+    ] {
+        assert!(errors.contains(key), "{key} in {errors}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64() {
+    for words in [
+        &["walk"][..],
+        &["run", "--gruop", "g"],
+        &["config"],
+        &[],
+        &["run", "--set", "x"],
+    ] {
+        let output = ackline(words);
+        assert_eq!(output.status.code(), Some(64), "{words:?}: {output:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_exit_with_0() {
+    for words in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["config", "check", "--help"],
+        &["--version"],
+    ] {
+        let output = ackline(words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        assert!(
+            !output.stdout.is_empty() && output.stderr.is_empty(),
+            "{words:?}"
+        );
+    }
+    let version = text(&ackline(&["--version"]).stdout);
+    assert_eq!(version, format!("ackline {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_example_file_passes_the_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ackline.yaml");
+    std::fs::write(&path, ackline(&["config", "example"]).stdout).unwrap();
+    let file = path.to_str().unwrap();
+    let output = ackline(&["config", "check", file]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        text(&output.stdout),
+        format!("{file}: all settings are valid\n")
+    );
+    assert!(text(&ackline(&["config", "memory", "--config", file]).stdout).contains("at most"));
+}
+
+#[test]
+fn a_check_of_a_file_with_mistakes_exits_with_64() {
+    let output = ackline(&["config", "check", "/nowhere/ackline.yaml"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("cannot be read"));
+}
+
+#[test]
+fn the_schema_is_json_and_the_reference_a_table() {
+    let schema: serde_json::Value =
+        serde_json::from_slice(&ackline(&["config", "schema"]).stdout).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(text(&ackline(&["config", "reference"]).stdout).starts_with("| setting | variable |"));
+}
+
+#[test]
+fn the_committed_example_is_what_the_program_prints() {
+    let printed = text(&ackline(&["config", "example"]).stdout);
+    let committed = include_str!("../examples/ackline.yaml");
+    let remedy = "run `cargo run -- config example > examples/ackline.yaml`";
+    assert_eq!(committed, printed, "{remedy}");
+}

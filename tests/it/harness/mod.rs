@@ -1,0 +1,48 @@
+//! What scenarios on real Kafka are told with.
+//!
+//! ```text
+//!  Topic ──produces──▶ broker (Cluster) ──▶ Sidecar (the real binary) ──Unix socket──▶ Reader, Worker
+//!    │                    │                                                                │
+//!    │                    └── committed: what Kafka's own tool says was committed          │
+//!    └────────────── Ledger: what was written, delivered, acknowledged, accepted ──────────┘
+//! ```
+//!
+//! Nothing here sleeps to let something happen: [`until`] waits for a condition, with patience that only a broken
+//! program outlasts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+mod cluster;
+mod committed;
+mod ledger;
+mod matrix;
+mod reader;
+mod sidecar;
+mod topic;
+mod worker;
+
+pub(crate) use cluster::{Cluster, Line, repository};
+pub(crate) use committed::{Commit, commits_of, described_offsets};
+pub(crate) use ledger::{Ledger, Logged, Place};
+pub(crate) use matrix::{Member, Protocol, on_every_protocol};
+pub(crate) use reader::{Delivered, Reader, connect, open_stream, proto};
+pub(crate) use sidecar::{Settings, Sidecar};
+pub(crate) use topic::{Ending, Topic, now_ms, unique};
+pub(crate) use worker::{Door, Manner, Random, Worker};
+
+/// How long a condition may take to come true on a busy machine before the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until `check` has an answer.
+pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = check().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,17 @@
+//! Integration tests, all in one binary.
+//!
+//! - [`source`]: checks of the repository itself. Nothing needs to run.
+//! - [`real`]: the binary of the sidecar, an application made from the `.proto`, and real Apache Kafka. Each scenario
+//!   cites the rows of `docs/failures.md` that it covers.
+//! - [`harness`]: what the scenarios are told with.
+//!
+//! One scenario alone: `cargo test --test it NAME`. Brokers are started as needed and end with the test process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and reads the clock and spawns tasks outside of the sidecar"
+)]
+
+mod harness;
+mod real;
+mod source;

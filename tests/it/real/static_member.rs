@@ -1,0 +1,137 @@
+//! Static members: a name of one's own, and what happens when two bear it.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{
+    Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, commits_of, unique,
+    until,
+};
+
+use super::assert_worked_off;
+
+/// The older one of two members with the same name is fenced. It must end, and not touch the
+/// offsets of the one that took its place.
+async fn a_fenced_member_exits_with_code_1_and_commits_nothing(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 2).await;
+    let settings = member
+        .settings(&group, &topic)
+        .with(json!({"group": {"instance_id": "only-one"}}));
+    topic.write_numbered(&ledger, 100).await;
+    let mut older = Sidecar::start(settings.clone()).await;
+    let mut reader = Reader::open(&older.socket(), &ledger).await;
+    reader.take(50).await;
+
+    let newer = Sidecar::start(settings).await;
+    let worker = Worker::start(newer.socket(), &ledger, Manner::new(28));
+    let status = older.ended().await;
+    assert_eq!(status.code(), Some(1), "{status}");
+    older.until_logged(&["ERROR", "group.instance_id"]).await;
+    assert!(
+        reader.until_ended().await.is_err(),
+        "the stream does not end as if all were well"
+    );
+    let earliest = commits_of(member.cluster, &group).await;
+    assert!(
+        earliest
+            .iter()
+            .all(|commit| commit.offset == 0 || ledger.accepted_count() > 0)
+    );
+
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    newer.stop().await;
+    assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+
+// R10 B17
+#[tokio::test]
+async fn a_fenced_member_ends() {
+    a_fenced_member_exits_with_code_1_and_commits_nothing(Member::new(
+        Line::Newest,
+        Protocol::Cooperative,
+    ))
+    .await;
+}
+
+// R10 B17
+#[tokio::test]
+async fn a_fenced_member_ends_on_the_oldest_line() {
+    a_fenced_member_exits_with_code_1_and_commits_nothing(Member::new(
+        Line::Oldest,
+        Protocol::Eager,
+    ))
+    .await;
+}
+
+// R10 B17: when the broker deals, it refuses the newer one of two members with the same name
+#[tokio::test]
+async fn a_second_member_of_the_same_name_waits_until_the_first_is_gone() {
+    let member = Member::new(Line::Newest, Protocol::Consumer);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 2).await;
+    let settings = member
+        .settings(&group, &topic)
+        .with(json!({"group": {"instance_id": "only-one"}}));
+    topic.write_numbered(&ledger, 100).await;
+    let first = Sidecar::start(settings.clone()).await;
+    let mut reader = Reader::open(&first.socket(), &ledger).await;
+    let taken = reader.take(50).await;
+    let second = Sidecar::start(settings).await;
+    let worker = Worker::start(second.socket(), &ledger, Manner::new(29));
+    until("the second one says why it is not ready", async || {
+        let (code, body) = second.get("/readyz").await;
+        (code == 503 && body.contains("instance_id")).then_some(())
+    })
+    .await;
+    let ids: Vec<u64> = taken.iter().map(|record| record.id).collect();
+    assert!(
+        reader.ack_committed(&ids).await,
+        "the first one is not disturbed"
+    );
+    first.kill().await;
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    second.stop().await;
+    assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+
+// R10: what static membership is for
+#[tokio::test]
+async fn a_static_member_that_restarts_moves_no_partition() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 4).await;
+    let named = |name: &str| {
+        let group_settings = json!({"instance_id": name, "session_timeout": "30s"});
+        member
+            .settings(&group, &topic)
+            .with(json!({"group": group_settings}))
+    };
+    let written = CancellationToken::new();
+    let scenario = async {
+        let one = Sidecar::start(named("one")).await;
+        let worker_one = Worker::start(one.socket(), &ledger, Manner::new(30));
+        ledger.until_accepted(1).await;
+        let two = Sidecar::start(named("two")).await;
+        let worker_two = Worker::start(two.socket(), &ledger, Manner::new(31));
+        until("both have work", async || {
+            (ledger.members().len() == 2).then_some(())
+        })
+        .await;
+        let rebalances = one.metric("ackline_rebalances_total", &[]).await;
+        let directory = two.kill().await;
+        let two = Sidecar::start_in(directory, named("two")).await;
+        ledger.until_accepted(ledger.accepted_count() + 500).await;
+        written.cancel();
+        ledger.until_all_accepted().await;
+        assert!((one.metric("ackline_rebalances_total", &[]).await - rebalances).abs() < 0.5);
+        worker_one.finish().await;
+        worker_two.finish().await;
+        one.stop().await;
+        two.stop().await;
+    };
+    tokio::join!(topic.write_until(&ledger, &written), scenario);
+    assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
