@@ -30,7 +30,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let failures: Vec<String> = if let Some(seed) = arguments.seed {
-        run_one(seed, Logging::Printed).violation.into_iter().collect()
+        run_one(seed, Logging::Printed)
+            .violation
+            .into_iter()
+            .collect()
     } else {
         let summary = run(arguments.seeds, arguments.threads, arguments.failures);
         println!("{summary}");
@@ -39,7 +42,11 @@ fn main() -> ExitCode {
     for failure in &failures {
         eprintln!("{failure}");
     }
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn range(text: &str) -> Result<Range, String> {

@@ -9,7 +9,14 @@ const HISTORIES: u64 = 20_000;
 
 #[test]
 fn every_history_holds_every_invariant() {
-    let summary = run(Range { from: 0, to: HISTORIES }, 2, 1);
+    let summary = run(
+        Range {
+            from: 0,
+            to: HISTORIES,
+        },
+        2,
+        1,
+    );
     println!("{summary}");
     if let Some(failure) = summary.failures.first() {
         panic!("{failure}");

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ackline::core::{FlowChange, IdRange, Moment, Outcome, SettleRequest, Settlement, StreamId, StreamOpen, TopicIndex, WaitId};
+use ackline::core::{
+    FlowChange, IdRange, Moment, Outcome, SettleRequest, Settlement, StreamId, StreamOpen,
+    TopicIndex, WaitId,
+};
 
 use super::plan::Plan;
 use super::random::Random;
@@ -64,7 +67,11 @@ impl Slot {
     }
 
     pub(crate) fn pause(&self, random: &mut Random) -> Duration {
-        if self.healthy { random.millis(20..80) } else { random.millis(self.pace / 4..self.pace) }
+        if self.healthy {
+            random.millis(20..80)
+        } else {
+            random.millis(self.pace / 4..self.pace)
+        }
     }
 
     /// Deliveries ended without its doing. It may not have noticed.
@@ -72,7 +79,10 @@ impl Slot {
         if random.chance(200) && !self.healthy {
             return;
         }
-        let ended = |id: &u64| ids.iter().any(|range| range.first <= *id && *id <= range.last);
+        let ended = |id: &u64| {
+            ids.iter()
+                .any(|range| range.first <= *id && *id <= range.last)
+        };
         let (gone, held) = std::mem::take(&mut self.held).into_iter().partition(ended);
         self.held = held;
         self.remember(gone);
@@ -98,7 +108,13 @@ impl Slot {
         self.old.drain(..excess);
     }
 
-    pub(crate) fn act(&mut self, now: Moment, plan: &Plan, random: &mut Random, wait: &mut u64) -> Act {
+    pub(crate) fn act(
+        &mut self,
+        now: Moment,
+        plan: &Plan,
+        random: &mut Random,
+        wait: &mut u64,
+    ) -> Act {
         let stream = match self.state {
             State::Closed => return Act::Open(self.opening(plan, random)),
             State::Closing(_) => return Act::Nothing,
@@ -125,17 +141,32 @@ impl Slot {
                 }
             }
         }
-        self.settle(now, plan, random, wait).map_or(Act::Nothing, Act::Settle)
+        self.settle(now, plan, random, wait)
+            .map_or(Act::Nothing, Act::Settle)
     }
 
-    fn settle(&mut self, now: Moment, plan: &Plan, random: &mut Random, wait: &mut u64) -> Option<SettleRequest> {
+    fn settle(
+        &mut self,
+        now: Moment,
+        plan: &Plan,
+        random: &mut Random,
+        wait: &mut u64,
+    ) -> Option<SettleRequest> {
         if !self.healthy && self.stuck.is_none_or(|(_, until)| until <= now) {
             let sticks = random.chance(plan.faults.slow_applications / 4);
-            self.stuck = self.held.first().filter(|_| sticks).map(|id| (*id, now.plus(random.millis(500..20_000))));
+            self.stuck = self
+                .held
+                .first()
+                .filter(|_| sticks)
+                .map(|id| (*id, now.plus(random.millis(500..20_000))));
         }
         let stuck = self.stuck.filter(|_| !self.healthy).map(|(id, _)| id);
         let in_order = self.healthy || random.chance(300);
-        let share = if self.healthy { 1000 } else { random.pick(&[100, 400, 1000]) };
+        let share = if self.healthy {
+            1000
+        } else {
+            random.pick(&[100, 400, 1000])
+        };
         let mut settlements: Vec<Settlement> = Vec::new();
         let mut kept = Vec::new();
         let mut done = Vec::new();
@@ -146,9 +177,16 @@ impl Slot {
             }
             done.push(id);
             let outcome = self.outcome(random);
-            match settlements.iter_mut().find(|settlement| settlement.outcome == outcome) {
+            match settlements
+                .iter_mut()
+                .find(|settlement| settlement.outcome == outcome)
+            {
                 Some(settlement) => add_id(&mut settlement.ids, id),
-                None => settlements.push(Settlement { ids: vec![IdRange::one(id)], outcome, reason: String::new() }),
+                None => settlements.push(Settlement {
+                    ids: vec![IdRange::one(id)],
+                    outcome,
+                    reason: String::new(),
+                }),
             }
         }
         self.held = kept;
@@ -156,14 +194,19 @@ impl Slot {
         if settlements.is_empty() {
             return None;
         }
-        Some(SettleRequest { settlements, wait: next_wait(random, wait) })
+        Some(SettleRequest {
+            settlements,
+            wait: next_wait(random, wait),
+        })
     }
 
     fn outcome(&self, random: &mut Random) -> Outcome {
         match random.below(20) {
             _ if self.healthy => Outcome::Ack,
             0 => Outcome::Retry { delay: None },
-            1 => Outcome::Retry { delay: Some(random.millis(0..800)) },
+            1 => Outcome::Retry {
+                delay: Some(random.millis(0..800)),
+            },
             2 => Outcome::Release,
             _ => Outcome::Ack,
         }
@@ -173,21 +216,50 @@ impl Slot {
     fn hostile(&mut self, random: &mut Random, wait: &mut u64) -> SettleRequest {
         let mut settlements = Vec::new();
         for _ in 0..=random.below(3) {
-            let id = if self.old.is_empty() || random.chance(200) { random.next() >> 11 } else { random.pick(&self.old) };
+            let id = if self.old.is_empty() || random.chance(200) {
+                random.next() >> 11
+            } else {
+                random.pick(&self.old)
+            };
             let ids = match random.below(8) {
-                0 => vec![IdRange { first: id, last: id.saturating_sub(random.below(3) + 1) }],
-                1 => vec![IdRange { first: id, last: id.saturating_add(random.below(4)) }],
+                0 => vec![IdRange {
+                    first: id,
+                    last: id.saturating_sub(random.below(3) + 1),
+                }],
+                1 => vec![IdRange {
+                    first: id,
+                    last: id.saturating_add(random.below(4)),
+                }],
                 2 => vec![IdRange::one(id), IdRange::one(id)],
                 _ => vec![IdRange::one(id)],
             };
-            let outcome = random.pick(&[Outcome::Ack, Outcome::Ack, Outcome::Release, Outcome::Retry { delay: None }]);
-            settlements.push(Settlement { ids, outcome, reason: "?".to_owned() });
+            let outcome = random.pick(&[
+                Outcome::Ack,
+                Outcome::Ack,
+                Outcome::Release,
+                Outcome::Retry { delay: None },
+            ]);
+            settlements.push(Settlement {
+                ids,
+                outcome,
+                reason: "?".to_owned(),
+            });
         }
         if random.chance(20) {
-            let ids = vec![IdRange { first: 0, last: u64::MAX }];
-            settlements.push(Settlement { ids, outcome: Outcome::Release, reason: "everything".to_owned() });
+            let ids = vec![IdRange {
+                first: 0,
+                last: u64::MAX,
+            }];
+            settlements.push(Settlement {
+                ids,
+                outcome: Outcome::Release,
+                reason: "everything".to_owned(),
+            });
         }
-        SettleRequest { settlements, wait: next_wait(random, wait) }
+        SettleRequest {
+            settlements,
+            wait: next_wait(random, wait),
+        }
     }
 
     fn opening(&mut self, plan: &Plan, random: &mut Random) -> StreamOpen {
@@ -211,7 +283,9 @@ impl Slot {
         }
         if random.chance(150) {
             let topic = random.index(plan.settings.topics.len());
-            open.topics = Some(BTreeSet::from([TopicIndex(u16::try_from(topic).unwrap_or(0))]));
+            open.topics = Some(BTreeSet::from([TopicIndex(
+                u16::try_from(topic).unwrap_or(0),
+            )]));
         }
         open.in_flight_records_max = random.pick(&[1, 3, 20, 1000]);
         open.in_flight_bytes_max = random.pick(&[1, 500, 5000, 1 << 20]);

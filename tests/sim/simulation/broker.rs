@@ -70,7 +70,10 @@ impl Broker {
     pub(crate) fn partitions(&self) -> Vec<PartitionId> {
         let mut all = Vec::new();
         for (topic, index) in self.topics.iter().zip(0..) {
-            all.extend((0..).zip(&topic.logs).map(|(partition, _)| PartitionId { topic: TopicIndex(index), partition }));
+            all.extend((0..).zip(&topic.logs).map(|(partition, _)| PartitionId {
+                topic: TopicIndex(index),
+                partition,
+            }));
         }
         all
     }
@@ -80,11 +83,15 @@ impl Broker {
     }
 
     pub(crate) fn log(&self, partition: PartitionId) -> Option<&Log> {
-        self.topic(partition.topic).logs.get(usize::try_from(partition.partition).ok()?)
+        self.topic(partition.topic)
+            .logs
+            .get(usize::try_from(partition.partition).ok()?)
     }
 
     pub(crate) fn log_mut(&mut self, partition: PartitionId) -> Option<&mut Log> {
-        self.topics[usize::from(partition.topic.0)].logs.get_mut(usize::try_from(partition.partition).ok()?)
+        self.topics[usize::from(partition.topic.0)]
+            .logs
+            .get_mut(usize::try_from(partition.partition).ok()?)
     }
 
     /// What is told of a leader epoch.
@@ -107,20 +114,41 @@ impl Broker {
     }
 
     pub(crate) fn range(&self, partition: PartitionId) -> Option<LogRange> {
-        self.log(partition).map(|log| LogRange { earliest: log.start, latest: log.end })
+        self.log(partition).map(|log| LogRange {
+            earliest: log.start,
+            latest: log.end,
+        })
     }
 
     /// What the codec makes of committed metadata when the broker's own truth is expected.
-    pub(crate) fn decode(&self, partition: PartitionId, committed: &CommittedOffset, knows_cluster: bool) -> Decoded {
+    pub(crate) fn decode(
+        &self,
+        partition: PartitionId,
+        committed: &CommittedOffset,
+        knows_cluster: bool,
+    ) -> Decoded {
         let identity_hash = self.identity(partition);
-        let topic = self.topic_ids.then(|| self.topic(partition.topic).uuid(partition.topic));
-        let expect = Expectation { cluster: knows_cluster.then_some(CLUSTER), topic, identity_hash };
+        let topic = self
+            .topic_ids
+            .then(|| self.topic(partition.topic).uuid(partition.topic));
+        let expect = Expectation {
+            cluster: knows_cluster.then_some(CLUSTER),
+            topic,
+            identity_hash,
+        };
         metadata::decode(&committed.metadata, &expect, committed.offset)
     }
 
     /// Partition count of the topic as the commit of one of its partitions remembers it.
-    pub(crate) fn remembered_partitions(&self, partition: PartitionId, text: &[u8], knows_cluster: bool) -> Option<u32> {
-        let topic = self.topic_ids.then(|| self.topic(partition.topic).uuid(partition.topic));
+    pub(crate) fn remembered_partitions(
+        &self,
+        partition: PartitionId,
+        text: &[u8],
+        knows_cluster: bool,
+    ) -> Option<u32> {
+        let topic = self
+            .topic_ids
+            .then(|| self.topic(partition.topic).uuid(partition.topic));
         let expect = Expectation {
             cluster: knows_cluster.then_some(CLUSTER),
             topic,
@@ -130,11 +158,19 @@ impl Broker {
     }
 
     pub(crate) fn identity(&self, partition: PartitionId) -> u64 {
-        metadata::identity_hash(&self.group, &self.topic(partition.topic).name, partition.partition)
+        metadata::identity_hash(
+            &self.group,
+            &self.topic(partition.topic).name,
+            partition.partition,
+        )
     }
 
     /// Stores one commit, if its metadata is short enough.
-    pub(crate) fn store(&mut self, partition: PartitionId, committed: CommittedOffset) -> Result<(), CommitError> {
+    pub(crate) fn store(
+        &mut self,
+        partition: PartitionId,
+        committed: CommittedOffset,
+    ) -> Result<(), CommitError> {
         if committed.metadata.len() > self.metadata_max {
             return Err(CommitError::MetadataTooLarge);
         }
@@ -143,7 +179,11 @@ impl Broker {
     }
 
     /// Appends a few records, perhaps as a transaction that ends well or badly.
-    pub(crate) fn produce(&mut self, random: &mut Random, plan: &Plan) -> Vec<(PartitionId, i64, i32, Record)> {
+    pub(crate) fn produce(
+        &mut self,
+        random: &mut Random,
+        plan: &Plan,
+    ) -> Vec<(PartitionId, i64, i32, Record)> {
         let partition = random.pick(&self.partitions());
         let mut appended = Vec::new();
         let count = random.within(1..7);
@@ -151,7 +191,9 @@ impl Broker {
         let aborted = transaction && random.chance(400);
         for _ in 0..count {
             let record = (!aborted).then(|| self.new_record(random, plan));
-            let Some(log) = self.log_mut(partition) else { continue };
+            let Some(log) = self.log_mut(partition) else {
+                continue;
+            };
             if random.chance(60) {
                 log.skip(random.pick(&[1, 3, 1000, 5_000_000_000_i64]));
             }
@@ -175,7 +217,8 @@ impl Broker {
             *log = Log::default();
         }
         if offsets_too {
-            self.committed.retain(|partition, _| partition.topic != topic);
+            self.committed
+                .retain(|partition, _| partition.topic != topic);
         }
         gone
     }

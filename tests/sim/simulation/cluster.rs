@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ackline::core::{
-    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Input, LogRange, PartitionId, ReadError,
-    TopicDescription, TopicIndex,
+    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Input,
+    LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
 };
 
 use super::group::{Grant, Heartbeat};
@@ -13,10 +13,22 @@ use super::world::{CommitInFlight, Happening, What, World};
 /// An answer on its way to a process.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Committed { answers: Vec<CommittedAnswer>, siblings: Vec<(PartitionId, Vec<u8>)> },
-    Listed { assignment: Assignment, answer: Result<LogRange, ReadError> },
-    Described { topic: TopicIndex, answer: Result<TopicDescription, ReadError> },
-    Commit { request: CommitId, results: Vec<(Assignment, Result<(), CommitError>)> },
+    Committed {
+        answers: Vec<CommittedAnswer>,
+        siblings: Vec<(PartitionId, Vec<u8>)>,
+    },
+    Listed {
+        assignment: Assignment,
+        answer: Result<LogRange, ReadError>,
+    },
+    Described {
+        topic: TopicIndex,
+        answer: Result<TopicDescription, ReadError>,
+    },
+    Commit {
+        request: CommitId,
+        results: Vec<(Assignment, Result<(), CommitError>)>,
+    },
 }
 
 impl World {
@@ -27,7 +39,10 @@ impl World {
     /// The fate of a read: how long it takes, and the error that it ends with, if it does.
     fn read_fate(&mut self, member: usize) -> (Duration, Option<ReadError>) {
         if self.is_cut_off(member) {
-            return (Duration::from_millis(700), Some(ReadError::Transient("no connection".to_owned())));
+            return (
+                Duration::from_millis(700),
+                Some(ReadError::Transient("no connection".to_owned())),
+            );
         }
         let latency = self.latency();
         let failed = !self.is_healed() && self.random.chance(self.plan.faults.read_failed);
@@ -44,18 +59,34 @@ impl World {
         let mut answers = Vec::new();
         for (assignment, partition) in &asked {
             self.oracle.read_asked(member, *assignment, *partition);
-            let answer = error.clone().map_or_else(|| Ok(self.broker.committed.get(partition).cloned()), Err);
-            answers.push(CommittedAnswer { assignment: *assignment, answer });
+            let answer = error
+                .clone()
+                .map_or_else(|| Ok(self.broker.committed.get(partition).cloned()), Err);
+            answers.push(CommittedAnswer {
+                assignment: *assignment,
+                answer,
+            });
         }
         let siblings = self
             .broker
             .committed
             .iter()
-            .filter(|(sibling, _)| error.is_none() && asked.iter().any(|(_, partition)| partition.topic == sibling.topic))
+            .filter(|(sibling, _)| {
+                error.is_none()
+                    && asked
+                        .iter()
+                        .any(|(_, partition)| partition.topic == sibling.topic)
+            })
             .map(|(sibling, committed)| (*sibling, committed.metadata.clone()))
-            .filter(|(sibling, _)| !asked.iter().any(|(_, partition)| partition == sibling) || asked.len() > 1)
+            .filter(|(sibling, _)| {
+                !asked.iter().any(|(_, partition)| partition == sibling) || asked.len() > 1
+            })
             .collect();
-        self.later(member, wait, What::Answer(Box::new(Answer::Committed { answers, siblings })));
+        self.later(
+            member,
+            wait,
+            What::Answer(Box::new(Answer::Committed { answers, siblings })),
+        );
     }
 
     pub(crate) fn list_offsets(&mut self, member: usize, asked: Vec<(Assignment, PartitionId)>) {
@@ -63,8 +94,14 @@ impl World {
         for (assignment, partition) in asked {
             self.oracle.list_asked(member, assignment, partition);
             let unknown = || ReadError::UnknownTopic("no such partition".to_owned());
-            let answer = error.clone().map_or_else(|| self.broker.range(partition).ok_or_else(unknown), Err);
-            self.later(member, wait, What::Answer(Box::new(Answer::Listed { assignment, answer })));
+            let answer = error
+                .clone()
+                .map_or_else(|| self.broker.range(partition).ok_or_else(unknown), Err);
+            self.later(
+                member,
+                wait,
+                What::Answer(Box::new(Answer::Listed { assignment, answer })),
+            );
         }
     }
 
@@ -77,21 +114,37 @@ impl World {
                 partitions: u32::try_from(known.logs.len()).unwrap_or(0),
             };
             let answer = error.clone().map_or(Ok(description), Err);
-            self.later(member, wait, What::Answer(Box::new(Answer::Described { topic, answer })));
+            self.later(
+                member,
+                wait,
+                What::Answer(Box::new(Answer::Described { topic, answer })),
+            );
         }
     }
 
     pub(crate) fn answered(&mut self, member: usize, answer: Answer) {
         match answer {
             Answer::Committed { answers, siblings } => {
-                let knows_cluster = self.process(member).is_some_and(|process| process.knows_cluster);
+                let knows_cluster = self
+                    .process(member)
+                    .is_some_and(|process| process.knows_cluster);
                 for answer in &answers {
-                    self.oracle.read_answered(member, answer, &siblings, &self.broker, knows_cluster);
+                    self.oracle.read_answered(
+                        member,
+                        answer,
+                        &siblings,
+                        &self.broker,
+                        knows_cluster,
+                    );
                 }
                 self.tell(member, Input::CommittedRead { answers, siblings });
             }
-            Answer::Listed { assignment, answer } => self.tell(member, Input::OffsetsListed { assignment, answer }),
-            Answer::Described { topic, answer } => self.tell(member, Input::TopicDescribed { topic, answer }),
+            Answer::Listed { assignment, answer } => {
+                self.tell(member, Input::OffsetsListed { assignment, answer })
+            }
+            Answer::Described { topic, answer } => {
+                self.tell(member, Input::TopicDescribed { topic, answer })
+            }
             Answer::Commit { request, results } => {
                 self.oracle.commit_answered(member, request);
                 self.tell(member, Input::CommitDone { request, results });
@@ -103,8 +156,17 @@ impl World {
 
     pub(crate) fn commit(&mut self, member: usize, request: CommitId, entries: Vec<CommitEntry>) {
         let now = self.now;
-        let Some(process) = self.members[member].process.as_ref() else { return };
-        self.oracle.commit_sent(now, member, request, &entries, &self.broker, &process.library);
+        let Some(process) = self.members[member].process.as_ref() else {
+            return;
+        };
+        self.oracle.commit_sent(
+            now,
+            member,
+            request,
+            &entries,
+            &self.broker,
+            &process.library,
+        );
         let (name, generation) = (process.library.name, process.library.generation);
         let faults = self.plan.faults.clone();
         let healed = self.is_healed();
@@ -112,22 +174,45 @@ impl World {
         if lost {
             let results = entries
                 .iter()
-                .map(|entry| (entry.assignment, Err(CommitError::Transient("timed out".to_owned()))))
+                .map(|entry| {
+                    (
+                        entry.assignment,
+                        Err(CommitError::Transient("timed out".to_owned())),
+                    )
+                })
                 .collect();
             let wait = self.random.millis(500..5000);
-            return self.later(member, wait, What::Answer(Box::new(Answer::Commit { request, results })));
+            return self.later(
+                member,
+                wait,
+                What::Answer(Box::new(Answer::Commit { request, results })),
+            );
         }
         let late = !healed && self.random.chance(faults.commit_late);
-        let wait = if late { self.random.millis(100..7000) } else { self.latency() };
+        let wait = if late {
+            self.random.millis(100..7000)
+        } else {
+            self.latency()
+        };
         let answer_lost = !healed && self.random.chance(faults.commit_answer_lost);
         let life = self.members[member].life;
-        let commit = CommitInFlight { member, life, name, generation, request, entries, answer_lost };
+        let commit = CommitInFlight {
+            member,
+            life,
+            name,
+            generation,
+            request,
+            entries,
+            answer_lost,
+        };
         self.after(wait, Happening::CommitArrives(Box::new(commit)));
     }
 
     pub(crate) fn commit_arrives(&mut self, commit: CommitInFlight) {
         let refusal = if !self.group.accepts(commit.name, commit.generation) {
-            Some(CommitError::NotMember("unknown member or old generation".to_owned()))
+            Some(CommitError::NotMember(
+                "unknown member or old generation".to_owned(),
+            ))
         } else if !self.is_healed() && self.random.chance(self.plan.faults.commit_refused) {
             Some(match self.random.below(3) {
                 0 => CommitError::Unauthorized("not allowed for now".to_owned()),
@@ -137,7 +222,12 @@ impl World {
         } else {
             None
         };
-        self.note(|| format!("commit {:?} of member {} arrives: {refusal:?}", commit.request, commit.member));
+        self.note(|| {
+            format!(
+                "commit {:?} of member {} arrives: {refusal:?}",
+                commit.request, commit.member
+            )
+        });
         let mut results = Vec::new();
         for entry in &commit.entries {
             let result = refusal.clone().map_or_else(|| self.apply(entry), Err);
@@ -150,20 +240,35 @@ impl World {
                 *result = Err(CommitError::Transient("connection lost".to_owned()));
             }
         }
-        let answer = Box::new(Answer::Commit { request: commit.request, results });
+        let answer = Box::new(Answer::Commit {
+            request: commit.request,
+            results,
+        });
         let at = self.now.plus(wait);
-        self.at(at, Happening::Of { member: commit.member, life: commit.life, what: What::Answer(answer) });
+        self.at(
+            at,
+            Happening::Of {
+                member: commit.member,
+                life: commit.life,
+                what: What::Answer(answer),
+            },
+        );
     }
 
     fn apply(&mut self, entry: &CommitEntry) -> Result<(), CommitError> {
-        let before = self.broker.committed.get(&entry.partition).map(|committed| committed.offset);
+        let before = self
+            .broker
+            .committed
+            .get(&entry.partition)
+            .map(|committed| committed.offset);
         let committed = CommittedOffset {
             offset: entry.offset,
             leader_epoch: entry.leader_epoch.filter(|_| self.broker.epochs),
             metadata: entry.metadata.clone().into_bytes(),
         };
         self.broker.store(entry.partition, committed)?;
-        self.oracle.commit_applied(entry.partition, before, entry.offset);
+        self.oracle
+            .commit_applied(entry.partition, before, entry.offset);
         Ok(())
     }
 
@@ -175,7 +280,9 @@ impl World {
         let session = self.plan.settings.session_timeout;
         let wait = self.random.millis(300..500);
         self.later(member, wait, What::Heartbeat);
-        let Some(process) = self.members[member].process.as_mut() else { return };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
         let Some(name) = process.library.name else {
             process.heard_of_at = now;
             return;
@@ -197,7 +304,9 @@ impl World {
     }
 
     fn lose(&mut self, member: usize) {
-        let lost = self.process(member).and_then(|process| process.library.lose());
+        let lost = self
+            .process(member)
+            .and_then(|process| process.library.lose());
         if let Some(lost) = lost {
             self.raise(member, lost);
         }
@@ -209,11 +318,15 @@ impl World {
             return self.later(member, Duration::from_millis(300), What::JoinArrives);
         }
         let now = self.now;
-        let Some(process) = self.members[member].process.as_mut() else { return };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
         if !process.library.joining || !process.library.subscribed {
             return;
         }
-        let name = self.group.join(now, process.library.name, process.library.owned.clone());
+        let name = self
+            .group
+            .join(now, process.library.name, process.library.owned.clone());
         process.library.name = Some(name);
         process.heard_of_at = now;
         self.complete_rebalance();
@@ -222,7 +335,9 @@ impl World {
     pub(crate) fn complete_rebalance(&mut self) {
         let partitions = self.broker.partitions();
         for grant in self.group.complete(self.now, &partitions, &mut self.random) {
-            let Some(member) = self.member_named(grant.member) else { continue };
+            let Some(member) = self.member_named(grant.member) else {
+                continue;
+            };
             let wait = self.latency();
             self.later(member, wait, What::Granted(grant));
         }
@@ -230,8 +345,14 @@ impl World {
 
     pub(crate) fn granted(&mut self, member: usize, grant: Grant) {
         let current = self.group.is_current(&grant);
-        let Some(process) = self.members[member].process.as_mut() else { return };
-        if !current || process.library.name != Some(grant.member) || !process.library.subscribed || !process.library.joining {
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
+        if !current
+            || process.library.name != Some(grant.member)
+            || !process.library.subscribed
+            || !process.library.joining
+        {
             return;
         }
         process.library.granted(grant);
@@ -242,7 +363,9 @@ impl World {
     pub(crate) fn left(&mut self, member: usize) {
         let now = self.now;
         let cut_off = self.is_cut_off(member);
-        let Some(process) = self.members[member].process.as_mut() else { return };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
         if let Some(name) = process.library.name.take()
             && !cut_off
         {

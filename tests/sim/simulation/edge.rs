@@ -15,21 +15,38 @@ const MESSAGES_AT_ONCE: usize = 4;
 impl World {
     /// The library prefetches; what arrives in an empty queue wakes the streams that hope for it.
     pub(crate) fn fetch(&mut self, member: usize) {
-        let quiet = super::plan::Faults { fetch_failed: 0, ..self.plan.faults.clone() };
-        let faults = if self.is_healed() { &quiet } else { &self.plan.faults };
-        let Some(process) = self.members[member].process.as_mut() else { return };
-        let arrived = process.library.fetch(&self.broker, &mut self.random, faults);
+        let quiet = super::plan::Faults {
+            fetch_failed: 0,
+            ..self.plan.faults.clone()
+        };
+        let faults = if self.is_healed() {
+            &quiet
+        } else {
+            &self.plan.faults
+        };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
+        let arrived = process
+            .library
+            .fetch(&self.broker, &mut self.random, faults);
         let busy = process.library.has_queued();
         if arrived {
             self.feed_starving(member);
         }
-        let wait = if busy { self.random.millis(5..50) } else { self.random.millis(20..120) };
+        let wait = if busy {
+            self.random.millis(5..50)
+        } else {
+            self.random.millis(20..120)
+        };
         self.later(member, wait, What::Fetch);
     }
 
     /// Asks again for the streams that found the client's queue empty.
     pub(crate) fn feed_starving(&mut self, member: usize) {
-        let Some(process) = self.process(member) else { return };
+        let Some(process) = self.process(member) else {
+            return;
+        };
         for stream in std::mem::take(&mut process.starving) {
             self.later(member, Duration::from_micros(20), What::Pump(stream));
         }
@@ -37,7 +54,9 @@ impl World {
 
     /// A stream can take messages.
     pub(crate) fn pump(&mut self, member: usize, stream: StreamId) {
-        let reads = self.members[member].slot_of(stream).is_some_and(|slot| slot.reads && slot.state == State::Open(stream));
+        let reads = self.members[member]
+            .slot_of(stream)
+            .is_some_and(|slot| slot.reads && slot.state == State::Open(stream));
         if !reads {
             return;
         }
@@ -59,7 +78,9 @@ impl World {
         self.oracle.pass_time(now, member);
         let mut plan = FramePlan::default();
         let mut effects = std::mem::take(&mut self.effects);
-        let Some(process) = self.members[member].process.as_mut() else { return false };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return false;
+        };
         let planned = process.core.pull(now, stream, &mut plan, &mut effects);
         if planned {
             self.note(|| format!("member {member} {stream:?} gets {plan:?}"));
@@ -70,24 +91,32 @@ impl World {
     }
 
     fn deliver(&mut self, member: usize, stream: StreamId, plan: &FramePlan) {
-        let Some(process) = self.members[member].process.as_mut() else { return };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
         let mut records = Vec::new();
         for planned in &plan.records {
             match process.store.take(plan.assignment, planned.number) {
                 Some(payload) => records.push((planned.number, payload)),
                 None => {
                     let (assignment, number) = (plan.assignment, planned.number);
-                    return self.oracle.violate(|| format!("{assignment:?} {number:?} is dispatched, but its bytes are gone"));
+                    return self.oracle.violate(|| {
+                        format!("{assignment:?} {number:?} is dispatched, but its bytes are gone")
+                    });
                 }
             }
         }
         let payloads: Vec<Payload> = records.iter().map(|(_, payload)| *payload).collect();
         if plan.keep {
-            process.store.keep_frame(plan.first_id, plan.assignment, records);
+            process
+                .store
+                .keep_frame(plan.first_id, plan.assignment, records);
         }
-        self.oracle.dispatched(self.now, member, stream, plan, &payloads);
+        self.oracle
+            .dispatched(self.now, member, stream, plan, &payloads);
         if let Some(slot) = self.members[member].slot_of(stream) {
-            slot.held.extend((0..plan.records.len() as u64).map(|index| plan.first_id.0 + index));
+            slot.held
+                .extend((0..plan.records.len() as u64).map(|index| plan.first_id.0 + index));
         }
     }
 
@@ -96,7 +125,9 @@ impl World {
         let now = self.now;
         let batch_max = self.random.index(40) + 1;
         let late = !self.is_healed() && self.random.chance(self.plan.faults.batch_late);
-        let Some(process) = self.members[member].process.as_mut() else { return false };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return false;
+        };
         let allowance = process.core.pop_allowance(now, stream);
         if allowance == 0 || process.late_batch.is_some() {
             return false;
@@ -120,7 +151,10 @@ impl World {
 
     /// A batch that was popped before something else happened is told after it.
     pub(crate) fn tell_late_batch(&mut self, member: usize) {
-        if let Some(popped) = self.process(member).and_then(|process| process.late_batch.take()) {
+        if let Some(popped) = self
+            .process(member)
+            .and_then(|process| process.late_batch.take())
+        {
             self.take_in(member, popped, None);
         }
     }
@@ -134,13 +168,22 @@ impl World {
             }
             if let Some(process) = self.members[member].process.as_mut() {
                 let core = &process.core;
-                let stored = process.store.end_turn(|assignment, number| core.is_waiting(assignment, number));
+                let stored = process
+                    .store
+                    .end_turn(|assignment, number| core.is_waiting(assignment, number));
                 self.oracle.try_hold(stored);
             }
             self.end_turn(member);
         }
         for (partition, fetch, error) in popped.failures {
-            self.tell(member, Input::FetchFailed { partition, fetch, error });
+            self.tell(
+                member,
+                Input::FetchFailed {
+                    partition,
+                    fetch,
+                    error,
+                },
+            );
         }
     }
 
@@ -149,17 +192,37 @@ impl World {
     fn sample_positions(&mut self, member: usize) {
         let now = self.now;
         let interval = self.plan.settings.commit_interval;
-        let Some(process) = self.process(member) else { return };
+        let Some(process) = self.process(member) else {
+            return;
+        };
         if now.since(process.sampled_at) < interval {
             return;
         }
         process.sampled_at = now;
-        let positions: Vec<_> =
-            process.library.fetchers.iter().map(|(partition, fetcher)| (*partition, fetcher.fetch, fetcher.position)).collect();
+        let positions: Vec<_> = process
+            .library
+            .fetchers
+            .iter()
+            .map(|(partition, fetcher)| (*partition, fetcher.fetch, fetcher.position))
+            .collect();
         for (partition, fetch, offset) in positions {
-            self.tell(member, Input::PositionSampled { partition, fetch, offset });
+            self.tell(
+                member,
+                Input::PositionSampled {
+                    partition,
+                    fetch,
+                    offset,
+                },
+            );
             if let Some(end) = self.broker.log(partition).map(|log| log.end) {
-                self.tell(member, Input::EndSampled { partition, fetch, end });
+                self.tell(
+                    member,
+                    Input::EndSampled {
+                        partition,
+                        fetch,
+                        end,
+                    },
+                );
             }
         }
     }
@@ -170,7 +233,9 @@ impl World {
         let of_member = &mut self.members[member];
         let slot = &mut of_member.slots[index];
         let pause = slot.pause(&mut self.random);
-        let Some(process) = of_member.process.as_mut() else { return };
+        let Some(process) = of_member.process.as_mut() else {
+            return;
+        };
         // While membership is in doubt the edge answers nothing, so nothing is asked either.
         if process.core.confirms() {
             let act = slot.act(now, &self.plan, &mut self.random, &mut process.next_wait);
@@ -184,11 +249,20 @@ impl World {
             Act::Nothing => {}
             Act::Open(open) => {
                 let entropy = self.random.next();
-                let Some(process) = self.process(member) else { return };
+                let Some(process) = self.process(member) else {
+                    return;
+                };
                 let stream = StreamId(process.next_stream);
                 process.next_stream += 1;
                 self.members[member].slots[index].state = State::Open(stream);
-                self.tell(member, Input::StreamOpened { stream, entropy, open });
+                self.tell(
+                    member,
+                    Input::StreamOpened {
+                        stream,
+                        entropy,
+                        open,
+                    },
+                );
             }
             Act::Settle(request) => self.settle(member, &request),
             Act::Flow(stream, flow) => self.tell(member, Input::StreamFlow { stream, flow }),
@@ -200,7 +274,9 @@ impl World {
                 self.members[member].slots[index].disconnected();
                 self.tell(member, Input::StreamClosed { stream });
             }
-            Act::ReadAgain(stream) => self.later(member, Duration::from_micros(10), What::Pump(stream)),
+            Act::ReadAgain(stream) => {
+                self.later(member, Duration::from_micros(10), What::Pump(stream))
+            }
         }
     }
 
@@ -209,7 +285,9 @@ impl World {
         self.note(|| format!("member {member} <- {request:?}"));
         self.oracle.pass_time(now, member);
         let mut effects = std::mem::take(&mut self.effects);
-        let Some(process) = self.members[member].process.as_mut() else { return };
+        let Some(process) = self.members[member].process.as_mut() else {
+            return;
+        };
         let refusals = process.core.settle(now, request, &mut effects);
         self.note(|| format!("member {member}    refuses {refusals:?}"));
         self.oracle.settled(now, member, request, &refusals);

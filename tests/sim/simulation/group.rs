@@ -70,14 +70,25 @@ impl Group {
     }
 
     /// A member joins, under a name it has or gets one. Whether the rebalance may end is asked separately.
-    pub(crate) fn join(&mut self, now: Moment, name: Option<MemberName>, owned: BTreeSet<PartitionId>) -> MemberName {
+    pub(crate) fn join(
+        &mut self,
+        now: Moment,
+        name: Option<MemberName>,
+        owned: BTreeSet<PartitionId>,
+    ) -> MemberName {
         let known = name.filter(|name| self.members.contains_key(name));
         let name = known.unwrap_or_else(|| {
             self.next_name += 1;
             self.next_name - 1
         });
         let session_until = now.plus(self.session);
-        self.members.insert(name, Joined { session_until, owned });
+        self.members.insert(
+            name,
+            Joined {
+                session_until,
+                owned,
+            },
+        );
         self.begin_rebalance(now);
         self.joined.insert(name);
         name
@@ -100,7 +111,9 @@ impl Group {
     }
 
     pub(crate) fn heartbeat(&mut self, now: Moment, name: MemberName) -> Heartbeat {
-        let Some(member) = self.members.get_mut(&name) else { return Heartbeat::UnknownMember };
+        let Some(member) = self.members.get_mut(&name) else {
+            return Heartbeat::UnknownMember;
+        };
         member.session_until = now.plus(self.session);
         if self.joining_until.is_some() && !self.joined.contains(&name) {
             Heartbeat::RebalanceInProgress
@@ -127,7 +140,9 @@ impl Group {
         let joined = &self.joined;
         let joining = self.joining_until.is_some();
         // Who has joined waits for the others, and is not asked for heartbeats.
-        self.members.retain(|name, member| now < member.session_until || (joining && joined.contains(name)));
+        self.members.retain(|name, member| {
+            now < member.session_until || (joining && joined.contains(name))
+        });
         let went = self.members.len() < before;
         if went {
             self.begin_rebalance(now);
@@ -136,8 +151,15 @@ impl Group {
     }
 
     /// Ends the rebalance if everybody has joined or its time is over. Returns what each member gets.
-    pub(crate) fn complete(&mut self, now: Moment, partitions: &[PartitionId], random: &mut Random) -> Vec<Grant> {
-        let Some(until) = self.joining_until else { return Vec::new() };
+    pub(crate) fn complete(
+        &mut self,
+        now: Moment,
+        partitions: &[PartitionId],
+        random: &mut Random,
+    ) -> Vec<Grant> {
+        let Some(until) = self.joining_until else {
+            return Vec::new();
+        };
         let all = self.members.keys().all(|name| self.joined.contains(name));
         if !all && now < until {
             return Vec::new();
@@ -165,7 +187,10 @@ impl Group {
         let mut homeless = Vec::new();
         let before = std::mem::take(&mut self.target);
         for partition in partitions {
-            let stays = before.get(partition).filter(|_| !shuffle).and_then(|name| load.get_mut(name).map(|load| (*name, load)));
+            let stays = before
+                .get(partition)
+                .filter(|_| !shuffle)
+                .and_then(|name| load.get_mut(name).map(|load| (*name, load)));
             match stays {
                 Some((name, load)) if *load < most => {
                     *load += 1;
@@ -176,7 +201,11 @@ impl Group {
         }
         for partition in homeless {
             let least = load.values().min().copied().unwrap_or(0);
-            let free: Vec<MemberName> = load.iter().filter(|(_, load)| **load == least).map(|(name, _)| *name).collect();
+            let free: Vec<MemberName> = load
+                .iter()
+                .filter(|(_, load)| **load == least)
+                .map(|(name, _)| *name)
+                .collect();
             let name = random.pick(&free);
             *load.entry(name).or_default() += 1;
             self.target.insert(partition, name);
@@ -199,7 +228,9 @@ impl Group {
                 partitions: self
                     .target
                     .iter()
-                    .filter(|(partition, target)| *target == name && owners.get(partition).is_none_or(|owner| owner == name))
+                    .filter(|(partition, target)| {
+                        *target == name && owners.get(partition).is_none_or(|owner| owner == name)
+                    })
                     .map(|(partition, _)| *partition)
                     .collect(),
             })

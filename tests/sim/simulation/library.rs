@@ -52,9 +52,23 @@ pub(crate) struct Fetcher {
 
 #[derive(Debug)]
 enum Queued {
-    Record { partition: PartitionId, version: u64, record: PoppedRecord, uid: Uid },
-    Marker { partition: PartitionId, version: u64, offset: i64 },
-    Failure { partition: PartitionId, version: u64, offset: i64, error: FetchError },
+    Record {
+        partition: PartitionId,
+        version: u64,
+        record: PoppedRecord,
+        uid: Uid,
+    },
+    Marker {
+        partition: PartitionId,
+        version: u64,
+        offset: i64,
+    },
+    Failure {
+        partition: PartitionId,
+        version: u64,
+        offset: i64,
+        error: FetchError,
+    },
 }
 
 /// Consecutive records of one partition, with the fetch they belong to.
@@ -79,7 +93,11 @@ impl Popped {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.runs.iter().flat_map(|run| &run.records).map(|record| u64::from(record.size)).sum()
+        self.runs
+            .iter()
+            .flat_map(|run| &run.records)
+            .map(|record| u64::from(record.size))
+            .sum()
     }
 }
 
@@ -132,7 +150,8 @@ impl Library {
         self.steps.clear();
         let leaving = self.remaining();
         if !leaving.is_empty() {
-            self.steps.push_back(Step::Raise(Rebalance::Revoke(leaving)));
+            self.steps
+                .push_back(Step::Raise(Rebalance::Revoke(leaving)));
         }
         self.steps.push_back(Step::Left);
     }
@@ -144,7 +163,8 @@ impl Library {
         }
         let leaving = self.remaining();
         if !self.cooperative && !leaving.is_empty() {
-            self.steps.push_back(Step::Raise(Rebalance::Revoke(leaving)));
+            self.steps
+                .push_back(Step::Raise(Rebalance::Revoke(leaving)));
         }
         self.steps.push_back(Step::Join);
     }
@@ -189,7 +209,8 @@ impl Library {
             self.steps.push_back(Step::Raise(Rebalance::Assign(added)));
             return;
         }
-        self.steps.push_back(Step::Raise(Rebalance::Revoke(revoked)));
+        self.steps
+            .push_back(Step::Raise(Rebalance::Revoke(revoked)));
         if !added.is_empty() {
             self.steps.push_back(Step::Raise(Rebalance::Assign(added)));
         }
@@ -247,7 +268,11 @@ impl Library {
         Ok(())
     }
 
-    pub(crate) fn unassign(&mut self, partitions: &[PartitionId], whole: bool) -> Result<(), String> {
+    pub(crate) fn unassign(
+        &mut self,
+        partitions: &[PartitionId],
+        whole: bool,
+    ) -> Result<(), String> {
         if whole {
             self.fetchers.clear();
             return Ok(());
@@ -260,10 +285,16 @@ impl Library {
         Ok(())
     }
 
-    pub(crate) fn set_paused(&mut self, partitions: &[PartitionId], paused: bool) -> Result<(), String> {
+    pub(crate) fn set_paused(
+        &mut self,
+        partitions: &[PartitionId],
+        paused: bool,
+    ) -> Result<(), String> {
         for partition in partitions {
             let Some(fetcher) = self.fetchers.get_mut(partition) else {
-                return Err(format!("{partition:?} is paused or resumed but not assigned"));
+                return Err(format!(
+                    "{partition:?} is paused or resumed but not assigned"
+                ));
             };
             fetcher.paused = paused;
         }
@@ -303,26 +334,48 @@ impl Library {
         was_empty && !self.queue.is_empty()
     }
 
-    fn fetch_one(&mut self, partition: PartitionId, broker: &Broker, random: &mut Random, faults: &Faults) {
-        let Some(log) = broker.log(partition) else { return };
-        let Some(fetcher) = self.fetchers.get_mut(&partition) else { return };
+    fn fetch_one(
+        &mut self,
+        partition: PartitionId,
+        broker: &Broker,
+        random: &mut Random,
+        faults: &Faults,
+    ) {
+        let Some(log) = broker.log(partition) else {
+            return;
+        };
+        let Some(fetcher) = self.fetchers.get_mut(&partition) else {
+            return;
+        };
         if fetcher.paused || fetcher.failed {
             return;
         }
         let (version, offset) = (fetcher.version, fetcher.next);
-        let truncated = if broker.epochs { log.divergence(fetcher.epoch, offset) } else { None };
+        let truncated = if broker.epochs {
+            log.divergence(fetcher.epoch, offset)
+        } else {
+            None
+        };
         let error = if let Some(end) = truncated {
             Some(FetchError::Truncated { end })
         } else if offset < log.start || offset > log.end {
             Some(FetchError::OutOfRange)
         } else if random.chance(faults.fetch_failed) {
-            Some(invented_failure(random, self.corrupt.entry(partition).or_default()))
+            Some(invented_failure(
+                random,
+                self.corrupt.entry(partition).or_default(),
+            ))
         } else {
             None
         };
         if let Some(error) = error {
             fetcher.failed = true;
-            self.queue.push_back(Queued::Failure { partition, version, offset, error });
+            self.queue.push_back(Queued::Failure {
+                partition,
+                version,
+                offset,
+                error,
+            });
             return;
         }
         let count = random.index(12) + 1;
@@ -338,9 +391,18 @@ impl Library {
                         leader_epoch: broker.told(entry.epoch),
                     };
                     self.corrupt.remove(&partition);
-                    self.queue.push_back(Queued::Record { partition, version, record: popped, uid: record.uid });
+                    self.queue.push_back(Queued::Record {
+                        partition,
+                        version,
+                        record: popped,
+                        uid: record.uid,
+                    });
                 }
-                Kind::Marker => self.queue.push_back(Queued::Marker { partition, version, offset: entry.offset }),
+                Kind::Marker => self.queue.push_back(Queued::Marker {
+                    partition,
+                    version,
+                    offset: entry.offset,
+                }),
                 Kind::Aborted => {}
             }
         }
@@ -350,11 +412,19 @@ impl Library {
         let fetchers = &self.fetchers;
         self.queue.retain(|queued| {
             let (partition, version) = match queued {
-                Queued::Record { partition, version, .. }
-                | Queued::Marker { partition, version, .. }
-                | Queued::Failure { partition, version, .. } => (partition, version),
+                Queued::Record {
+                    partition, version, ..
+                }
+                | Queued::Marker {
+                    partition, version, ..
+                }
+                | Queued::Failure {
+                    partition, version, ..
+                } => (partition, version),
             };
-            fetchers.get(partition).is_some_and(|fetcher| fetcher.version == *version)
+            fetchers
+                .get(partition)
+                .is_some_and(|fetcher| fetcher.version == *version)
         });
     }
 
@@ -370,8 +440,15 @@ impl Library {
             && let Some(queued) = self.queue.pop_front()
         {
             match queued {
-                Queued::Record { partition, record, uid, .. } => {
-                    let Some(fetcher) = self.fetchers.get_mut(&partition) else { continue };
+                Queued::Record {
+                    partition,
+                    record,
+                    uid,
+                    ..
+                } => {
+                    let Some(fetcher) = self.fetchers.get_mut(&partition) else {
+                        continue;
+                    };
                     fetcher.position = record.offset + 1;
                     fetcher.position_epoch = record.leader_epoch.or(fetcher.position_epoch);
                     let fetch = fetcher.fetch;
@@ -389,13 +466,22 @@ impl Library {
                         }),
                     }
                 }
-                Queued::Marker { partition, offset, .. } => {
+                Queued::Marker {
+                    partition, offset, ..
+                } => {
                     if let Some(fetcher) = self.fetchers.get_mut(&partition) {
                         fetcher.position = offset + 1;
                     }
                 }
-                Queued::Failure { partition, offset, error, .. } => {
-                    let Some(fetcher) = self.fetchers.get_mut(&partition) else { continue };
+                Queued::Failure {
+                    partition,
+                    offset,
+                    error,
+                    ..
+                } => {
+                    let Some(fetcher) = self.fetchers.get_mut(&partition) else {
+                        continue;
+                    };
                     // The trap: a position behind a record that nobody got.
                     fetcher.position = offset + 1;
                     popped.failures.push((partition, fetcher.fetch, error));
@@ -410,9 +496,15 @@ impl Library {
     fn sample_positions(&self, popped: &mut Popped) {
         let mut seen = BTreeSet::new();
         for run in popped.runs.iter_mut().rev() {
-            let failed = popped.failures.iter().any(|(partition, ..)| *partition == run.partition);
+            let failed = popped
+                .failures
+                .iter()
+                .any(|(partition, ..)| *partition == run.partition);
             if seen.insert(run.partition) && !failed {
-                run.position = self.fetchers.get(&run.partition).map(|fetcher| fetcher.position);
+                run.position = self
+                    .fetchers
+                    .get(&run.partition)
+                    .map(|fetcher| fetcher.position);
             }
         }
     }

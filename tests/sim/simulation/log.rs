@@ -55,7 +55,11 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn append(&mut self, kind: Kind) -> i64 {
         let offset = self.end;
-        self.entries.push(Entry { offset, epoch: self.epoch, kind });
+        self.entries.push(Entry {
+            offset,
+            epoch: self.epoch,
+            kind,
+        });
         self.end += 1;
         offset
     }
@@ -72,12 +76,16 @@ impl Log {
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = (&Entry, Record)> {
-        self.entries.iter().filter_map(|entry| Some((entry, entry.record()?)))
+        self.entries
+            .iter()
+            .filter_map(|entry| Some((entry, entry.record()?)))
     }
 
     /// One past the newest entry; a hole at the very end is nothing that a client ever learns of.
     pub(crate) fn readable_end(&self) -> i64 {
-        self.entries.last().map_or(self.start, |entry| entry.offset + 1)
+        self.entries
+            .last()
+            .map_or(self.start, |entry| entry.offset + 1)
     }
 
     /// Removes records here and there, never the newest entry. Returns what went.
@@ -100,7 +108,10 @@ impl Log {
     pub(crate) fn retain_from(&mut self, start: i64) -> Vec<Uid> {
         let at = self.entries.partition_point(|entry| entry.offset < start);
         self.start = self.start.max(start);
-        self.entries.drain(..at).filter_map(|entry| Some(entry.record()?.uid)).collect()
+        self.entries
+            .drain(..at)
+            .filter_map(|entry| Some(entry.record()?.uid))
+            .collect()
     }
 
     /// An unclean election: everything from `end` on is gone, and a new epoch begins.
@@ -108,15 +119,26 @@ impl Log {
         let at = self.entries.partition_point(|entry| entry.offset < end);
         self.end = end;
         self.epoch += 1;
-        self.entries.drain(at..).filter_map(|entry| Some(entry.record()?.uid)).collect()
+        self.entries
+            .drain(at..)
+            .filter_map(|entry| Some(entry.record()?.uid))
+            .collect()
     }
 
     /// Where a reader that stands at `position`, behind a record of `epoch`, parts from this log, if it does.
     pub(crate) fn divergence(&self, epoch: LeaderEpoch, position: i64) -> Option<i64> {
         let epoch = epoch?;
-        let end = self.entries.iter().find(|entry| entry.epoch > epoch).map_or(self.end, |entry| entry.offset);
+        let end = self
+            .entries
+            .iter()
+            .find(|entry| entry.epoch > epoch)
+            .map_or(self.end, |entry| entry.offset);
         // An entry of a newer epoch may stand behind a hole; the epoch's own end is what counts.
-        let end = if epoch < self.epoch { end.min(self.epoch_end(epoch)) } else { self.end };
+        let end = if epoch < self.epoch {
+            end.min(self.epoch_end(epoch))
+        } else {
+            self.end
+        };
         (end < position).then_some(end)
     }
 

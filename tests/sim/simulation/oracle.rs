@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ackline::core::metadata::Marks;
 use ackline::core::{
-    Assignment, CommitId, CommittedOffset, Fetch, LeaderEpoch, Moment, PartitionId, Settings, StopReason, StreamId,
-    StreamOpen, WaitId,
+    Assignment, CommitId, CommittedOffset, Fetch, LeaderEpoch, Moment, PartitionId, Settings,
+    StopReason, StreamId, StreamOpen, WaitId,
 };
 
 use super::log::Uid;
@@ -196,9 +196,24 @@ impl Oracle {
 
     // ---- the log
 
-    pub(crate) fn produced(&mut self, partition: PartitionId, incarnation: u8, offset: i64, key: Option<u64>, size: u32) {
+    pub(crate) fn produced(
+        &mut self,
+        partition: PartitionId,
+        incarnation: u8,
+        offset: i64,
+        key: Option<u64>,
+        size: u32,
+    ) {
         self.record_bytes_max = self.record_bytes_max.max(u64::from(size));
-        self.truths.push(Truth { partition, incarnation, offset, key, gone: false, terminal: false, accounted: false });
+        self.truths.push(Truth {
+            partition,
+            incarnation,
+            offset,
+            key,
+            gone: false,
+            terminal: false,
+            accounted: false,
+        });
     }
 
     pub(crate) fn vanished(&mut self, uids: &[Uid]) {
@@ -209,7 +224,10 @@ impl Oracle {
 
     /// Records that somebody still has to finish.
     pub(crate) fn owed(&self) -> impl Iterator<Item = (Uid, &Truth)> {
-        self.truths.iter().enumerate().filter(|(_, truth)| !(truth.gone || truth.terminal || truth.accounted))
+        self.truths
+            .iter()
+            .enumerate()
+            .filter(|(_, truth)| !(truth.gone || truth.terminal || truth.accounted))
     }
 
     // ---- processes
@@ -222,7 +240,10 @@ impl Oracle {
     /// Whether the newest assignment of a partition here stands until a person acts.
     pub(crate) fn is_stopped(&self, member: usize, partition: PartitionId) -> bool {
         let book = &self.members[member];
-        book.newest.get(&partition).and_then(|newest| book.books.get(newest)).is_some_and(|book| book.stopped.is_some())
+        book.newest
+            .get(&partition)
+            .and_then(|newest| book.books.get(newest))
+            .is_some_and(|book| book.stopped.is_some())
     }
 
     pub(crate) fn unanswered_waits(&self, member: usize) -> usize {
@@ -253,9 +274,16 @@ impl Oracle {
     }
 
     /// An assignment that no committed offset was read for: the partition was moved.
-    fn next_book(&mut self, member: usize, assignment: Assignment, partition: PartitionId) -> &mut Book {
+    fn next_book(
+        &mut self,
+        member: usize,
+        assignment: Assignment,
+        partition: PartitionId,
+    ) -> &mut Book {
         let known = self.members[member].books.contains_key(&assignment);
-        let moved = self.newest_book(member, partition).is_some_and(|book| book.moved);
+        let moved = self
+            .newest_book(member, partition)
+            .is_some_and(|book| book.moved);
         let book = self.book(member, assignment, partition);
         if !known {
             book.moved = moved;
@@ -283,24 +311,45 @@ impl Oracle {
         self.members[member].streams.insert(stream, book);
     }
 
-    pub(crate) fn stream_flow(&mut self, member: usize, stream: StreamId, flow: ackline::core::FlowChange) {
-        let Some(book) = self.members[member].streams.get_mut(&stream) else { return };
+    pub(crate) fn stream_flow(
+        &mut self,
+        member: usize,
+        stream: StreamId,
+        flow: ackline::core::FlowChange,
+    ) {
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
         book.paused = flow.paused.unwrap_or(book.paused);
-        book.open.in_flight_records_max = flow.in_flight_records_max.unwrap_or(book.open.in_flight_records_max);
-        book.open.in_flight_bytes_max = flow.in_flight_bytes_max.unwrap_or(book.open.in_flight_bytes_max);
+        book.open.in_flight_records_max = flow
+            .in_flight_records_max
+            .unwrap_or(book.open.in_flight_records_max);
+        book.open.in_flight_bytes_max = flow
+            .in_flight_bytes_max
+            .unwrap_or(book.open.in_flight_bytes_max);
     }
 
     /// Half-close: what the stream holds was not worked on.
     pub(crate) fn stream_closing(&mut self, member: usize, stream: StreamId) {
-        let Some(book) = self.members[member].streams.get_mut(&stream) else { return };
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
         if book.receiving {
             book.receiving = false;
             self.end_deliveries(member, stream, Life::Settled(Kind::Release));
         }
     }
 
-    pub(crate) fn stream_closed(&mut self, now: Moment, member: usize, stream: StreamId, stopping: bool) {
-        let Some(book) = self.members[member].streams.get_mut(&stream) else { return };
+    pub(crate) fn stream_closed(
+        &mut self,
+        now: Moment,
+        member: usize,
+        stream: StreamId,
+        stopping: bool,
+    ) {
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
         let keep = book.open.keep_after_close;
         if book.receiving && !keep.is_zero() && book.live > 0 && !stopping {
             book.receiving = false;
@@ -350,20 +399,28 @@ impl Oracle {
     // ---- rebalances
 
     pub(crate) fn revoking(&mut self, member: usize, partitions: &BTreeSet<PartitionId>) {
-        self.members[member].revoking.extend(partitions.iter().copied());
+        self.members[member]
+            .revoking
+            .extend(partitions.iter().copied());
     }
 
     /// The partitions have left this member: nothing of them may be alive.
     pub(crate) fn left(&mut self, member: usize, partitions: &BTreeSet<PartitionId>) {
-        self.members[member].revoking.retain(|partition| !partitions.contains(partition));
+        self.members[member]
+            .revoking
+            .retain(|partition| !partitions.contains(partition));
         for partition in partitions {
-            let Some(newest) = self.members[member].newest.get(partition).copied() else { continue };
+            let Some(newest) = self.members[member].newest.get(partition).copied() else {
+                continue;
+            };
             let alive = self.members[member]
                 .deliveries
                 .iter()
                 .find(|(_, delivery)| delivery.assignment == newest && delivery.life == Life::Live)
                 .map(|(id, _)| *id);
-            self.check(alive.is_none(), || format!("I-S4: {alive:?} of {partition:?} is alive after the partition left"));
+            self.check(alive.is_none(), || {
+                format!("I-S4: {alive:?} of {partition:?} is alive after the partition left")
+            });
             if let Some(book) = self.members[member].books.get_mut(&newest) {
                 book.alive = false;
             }
@@ -376,7 +433,9 @@ impl Oracle {
             .iter()
             .find(|(_, delivery)| delivery.assignment == assignment && delivery.life == Life::Live)
             .map(|(id, _)| *id);
-        self.check(alive.is_none(), || format!("I-S4: {alive:?} is alive after {assignment:?} was freed"));
+        self.check(alive.is_none(), || {
+            format!("I-S4: {alive:?} is alive after {assignment:?} was freed")
+        });
         if let Some(book) = self.members[member].books.get_mut(&assignment) {
             book.alive = false;
         }
@@ -389,7 +448,13 @@ impl Oracle {
     }
 
     /// Records of partitions that were popped count against the window and the frontier.
-    pub(crate) fn position_told(&mut self, member: usize, partition: PartitionId, fetch: Fetch, offset: i64) {
+    pub(crate) fn position_told(
+        &mut self,
+        member: usize,
+        partition: PartitionId,
+        fetch: Fetch,
+        offset: i64,
+    ) {
         if let Some(book) = self.newest_book(member, partition)
             && book.fetch == Some(fetch)
             && book.alive

@@ -62,9 +62,17 @@ impl Plan {
         let mut random = Random::new(seed);
         let random = &mut random;
         let calm = random.chance(200);
-        let faults = if calm { Faults::none() } else { Faults::some(random) };
+        let faults = if calm {
+            Faults::none()
+        } else {
+            Faults::some(random)
+        };
         let topics = random.pick(&[1, 1, 2]);
-        let metadata_max = if random.chance(850) { 4096 } else { random.pick(&[40, 120, 200]) };
+        let metadata_max = if random.chance(850) {
+            4096
+        } else {
+            random.pick(&[40, 120, 200])
+        };
         let mut settings = settings(random, topics);
         if !calm && !faults.topics_made_again && random.chance(50) {
             settings.commit_metadata_max = metadata_max * 2;
@@ -93,7 +101,8 @@ impl Plan {
 
     /// Whether a topic that was made again can be recognised by what is stored with the commits.
     pub(crate) fn headers_are_kept(&self) -> bool {
-        self.settings.commit_metadata_max >= 120 && self.metadata_max >= self.settings.commit_metadata_max
+        self.settings.commit_metadata_max >= 120
+            && self.metadata_max >= self.settings.commit_metadata_max
     }
 }
 
@@ -133,8 +142,16 @@ impl Faults {
             read_failed: rate(random),
             fetch_failed: rate(random) / 4,
             batch_late: rate(random),
-            log_every: if random.chance(500) { random.millis(300..3000) } else { Duration::ZERO },
-            member_every: if random.chance(700) { random.millis(400..4000) } else { Duration::ZERO },
+            log_every: if random.chance(500) {
+                random.millis(300..3000)
+            } else {
+                Duration::ZERO
+            },
+            member_every: if random.chance(700) {
+                random.millis(400..4000)
+            } else {
+                Duration::ZERO
+            },
             truncation: !topics_made_again && random.chance(300),
             topics_made_again,
             foreign_commits: random.chance(200),
@@ -158,13 +175,25 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         topics: (0..topics).map(|topic| format!("topic-{topic}")).collect(),
         order,
         lane_depth,
-        commit_mode: if random.chance(80) { CommitMode::OnDelivery } else { CommitMode::OnAck },
+        commit_mode: if random.chance(80) {
+            CommitMode::OnDelivery
+        } else {
+            CommitMode::OnAck
+        },
         commit_interval: random.millis(100..1200),
         commit_metadata: random.chance(850),
         commit_metadata_max: 4096,
         commit_staleness_max: random.millis(8_000..60_000),
-        start: random.pick(&[StartPolicy::Earliest, StartPolicy::Earliest, StartPolicy::Latest]),
-        on_out_of_range: random.pick(&[StartPolicy::Earliest, StartPolicy::Latest, StartPolicy::Stop]),
+        start: random.pick(&[
+            StartPolicy::Earliest,
+            StartPolicy::Earliest,
+            StartPolicy::Latest,
+        ]),
+        on_out_of_range: random.pick(&[
+            StartPolicy::Earliest,
+            StartPolicy::Latest,
+            StartPolicy::Stop,
+        ]),
         in_flight_records_max: random.pick(&[1, 5, 50, 1000]),
         in_flight_bytes_max: random.pick(&[1_000, 5_000, 100_000]),
         window_records_max: random.pick(&[1, 4, 30, 1000]),
@@ -178,7 +207,11 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         join: random.pick(&[JoinWhen::OnStream, JoinWhen::AtStart]),
         leave_after: random.millis(1000..20_000),
         warn_unsettled_after: random.pick(&[Duration::ZERO, Duration::from_secs(2)]),
-        assign_mode: random.pick(&[AssignMode::Incremental, AssignMode::Incremental, AssignMode::Whole]),
+        assign_mode: random.pick(&[
+            AssignMode::Incremental,
+            AssignMode::Incremental,
+            AssignMode::Whole,
+        ]),
         session_timeout: Duration::from_secs(6),
         seed: random.next(),
     }

@@ -27,7 +27,12 @@ impl Random {
         let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let mixed = c ^ a;
         let other = d ^ b;
-        self.state = [a ^ other, b ^ mixed, mixed ^ (b << 17), other.rotate_left(45)];
+        self.state = [
+            a ^ other,
+            b ^ mixed,
+            mixed ^ (b << 17),
+            other.rotate_left(45),
+        ];
         result
     }
 

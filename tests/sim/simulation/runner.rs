@@ -24,7 +24,11 @@ pub(crate) struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}: {}\nreplay: cargo run --example sim -- --seed {}", self.seed, self.violation, self.seed)
+        write!(
+            f,
+            "seed {}: {}\nreplay: cargo run --example sim -- --seed {}",
+            self.seed, self.violation, self.seed
+        )
     }
 }
 
@@ -63,12 +67,21 @@ pub(crate) fn run_one(seed: u64, logging: Logging) -> Outcome {
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default();
-        Outcome { violation: Some(format!("panic: {text}")), log: Vec::new(), events: 0, deliveries: 0, redeliveries: 0 }
+        Outcome {
+            violation: Some(format!("panic: {text}")),
+            log: Vec::new(),
+            events: 0,
+            deliveries: 0,
+            redeliveries: 0,
+        }
     })
 }
 
 /// Runs the histories of a range, and stops all threads when `failures_max` have failed.
-#[allow(clippy::disallowed_methods, reason = "histories per second are measured in real time")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "histories per second are measured in real time"
+)]
 pub(crate) fn run(range: Range, threads: usize, failures_max: usize) -> Summary {
     let started = Instant::now();
     let next = AtomicU64::new(range.from);
@@ -83,7 +96,9 @@ pub(crate) fn run(range: Range, threads: usize, failures_max: usize) -> Summary 
                         return;
                     }
                     let outcome = run_one(seed, Logging::Off);
-                    let Ok(mut summary) = summary.lock() else { return };
+                    let Ok(mut summary) = summary.lock() else {
+                        return;
+                    };
                     summary.histories += 1;
                     summary.events += outcome.events;
                     summary.deliveries += outcome.deliveries;

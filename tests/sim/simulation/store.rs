@@ -42,13 +42,30 @@ impl Store {
         Some(payload)
     }
 
-    pub(crate) fn keep_frame(&mut self, first: DeliveryId, assignment: Assignment, records: Vec<(RecordNumber, Payload)>) {
-        self.bytes += records.iter().map(|(_, payload)| u64::from(payload.size)).sum::<u64>();
-        self.frames.insert(first.0, Frame { assignment, records });
+    pub(crate) fn keep_frame(
+        &mut self,
+        first: DeliveryId,
+        assignment: Assignment,
+        records: Vec<(RecordNumber, Payload)>,
+    ) {
+        self.bytes += records
+            .iter()
+            .map(|(_, payload)| u64::from(payload.size))
+            .sum::<u64>();
+        self.frames.insert(
+            first.0,
+            Frame {
+                assignment,
+                records,
+            },
+        );
     }
 
     /// Ends the turn: what `waits` gets a copy, the rest of the batch is gone.
-    pub(crate) fn end_turn(&mut self, waits: impl Fn(Assignment, RecordNumber) -> bool) -> Result<(), String> {
+    pub(crate) fn end_turn(
+        &mut self,
+        waits: impl Fn(Assignment, RecordNumber) -> bool,
+    ) -> Result<(), String> {
         for ((assignment, number), payload) in std::mem::take(&mut self.turn) {
             if waits(assignment, number) {
                 self.copy(assignment, number, payload)?;
@@ -57,7 +74,12 @@ impl Store {
         Ok(())
     }
 
-    fn copy(&mut self, assignment: Assignment, number: RecordNumber, payload: Payload) -> Result<(), String> {
+    fn copy(
+        &mut self,
+        assignment: Assignment,
+        number: RecordNumber,
+        payload: Payload,
+    ) -> Result<(), String> {
         self.bytes += u64::from(payload.size);
         match self.copies.insert((assignment, number), payload) {
             None => Ok(()),
@@ -72,26 +94,46 @@ impl Store {
         records: &[(DeliveryId, RecordNumber)],
     ) -> Result<(), String> {
         for (id, number) in records {
-            let frame = self.frames.get(&first.0).ok_or_else(|| format!("copy out of {first:?}, which is not kept"))?;
-            let found = id.0.checked_sub(first.0).and_then(|index| frame.records.get(usize::try_from(index).ok()?));
+            let frame = self
+                .frames
+                .get(&first.0)
+                .ok_or_else(|| format!("copy out of {first:?}, which is not kept"))?;
+            let found =
+                id.0.checked_sub(first.0)
+                    .and_then(|index| frame.records.get(usize::try_from(index).ok()?));
             match found {
                 Some((held, payload)) if held == number && frame.assignment == assignment => {
                     let payload = *payload;
                     self.copy(assignment, *number, payload)?;
                 }
-                Some(_) | None => return Err(format!("{first:?} has no {id:?} of {assignment:?} {number:?}")),
+                Some(_) | None => {
+                    return Err(format!(
+                        "{first:?} has no {id:?} of {assignment:?} {number:?}"
+                    ));
+                }
             }
         }
         Ok(())
     }
 
     pub(crate) fn free_frame(&mut self, first: DeliveryId) -> Result<(), String> {
-        let frame = self.frames.remove(&first.0).ok_or_else(|| format!("{first:?} is freed but not kept"))?;
-        self.bytes -= frame.records.iter().map(|(_, payload)| u64::from(payload.size)).sum::<u64>();
+        let frame = self
+            .frames
+            .remove(&first.0)
+            .ok_or_else(|| format!("{first:?} is freed but not kept"))?;
+        self.bytes -= frame
+            .records
+            .iter()
+            .map(|(_, payload)| u64::from(payload.size))
+            .sum::<u64>();
         Ok(())
     }
 
-    pub(crate) fn free_records(&mut self, assignment: Assignment, numbers: &[RecordNumber]) -> Result<(), String> {
+    pub(crate) fn free_records(
+        &mut self,
+        assignment: Assignment,
+        numbers: &[RecordNumber],
+    ) -> Result<(), String> {
         for number in numbers {
             let payload = self
                 .copies
@@ -113,9 +155,15 @@ impl Store {
         });
         self.turn.retain(|(of, _), _| *of != assignment);
         self.bytes -= freed;
-        match self.frames.values().find(|frame| frame.assignment == assignment) {
+        match self
+            .frames
+            .values()
+            .find(|frame| frame.assignment == assignment)
+        {
             None => Ok(()),
-            Some(_) => Err(format!("{assignment:?} is freed while a frame of it is kept")),
+            Some(_) => Err(format!(
+                "{assignment:?} is freed while a frame of it is kept"
+            )),
         }
     }
 

@@ -18,7 +18,8 @@ impl World {
         }
         for (partition, offset, _, record) in self.broker.produce(&mut self.random, &self.plan) {
             let incarnation = self.broker.topic(partition.topic).incarnation;
-            self.oracle.produced(partition, incarnation, offset, record.key, record.size);
+            self.oracle
+                .produced(partition, incarnation, offset, record.key, record.size);
             self.note(|| format!("record {} is at {partition:?} {offset}", record.uid));
             self.produced += 1;
         }
@@ -37,7 +38,9 @@ impl World {
             0..=3 => self.compact(partition),
             4 => self.retain(partition),
             5 | 6 if self.plan.faults.truncation => self.truncate(partition),
-            5 | 6 if self.plan.faults.topics_made_again && self.plan.headers_are_kept() => self.make_again(partition.topic),
+            5 | 6 if self.plan.faults.topics_made_again && self.plan.headers_are_kept() => {
+                self.make_again(partition.topic)
+            }
             7 => self.add_partition(partition.topic),
             8 if self.plan.faults.foreign_commits => self.foreign_commit(partition),
             _ => self.end_with_markers(partition),
@@ -48,15 +51,26 @@ impl World {
 
     fn compact(&mut self, partition: PartitionId) {
         let random = &mut self.random;
-        let gone = self.broker.log_mut(partition).map(|log| log.compact(random)).unwrap_or_default();
+        let gone = self
+            .broker
+            .log_mut(partition)
+            .map(|log| log.compact(random))
+            .unwrap_or_default();
         self.note(|| format!("{partition:?} is compacted: {gone:?} are gone"));
         self.oracle.vanished(&gone);
     }
 
     fn retain(&mut self, partition: PartitionId) {
         let random = &mut self.random;
-        let Some(log) = self.broker.log_mut(partition) else { return };
-        let offsets: Vec<i64> = log.entries.iter().map(|entry| entry.offset).chain([log.end]).collect();
+        let Some(log) = self.broker.log_mut(partition) else {
+            return;
+        };
+        let offsets: Vec<i64> = log
+            .entries
+            .iter()
+            .map(|entry| entry.offset)
+            .chain([log.end])
+            .collect();
         let start = random.pick(&offsets);
         let gone = log.retain_from(start);
         self.note(|| format!("{partition:?} begins at {start} now: {gone:?} are gone"));
@@ -65,8 +79,16 @@ impl World {
 
     fn truncate(&mut self, partition: PartitionId) {
         let random = &mut self.random;
-        let Some(log) = self.broker.log_mut(partition) else { return };
-        let newest: Vec<i64> = log.entries.iter().rev().take(6).map(|entry| entry.offset).collect();
+        let Some(log) = self.broker.log_mut(partition) else {
+            return;
+        };
+        let newest: Vec<i64> = log
+            .entries
+            .iter()
+            .rev()
+            .take(6)
+            .map(|entry| entry.offset)
+            .collect();
         if newest.is_empty() {
             return;
         }
@@ -83,7 +105,11 @@ impl World {
         self.note(|| format!("{topic:?} is made again: {gone:?} are gone"));
         self.oracle.vanished(&gone);
         let partitions = self.broker.partitions();
-        self.oracle.disturbed.extend(partitions.into_iter().filter(|partition| partition.topic == topic));
+        self.oracle.disturbed.extend(
+            partitions
+                .into_iter()
+                .filter(|partition| partition.topic == topic),
+        );
     }
 
     fn add_partition(&mut self, topic: TopicIndex) {
@@ -97,7 +123,9 @@ impl World {
 
     /// A tail that no consumer ever sees a record of.
     fn end_with_markers(&mut self, partition: PartitionId) {
-        let Some(log) = self.broker.log_mut(partition) else { return };
+        let Some(log) = self.broker.log_mut(partition) else {
+            return;
+        };
         log.append(Kind::Aborted);
         log.append(Kind::Marker);
         self.note(|| format!("{partition:?} ends with an aborted transaction"));
@@ -106,11 +134,17 @@ impl World {
     /// Somebody with access to the group writes what they like, but leaves the offset or sets it back.
     fn foreign_commit(&mut self, partition: PartitionId) {
         let random = &mut self.random;
-        let Some(committed) = self.broker.committed.get_mut(&partition) else { return };
+        let Some(committed) = self.broker.committed.get_mut(&partition) else {
+            return;
+        };
         let text = &mut committed.metadata;
         match random.below(6) {
             0 => *text = b"bAAQAAAAAAAAAAAAAA==".to_vec(),
-            1 => *text = (0..random.index(60)).map(|_| random.next().to_le_bytes()[0]).collect(),
+            1 => {
+                *text = (0..random.index(60))
+                    .map(|_| random.next().to_le_bytes()[0])
+                    .collect()
+            }
             2 if !text.is_empty() => {
                 let at = random.index(text.len());
                 text[at] = random.pick(b"ABCDEFGHabcdefgh0123456789-_");
@@ -165,7 +199,9 @@ impl World {
             return;
         }
         let cooperative = self.plan.settings.assign_mode == ackline::core::AssignMode::Incremental;
-        let Some(process) = self.process(member) else { return };
+        let Some(process) = self.process(member) else {
+            return;
+        };
         let owned = std::mem::take(&mut process.library.owned);
         process.library = Library::new(cooperative);
         process.late_batch = None;
@@ -177,14 +213,20 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.note(|| "everything is healed".to_owned());
         self.stage = Stage::Healed { at: self.now };
-        self.plan.faults = Faults { member_every: self.plan.faults.member_every, ..Faults::none() };
+        self.plan.faults = Faults {
+            member_every: self.plan.faults.member_every,
+            ..Faults::none()
+        };
         for member in 0..self.members.len() {
             let of_member = &mut self.members[member];
             of_member.cut_off_until = Moment(0);
             of_member.frozen_until = of_member.frozen_until.min(self.now);
             of_member.thawed_at = of_member.thawed_at.min(self.now);
             if of_member.process.is_none() {
-                self.after(std::time::Duration::from_millis(10), Happening::Start(member));
+                self.after(
+                    std::time::Duration::from_millis(10),
+                    Happening::Start(member),
+                );
             }
             for index in 0..self.members[member].slots.len() {
                 self.behave(member, index);
@@ -214,7 +256,11 @@ impl World {
                     in_flight_bytes_max: Some(1 << 20),
                 };
                 self.tell(member, Input::StreamFlow { stream, flow });
-                self.later(member, std::time::Duration::from_micros(10), super::world::What::Pump(stream));
+                self.later(
+                    member,
+                    std::time::Duration::from_micros(10),
+                    super::world::What::Pump(stream),
+                );
             }
         }
     }

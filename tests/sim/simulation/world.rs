@@ -40,7 +40,11 @@ pub(crate) enum Happening {
     Heal,
     Look,
     Start(usize),
-    Of { member: usize, life: u32, what: What },
+    Of {
+        member: usize,
+        life: u32,
+        what: What,
+    },
     CommitArrives(Box<CommitInFlight>),
 }
 
@@ -149,7 +153,9 @@ impl World {
         world.begin();
         while world.stage != Stage::Over && world.oracle.violation.is_none() {
             if !world.step() {
-                world.oracle.violate(|| "nothing is left to happen, yet the history is not over".to_owned());
+                world.oracle.violate(|| {
+                    "nothing is left to happen, yet the history is not over".to_owned()
+                });
             }
         }
         Outcome {
@@ -164,7 +170,9 @@ impl World {
     fn new(plan: Plan, logging: Logging) -> Self {
         let mut random = Random::new(plan.seed ^ 0x5eed);
         let slots = |random: &mut Random| (0..plan.streams).map(|_| Slot::new(random)).collect();
-        let members = (0..plan.members).map(|_| Member::new(slots(&mut random))).collect();
+        let members = (0..plan.members)
+            .map(|_| Member::new(slots(&mut random)))
+            .collect();
         Self {
             now: Moment(1),
             broker: Broker::new(&plan),
@@ -206,7 +214,11 @@ impl World {
 
     pub(crate) fn at(&mut self, at: Moment, what: Happening) {
         self.order += 1;
-        self.queue.push(Reverse(Due { at: at.max(self.now), order: self.order, what }));
+        self.queue.push(Reverse(Due {
+            at: at.max(self.now),
+            order: self.order,
+            what,
+        }));
     }
 
     pub(crate) fn later(&mut self, member: usize, wait: Duration, what: What) {
@@ -241,11 +253,14 @@ impl World {
     }
 
     fn step(&mut self) -> bool {
-        let Some(Reverse(due)) = self.queue.pop() else { return false };
+        let Some(Reverse(due)) = self.queue.pop() else {
+            return false;
+        };
         self.now = due.at;
         self.events += 1;
         if self.events > EVENTS_MAX {
-            self.oracle.violate(|| format!("{EVENTS_MAX} events, and no end"));
+            self.oracle
+                .violate(|| format!("{EVENTS_MAX} events, and no end"));
         }
         match due.what {
             Happening::Produce => self.produce(),
@@ -296,14 +311,17 @@ impl World {
                 let late = since(at) > CONVERGENCE_MAX;
                 match missing {
                     None => self.stop_everybody(),
-                    Some(missing) => self.oracle.check(!late, || format!("I-L1: {missing} long after everything was healed")),
+                    Some(missing) => self.oracle.check(!late, || {
+                        format!("I-L1: {missing} long after everything was healed")
+                    }),
                 }
             }
             Stage::Stopping { at } => {
                 if self.members.iter().all(|member| member.process.is_none()) {
                     self.stage = Stage::Over;
                 } else if since(at) > STOPPING_MAX {
-                    self.oracle.violate(|| "I-L4: a process does not stop".to_owned());
+                    self.oracle
+                        .violate(|| "I-L4: a process does not stop".to_owned());
                 }
             }
         }
@@ -312,17 +330,37 @@ impl World {
 
     /// What is not finished or committed yet, if anything.
     fn missing(&self) -> Option<String> {
-        let stopped = |partition| (0..self.members.len()).any(|member| self.oracle.is_stopped(member, partition));
-        let owed = self.oracle.owed().find(|(_, truth)| !stopped(truth.partition));
+        let stopped = |partition| {
+            (0..self.members.len()).any(|member| self.oracle.is_stopped(member, partition))
+        };
+        let owed = self
+            .oracle
+            .owed()
+            .find(|(_, truth)| !stopped(truth.partition));
         if let Some((uid, truth)) = owed {
-            return Some(format!("I-S5: record {uid} ({:?} {}) is not finished", truth.partition, truth.offset));
+            return Some(format!(
+                "I-S5: record {uid} ({:?} {}) is not finished",
+                truth.partition, truth.offset
+            ));
         }
-        self.broker.partitions().into_iter().filter(|partition| !stopped(*partition)).find_map(|partition| {
-            let end = self.broker.log(partition)?.readable_end();
-            let committed = self.broker.committed.get(&partition).map(|committed| committed.offset);
-            let behind = end > 0 && committed.is_none_or(|committed| committed < end);
-            behind.then(|| format!("I-L2: {partition:?} is committed at {committed:?}, its log ends at {end}"))
-        })
+        self.broker
+            .partitions()
+            .into_iter()
+            .filter(|partition| !stopped(*partition))
+            .find_map(|partition| {
+                let end = self.broker.log(partition)?.readable_end();
+                let committed = self
+                    .broker
+                    .committed
+                    .get(&partition)
+                    .map(|committed| committed.offset);
+                let behind = end > 0 && committed.is_none_or(|committed| committed < end);
+                behind.then(|| {
+                    format!(
+                        "I-L2: {partition:?} is committed at {committed:?}, its log ends at {end}"
+                    )
+                })
+            })
     }
 
     fn stop_everybody(&mut self) {
