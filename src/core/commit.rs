@@ -135,6 +135,8 @@ impl Core {
                 .any(|assignment| assignment.has_position())
         {
             self.commits.doubt = Some(self.now);
+            // Whoever noticed may not be at the end of a turn, where commits are sent.
+            self.timers.at(self.now, Timer::Commit);
             self.report(Event::MembershipDoubtful);
         }
     }
@@ -191,6 +193,9 @@ impl Core {
 
     /// Everything is committed as it is: whoever waits is answered by that.
     fn nothing_to_commit(&mut self) {
+        // What could not be committed may have left with its assignment.
+        self.commits.dirty_since = None;
+        self.commits.stale = false;
         for wait in std::mem::take(&mut self.commits.waits) {
             self.answer_wait(wait, &BTreeSet::new());
         }
@@ -217,7 +222,11 @@ impl Core {
                 continue;
             };
             assignment.dirty = false;
-            if assignment.committed.as_ref() == Some(&committed) && !probe {
+            if let Some(before) = &mut assignment.committed
+                && before.says_the_same(&committed)
+                && !probe
+            {
+                before.marks_kept = committed.marks_kept;
                 continue;
             }
             entries.push(entry);
@@ -228,7 +237,6 @@ impl Core {
         }
         self.commits.hurry = false;
         if entries.is_empty() {
-            self.commits.dirty_since = None;
             return self.nothing_to_commit();
         }
         self.commits.next_id += 1;
