@@ -322,26 +322,26 @@ impl Core {
         let Some(outstanding) = self.commits.outstanding.take() else {
             return;
         };
-        let mut failures = BTreeSet::new();
         let mut results: BTreeMap<Assignment, Result<(), CommitError>> =
             results.into_iter().collect();
+        let mut failed = BTreeSet::new();
         for sent in outstanding.entries {
             let unanswered = || Err(CommitError::Transient("no answer".to_owned()));
             match results.remove(&sent.assignment).unwrap_or_else(unanswered) {
                 Ok(()) => self.committed(sent),
                 Err(error) => {
-                    failures.insert(sent.assignment);
+                    failed.insert(sent.assignment);
                     self.commit_failed(&sent, error);
                 }
             }
         }
-        if !failures.is_empty() {
-            self.back_off();
-        } else {
+        if failed.is_empty() {
             self.all_committed(outstanding.probe);
+        } else {
+            self.back_off();
         }
         for wait in outstanding.waits {
-            self.answer_wait(wait, &failures);
+            self.answer_wait(wait, &failed);
         }
         let (ended, waiting) = std::mem::take(&mut self.commits.closing)
             .into_iter()
@@ -440,17 +440,16 @@ impl Core {
         }
     }
 
-    /// `failures`: what the request built after the settlement did not commit. What an older one committed
-    /// covers offsets below it, but its marks know nothing of the settlement.
-    fn answer_wait(&mut self, wait: Wait, failures: &BTreeSet<Assignment>) {
+    /// Answers a caller once a commit that was built after its acknowledgements ended. `failed` are the
+    /// assignments of which that commit failed: only an older one may cover them, by its offset.
+    fn answer_wait(&mut self, wait: Wait, failed: &BTreeSet<Assignment>) {
         let covered = |(id, offset): (&Assignment, &i64)| {
             let committed = self
                 .assignments
                 .get(id)
                 .and_then(|assignment| assignment.committed.as_ref());
             committed.is_some_and(|committed| {
-                let marked = committed.marks_kept && !failures.contains(id);
-                committed.offset > *offset || marked
+                committed.offset > *offset || (committed.marks_kept && !failed.contains(id))
             })
         };
         let committed = !wait.in_vain && wait.needs.iter().all(covered);

@@ -60,7 +60,12 @@ impl Progress {
             RefusalReason::Unknown => &mut self.unknown,
         };
         match ids.last_mut() {
-            Some(last) if last.last.checked_add(1) == Some(range.first) => last.last = range.last,
+            // A range that runs backwards joins nothing, or it would hide what came before it.
+            Some(last)
+                if last.last.checked_add(1) == Some(range.first) && range.first <= range.last =>
+            {
+                last.last = range.last;
+            }
             Some(_) | None => ids.push(range),
         }
     }
