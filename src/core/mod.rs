@@ -65,7 +65,7 @@ pub mod input;
 mod intake;
 mod lane;
 pub mod metadata;
-mod random;
+pub(crate) mod random;
 mod runs;
 pub mod settings;
 mod settle;
