@@ -92,16 +92,14 @@ impl Sidecar {
             .append(true)
             .open(path.join("log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ackline"))
-            .arg("run")
-            .arg("--config")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
+        command.arg("run").arg("--config").arg(&file).stdin(Stdio::null()).kill_on_drop(true);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        // The tests' own variables would be refused as settings that do not exist.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKLINE_")) {
+            command.env_remove(name);
+        }
+        let child = command.spawn().unwrap();
         Self { directory, child }
     }
 
