@@ -8,8 +8,8 @@
 //!
 //! Something that decides stands in the middle and does nothing; things that do stand around it and decide
 //! nothing. The core takes one [`core::Input`] and answers with [`core::Effect`]s. It has no clock, no
-//! socket, no thread and no Kafka in it, so every rule is tested without a broker: thousands of histories a
-//! second, each of them from a seed.
+//! socket, no thread and no Kafka in it, so every rule is tested without a broker, over any number of
+//! histories, each of them from a seed.
 //!
 //! ```text
 //!            brokers                                                  applications
