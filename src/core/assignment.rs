@@ -75,6 +75,13 @@ pub(crate) struct Committed {
     pub(crate) metadata: String,
 }
 
+impl Committed {
+    /// Whether committing `other` would tell the broker nothing new.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        (self.offset, &self.metadata) == (other.offset, &other.metadata)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct AssignmentState {

@@ -79,6 +79,8 @@ impl Request for super::proto::AckRequest {
 pub(super) struct Reader {
     body: Body,
     buffer: BytesMut,
+    /// Bytes of messages that were handed out and still count.
+    unapplied: usize,
     connection: Arc<Connection>,
 }
 
@@ -87,6 +89,7 @@ impl Reader {
         Self {
             body,
             buffer: BytesMut::new(),
+            unapplied: 0,
             connection,
         }
     }
@@ -94,6 +97,12 @@ impl Reader {
     /// The next message; `None` once the client half-closed. A call that broke is an error.
     pub(super) async fn next<R: Request>(&mut self) -> Result<Option<R>, CallError> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// What was handed out is done with. Until then, or until the reader is dropped, it counts
+    /// against the connection: settlements and answers may have to wait in memory.
+    pub(super) fn applied(&mut self) {
+        self.connection.release(std::mem::take(&mut self.unapplied));
     }
 
     /// The only message of a unary call.
@@ -167,7 +176,7 @@ impl Reader {
         let request =
             R::decode(message).map_err(|error| CallError::Malformed(error.to_string()))?;
         self.buffer.advance(PREFIX + len);
-        self.connection.release(PREFIX + len);
+        self.unapplied += PREFIX + len;
         if self.buffer.is_empty() && len > KEPT_MAX {
             self.buffer = BytesMut::new();
         }
@@ -177,7 +186,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.connection.release(self.buffer.len());
+        self.connection.release(self.buffer.len() + self.unapplied);
     }
 }
 

@@ -525,11 +525,9 @@ impl Bench {
         self.rebalancing = false;
         if self.books.whole {
             self.client.clear();
-            self.paused.clear();
         }
         for start in partitions {
             let partition = start.partition;
-            self.paused.retain(|paused| *paused != partition);
             self.next_offset.insert(partition, start.offset);
             let before = self.client.insert(partition, start);
             assert!(before.is_none(), "{partition:?} is assigned twice");
@@ -547,7 +545,9 @@ impl Bench {
         }
         self.client
             .retain(|partition, _| !partitions.contains(partition));
-        self.paused.retain(|paused| !partitions.contains(paused));
+        if answers {
+            self.paused.retain(|paused| !partitions.contains(paused));
+        }
     }
 
     fn committed_offsets(&self, wanted: &[(Assignment, PartitionId)]) -> Input<'static> {
