@@ -201,7 +201,7 @@ impl Sidecar {
 
     /// Where it serves HTTP: port 0 was asked for, and the log says what came of it.
     async fn http_address(&self) -> String {
-        let line = self.until_logged(&["\"http\"", "127.0.0.1:"]).await;
+        let line = self.until_logged(&["\"listening\"", "probes"]).await;
         let after = line.split_once("127.0.0.1:").unwrap().1;
         let port: String = after.chars().take_while(char::is_ascii_digit).collect();
         format!("127.0.0.1:{port}")
