@@ -137,7 +137,12 @@ impl Core {
         let Some(stream) = self.streams.map.get(&id) else {
             return false;
         };
-        if stream.phase != StreamPhase::Open || stream.paused || !may {
+        if stream.phase != StreamPhase::Open || stream.paused {
+            return false;
+        }
+        if !may {
+            // Worth asking again, for what waits here or in the client, once delivering is allowed.
+            self.hungry.insert(id, Hunger::Room);
             return false;
         }
         if stream.next_id - stream.first_id
