@@ -1,7 +1,8 @@
 //! librdkafka properties that nobody may set from outside.
 //!
 //! Settings that carry a guarantee are ours and are refused by name. A user who could set them would
-//! have no guarantee and would not know.
+//! have no guarantee and would not know. What the Kafka edge refuses is refused here as well, so that
+//! a mistake is found before anything is started.
 
 /// Why the property is refused, as the end of a sentence; `None` if it is permitted.
 pub(super) fn refused_property(name: &str) -> Option<&'static str> {
@@ -17,7 +18,7 @@ pub(super) fn refused_property(name: &str) -> Option<&'static str> {
         match (is_path, is_callback) {
             (true, _) => Some("it names files to load, which only the settings of their own may"),
             (_, true) => Some("it belongs to the program, not to its settings"),
-            (false, false) => None,
+            (false, false) => crate::kafka::refused_property(name),
         }
     })
 }
@@ -125,11 +126,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "it is set by the program",
-        &[
-            "client.id",
-            "client.software.name",
-            "client.software.version",
-        ],
+        &["client.software.name", "client.software.version"],
     ),
     (
         "it is for tests of the library only",
@@ -156,7 +153,14 @@ mod tests {
         ] {
             assert!(refused_property(denied).is_some(), "{denied}");
         }
+        for refused_by_the_edge in ["interceptors", "statistics.interval.ms", "ssl_ca"] {
+            assert!(
+                refused_property(refused_by_the_edge).is_some(),
+                "{refused_by_the_edge}"
+            );
+        }
         for permitted in [
+            "client.id",
             "socket.timeout.ms",
             "fetch.wait.max.ms",
             "reconnect.backoff.max.ms",

@@ -14,6 +14,7 @@
 //! type under a new number; nothing is carried over (B14, M2, M3).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::effect::StopReason;
 use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
@@ -22,6 +23,9 @@ use super::lane::{Lane, LaneKey, Lanes};
 use super::runs::Runs;
 use super::settings::Order;
 use super::window::Window;
+
+/// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
+const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
 
 /// Why the log's range is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,13 @@ pub(crate) struct Committed {
     pub(crate) metadata: String,
 }
 
+impl Committed {
+    /// Whether committing `other` would tell the broker nothing new.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        (self.offset, &self.metadata) == (other.offset, &other.metadata)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct AssignmentState {
@@ -87,6 +98,8 @@ pub(crate) struct AssignmentState {
     pub(crate) fetch_due: Option<Moment>,
     pub(crate) read_tries: u32,
     pub(crate) fetch_tries: u32,
+    /// When the fetch last failed.
+    pub(crate) fetch_failed_at: Option<Moment>,
     pub(crate) corrupt_at: Option<(i64, u32)>,
     pub(crate) committed_answer: Option<Option<CommittedOffset>>,
     pub(crate) sibling_partitions: Option<u32>,
@@ -141,6 +154,7 @@ impl AssignmentState {
             fetch_due: None,
             read_tries: 0,
             fetch_tries: 0,
+            fetch_failed_at: None,
             corrupt_at: None,
             committed_answer: None,
             sibling_partitions: None,
@@ -188,6 +202,12 @@ impl AssignmentState {
             Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
             Phase::Reading => false,
         }
+    }
+
+    /// Whether its fetch failed, and nothing has come since, nor has it been long enough to say that it is well.
+    pub(crate) fn fetch_fails(&self, now: Moment) -> bool {
+        self.fetch_failed_at
+            .is_some_and(|at| now.since(at) < FETCH_WELL_AFTER)
     }
 
     /// Whether records of it may be delivered.

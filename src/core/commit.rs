@@ -17,7 +17,7 @@
 //! - B26: without a success for `commit.staleness_max` nothing new is delivered.
 //! - B15: after a clock jump nothing is delivered until one commit of the unchanged state succeeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Core;
@@ -135,6 +135,8 @@ impl Core {
                 .any(|assignment| assignment.has_position())
         {
             self.commits.doubt = Some(self.now);
+            // Whoever noticed may not be at the end of a turn, where commits are sent.
+            self.timers.at(self.now, Timer::Commit);
             self.report(Event::MembershipDoubtful);
         }
     }
@@ -191,8 +193,11 @@ impl Core {
 
     /// Everything is committed as it is: whoever waits is answered by that.
     fn nothing_to_commit(&mut self) {
+        // What could not be committed may have left with its assignment.
+        self.commits.dirty_since = None;
+        self.commits.stale = false;
         for wait in std::mem::take(&mut self.commits.waits) {
-            self.answer_wait(wait);
+            self.answer_wait(wait, &BTreeSet::new());
         }
         for closing in std::mem::take(&mut self.commits.closing) {
             self.end_closing(closing.stream, StreamEnd::Closed);
@@ -217,7 +222,11 @@ impl Core {
                 continue;
             };
             assignment.dirty = false;
-            if assignment.committed.as_ref() == Some(&committed) && !probe {
+            if let Some(before) = &mut assignment.committed
+                && before.says_the_same(&committed)
+                && !probe
+            {
+                before.marks_kept = committed.marks_kept;
                 continue;
             }
             entries.push(entry);
@@ -228,7 +237,6 @@ impl Core {
         }
         self.commits.hurry = false;
         if entries.is_empty() {
-            self.commits.dirty_since = None;
             return self.nothing_to_commit();
         }
         self.commits.next_id += 1;
@@ -316,24 +324,24 @@ impl Core {
         };
         let mut results: BTreeMap<Assignment, Result<(), CommitError>> =
             results.into_iter().collect();
-        let mut failed = false;
+        let mut failed = BTreeSet::new();
         for sent in outstanding.entries {
             let unanswered = || Err(CommitError::Transient("no answer".to_owned()));
             match results.remove(&sent.assignment).unwrap_or_else(unanswered) {
                 Ok(()) => self.committed(sent),
                 Err(error) => {
-                    failed = true;
+                    failed.insert(sent.assignment);
                     self.commit_failed(&sent, error);
                 }
             }
         }
-        if failed {
-            self.back_off();
-        } else {
+        if failed.is_empty() {
             self.all_committed(outstanding.probe);
+        } else {
+            self.back_off();
         }
         for wait in outstanding.waits {
-            self.answer_wait(wait);
+            self.answer_wait(wait, &failed);
         }
         let (ended, waiting) = std::mem::take(&mut self.commits.closing)
             .into_iter()
@@ -432,13 +440,17 @@ impl Core {
         }
     }
 
-    fn answer_wait(&mut self, wait: Wait) {
+    /// Answers a caller once a commit that was built after its acknowledgements ended. `failed` are the
+    /// assignments of which that commit failed: only an older one may cover them, by its offset.
+    fn answer_wait(&mut self, wait: Wait, failed: &BTreeSet<Assignment>) {
         let covered = |(id, offset): (&Assignment, &i64)| {
             let committed = self
                 .assignments
                 .get(id)
                 .and_then(|assignment| assignment.committed.as_ref());
-            committed.is_some_and(|committed| committed.offset > *offset || committed.marks_kept)
+            committed.is_some_and(|committed| {
+                committed.offset > *offset || (committed.marks_kept && !failed.contains(id))
+            })
         };
         let committed = !wait.in_vain && wait.needs.iter().all(covered);
         self.effects.push(Effect::CommitAwaited {

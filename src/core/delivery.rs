@@ -25,6 +25,8 @@ const FIRST_ID_MIN: u64 = 1 << 40;
 const FIRST_ID_END: u64 = (1 << 53) - (1 << 44);
 /// Ids of one stream.
 pub(crate) const IDS_PER_STREAM: u64 = 1 << 44;
+/// How often a first id is drawn before a smaller distance to others will do.
+const DRAWS: u32 = 64;
 /// Runs of outcomes remembered per stream.
 pub(crate) const OUTCOMES_MAX: usize = 4096;
 /// Ranges of ended streams whose ids are still known to have been issued.
@@ -326,9 +328,17 @@ impl Streams {
     pub(crate) fn insert(&mut self, id: StreamId, open: StreamOpen, entropy: u64) {
         let mut random = super::random::SplitMix(entropy);
         let span = FIRST_ID_END - FIRST_ID_MIN;
-        let mut first = FIRST_ID_MIN + random.next() % span;
-        while self.is_near_another(first) {
-            first = FIRST_ID_MIN + random.next() % span;
+        let mut draw = || FIRST_ID_MIN + random.next() % span;
+        let mut first = draw();
+        let mut distance = IDS_PER_STREAM;
+        let mut tries = 0;
+        while self.is_near_another(first, distance) {
+            first = draw();
+            tries += 1;
+            // There is no room for many streams at full distance: a thousand get by with less.
+            if tries % DRAWS == 0 {
+                distance /= 2;
+            }
         }
         self.by_first_id.insert(first, id);
         self.map.insert(id, Stream::new(open, first));
@@ -336,17 +346,25 @@ impl Streams {
 
     /// A new range keeps its whole length away from live ranges. Of the thousands remembered it keeps
     /// only as far as a stream is likely to get: there is no room for more.
-    fn is_near_another(&self, first: u64) -> bool {
+    fn is_near_another(&self, first: u64, distance: u64) -> bool {
         let live = self
             .by_first_id
             .keys()
-            .any(|other| first.abs_diff(*other) < IDS_PER_STREAM);
+            .any(|other| first.abs_diff(*other) < distance);
         let reach = first.saturating_add(1 << 36);
         live || self
             .ended
             .range(..reach)
             .next_back()
             .is_some_and(|(_, last)| *last >= first)
+    }
+
+    /// One past the highest id that a stream may issue.
+    pub(crate) fn ids_end(&self, first: u64) -> u64 {
+        let above = (std::ops::Bound::Excluded(first), std::ops::Bound::Unbounded);
+        let next = self.by_first_id.range(above).next();
+        let end = first + IDS_PER_STREAM;
+        next.map_or(end, |(next, _)| end.min(*next))
     }
 
     /// Forgets a stream but for the range of its ids.

@@ -14,7 +14,7 @@
 //! - When streams are unequally loaded, one lane at a time moves: it gives nothing until its live records
 //!   are settled, then goes to the other stream. Nothing is withdrawn for it.
 
-use super::delivery::{Frame, IDS_PER_STREAM, StreamPhase};
+use super::delivery::{Frame, StreamPhase};
 use super::effect::{Effect, Event, StreamEnd};
 use super::fill::{Filling, Found};
 use super::ids::{Assignment, DeliveryId, Moment, PartitionId, RecordNumber, StreamId};
@@ -123,7 +123,7 @@ impl Core {
         // Time passes in `handle` and `settle` only: what is due may move bytes, and the edge must have moved
         // them before a message that holds them is planned. A jump must be seen before anything goes out.
         if self.jumped(now) {
-            self.advance(now);
+            self.doubt_membership();
         }
         self.now = self.now.max(now);
         let planned = self.plan_message(stream, plan);
@@ -137,12 +137,16 @@ impl Core {
         let Some(stream) = self.streams.map.get(&id) else {
             return false;
         };
-        if stream.phase != StreamPhase::Open || stream.paused || !may {
+        if stream.phase != StreamPhase::Open || stream.paused {
             return false;
         }
-        if stream.next_id - stream.first_id
-            >= IDS_PER_STREAM - u64::from(stream.open.batch_records_max)
-        {
+        if !may {
+            // It asks again when commits or our membership have recovered.
+            self.hungry.insert(id, Hunger::Work);
+            return false;
+        }
+        let ids_left = self.streams.ids_end(stream.first_id) - stream.next_id;
+        if ids_left <= u64::from(stream.open.batch_records_max) {
             self.end_closing(id, StreamEnd::IdsExhausted);
             return false;
         }

@@ -121,7 +121,6 @@ impl Filling<'_> {
                 self.found.later.push((until, key));
                 return Asked::More;
             }
-            lane.avoid = None;
         }
         let mut taken = 0;
         let end = loop {
@@ -132,6 +131,10 @@ impl Filling<'_> {
             }
         };
         if taken > 0 {
+            // Only now: a stream that asked and could not take it changes nothing.
+            if let Some(lane) = self.assignment.lane_mut(key) {
+                lane.avoid = None;
+            }
             self.hold_lane(key, taken);
         }
         match end {

@@ -160,8 +160,7 @@ impl Core {
             }
             ids.push(self.new_assignment(*partition));
         }
-        // A revocation that waited is moot: the client has moved on to this event.
-        self.group.revocation = None;
+        self.lose_revoked();
         if self.settings.assign_mode == AssignMode::Whole {
             self.in_client.clear();
         }
@@ -302,13 +301,18 @@ impl Core {
                 self.end_assignment(id, WithdrawReason::Lost);
             }
         }
-        // The client may report the loss of what it was about to revoke: one answer serves both.
+        self.lose_revoked();
+        self.unassign_as_answer(partitions.to_vec());
+    }
+
+    /// The client has moved on to another event: a revocation that waits for its answer is moot, and what it
+    /// was about to take is gone.
+    fn lose_revoked(&mut self) {
         if let Some(revocation) = self.group.revocation.take() {
             for id in revocation.ids {
                 self.end_assignment(id, WithdrawReason::Lost);
             }
         }
-        self.unassign_as_answer(partitions.to_vec());
     }
 
     /// The client has left the group, as it was told to.
@@ -336,7 +340,10 @@ impl Core {
     /// The client is made anew.
     pub(super) fn client_restarted(&mut self) {
         self.lose_everything();
-        let was_in = !self.group.is_out();
+        self.forget_questions();
+        // It was to be made anew, or to leave: both are done.
+        let wanted = std::mem::take(&mut self.group.rejoin);
+        let was_in = wanted || self.group.membership == Membership::Joined;
         self.group.membership = Membership::Out;
         if was_in && self.shutdown.is_none() && self.group.leave_at.is_none() {
             self.join();

@@ -90,7 +90,7 @@ impl Core {
         if let Some(position) = run.position {
             assignment.window.raise_frontier(position);
         }
-        assignment.fetch_tries = 0;
+        assignment.fetch_failed_at = None;
         assignment.caught_up = false;
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
@@ -232,6 +232,9 @@ impl Core {
 
     /// Fetches paused partitions again that have fallen below half of their limits.
     pub(super) fn resume_paused(&mut self) {
+        if self.held_bytes() >= self.settings.in_flight_bytes_max {
+            return;
+        }
         let share = self.share();
         let window_max = u64::from(self.settings.window_records_max);
         let mut resumed = Vec::new();
@@ -306,6 +309,10 @@ impl Core {
         let id = assignment.id;
         let offset = assignment.window.frontier().0;
         assignment.fetch = None;
+        if assignment.phase == Phase::Draining {
+            // It leaves: whoever gets it next will meet the same failure.
+            return;
+        }
         match error {
             FetchError::OutOfRange => {
                 assignment.phase = Phase::Listing(ListPurpose::OutOfRange);
@@ -342,6 +349,10 @@ impl Core {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
+        if !assignment.fetch_fails(now) {
+            assignment.fetch_tries = 0;
+        }
+        assignment.fetch_failed_at = Some(now);
         let wait = (FETCH_BACKOFF * 2u32.pow(assignment.fetch_tries.min(8))).min(FETCH_BACKOFF_MAX);
         assignment.fetch_tries += 1;
         // The first failure is often the last: no wait.
@@ -433,9 +444,12 @@ impl Core {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
-        assignment.phase = Phase::Stopped(reason);
         assignment.fetch = None;
         assignment.fetch_due = None;
+        if assignment.phase == Phase::Draining {
+            return;
+        }
+        assignment.phase = Phase::Stopped(reason);
         let (partition, offset) = (assignment.partition, assignment.window.frontier().0);
         self.take_from_client(partition);
         self.look_at_fullness(id);

@@ -108,6 +108,8 @@ pub struct Core {
 
     cluster: Option<String>,
     topics: Vec<Topic>,
+    /// A look at all topics is due some time.
+    describing: bool,
     group: Group,
     shutdown: Option<Shutdown>,
     next_assignment: u64,
@@ -155,6 +157,7 @@ impl Core {
             timers: Timers::default(),
             cluster: None,
             topics,
+            describing: false,
             group: Group::default(),
             shutdown: None,
             next_assignment: 0,
@@ -303,8 +306,11 @@ impl Core {
     fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
         self.continue_rebalance();
         self.continue_shutdown();
-        self.hand_to_client();
         self.commit_if_due();
+        // A last commit that turned out to be needless is not waited for.
+        self.continue_rebalance();
+        self.continue_shutdown();
+        self.hand_to_client();
         self.resume_paused();
         self.feed_hungry();
         effects.append(&mut self.effects);

@@ -60,7 +60,12 @@ impl Progress {
             RefusalReason::Unknown => &mut self.unknown,
         };
         match ids.last_mut() {
-            Some(last) if last.last.checked_add(1) == Some(range.first) => last.last = range.last,
+            // A range that runs backwards joins nothing, or it would hide what came before it.
+            Some(last)
+                if last.last.checked_add(1) == Some(range.first) && range.first <= range.last =>
+            {
+                last.last = range.last;
+            }
             Some(_) | None => ids.push(range),
         }
     }
@@ -165,66 +170,67 @@ impl Core {
             .collect();
         let mut next = range.first;
         for first in frames {
-            let Some(frame) = self
-                .streams
-                .map
-                .get(&id)
-                .and_then(|stream| stream.frames.get(&first))
-            else {
-                continue;
-            };
-            let count = frame.numbers.len();
-            let end = usize::try_from(range.last - first).map_or(count, |last| count.min(last + 1));
-            let mut index =
-                usize::try_from(next.saturating_sub(first)).map_or(count, |index| index);
-            while let Some(frame) = self
-                .streams
-                .map
-                .get(&id)
-                .and_then(|stream| stream.frames.get(&first))
-                && let Some(live) = frame.next_live(index, end)
-            {
-                let mut stop = live + 1;
-                while stop < end && frame.is_live(stop) {
-                    stop += 1;
-                }
-                let live_id = first + live as u64;
-                if live_id > next {
-                    self.settle_dead(
-                        id,
-                        IdRange {
-                            first: next,
-                            last: live_id - 1,
-                        },
-                        outcome,
-                        progress,
-                    );
-                }
-                self.settle_live(
-                    Place {
-                        stream: id,
-                        frame: first,
-                        index: live,
-                    },
-                    stop,
-                    outcome,
-                    progress,
-                );
-                next = first + stop as u64;
-                index = stop;
-            }
-        }
-        if next <= range.last {
-            self.settle_dead(
+            next = self.settle_in_frame(
                 id,
+                first,
                 IdRange {
                     first: next,
-                    last: range.last,
+                    ..range
                 },
                 outcome,
                 progress,
             );
         }
+        if next <= range.last {
+            let rest = IdRange {
+                first: next,
+                last: range.last,
+            };
+            self.settle_dead(id, rest, outcome, progress);
+        }
+    }
+
+    /// Settles the live ids that a frame has in `range`, and the dead ones up to the last of them. Returns the
+    /// first id that is not settled yet.
+    fn settle_in_frame(
+        &mut self,
+        id: StreamId,
+        first: u64,
+        range: IdRange,
+        outcome: Outcome,
+        progress: &mut Progress,
+    ) -> u64 {
+        let mut next = range.first;
+        while let Some(frame) = self
+            .streams
+            .map
+            .get(&id)
+            .and_then(|stream| stream.frames.get(&first))
+        {
+            let count = frame.numbers.len();
+            let index = |id: u64| usize::try_from(id.saturating_sub(first)).unwrap_or(count);
+            let end = count.min(index(range.last).saturating_add(1));
+            let Some(live) = frame.next_live(index(next), end) else {
+                break;
+            };
+            let stop = (live..end).find(|at| !frame.is_live(*at)).unwrap_or(end);
+            let live_id = first + live as u64;
+            if live_id > next {
+                let dead = IdRange {
+                    first: next,
+                    last: live_id - 1,
+                };
+                self.settle_dead(id, dead, outcome, progress);
+            }
+            let place = Place {
+                stream: id,
+                frame: first,
+                index: live,
+            };
+            self.settle_live(place, stop, outcome, progress);
+            next = first + stop as u64;
+        }
+        next
     }
 
     fn settle_dead(
@@ -285,7 +291,7 @@ impl Core {
             })
             .unwrap_or(0);
         match outcome {
-            Outcome::Ack => self.finish_live(place, stop, progress),
+            Outcome::Ack => self.finish_live(place, stop),
             Outcome::Retry { .. } | Outcome::Release => {
                 self.return_live(place, stop, outcome, progress)
             }
@@ -296,7 +302,7 @@ impl Core {
         }
     }
 
-    fn finish_live(&mut self, place: Place, stop: usize, progress: &mut Progress) {
+    fn finish_live(&mut self, place: Place, stop: usize) {
         let Some(stream) = self.streams.map.get_mut(&place.stream) else {
             return;
         };
@@ -344,9 +350,7 @@ impl Core {
         }
         for (key, count) in lanes {
             self.lane_lost_live(assignment_id, key, count);
-            if !progress.returned.lanes.contains_key(&(assignment_id, key)) {
-                self.lane_changed(assignment_id, key);
-            }
+            self.lane_changed(assignment_id, key);
             if let Some(assignment) = self.assignments.get_mut(&assignment_id) {
                 assignment.drop_if_idle(key);
             }

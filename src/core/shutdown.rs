@@ -87,8 +87,9 @@ impl Core {
                     .assignments
                     .values()
                     .any(|assignment| assignment.dirty && assignment.has_position());
-                if (!dirty && self.commits.outstanding.is_none()) || due {
-                    self.end_last_commit(!dirty);
+                let committed = !dirty && self.commits.outstanding.is_none();
+                if committed || due {
+                    self.end_last_commit(committed);
                 }
             }
             Step::Leaving if self.group.is_out() || due => self.finish(),

@@ -87,8 +87,22 @@ impl Core {
         if !wanted.is_empty() {
             self.effects.push(Effect::ReadCommitted(wanted));
         }
-        self.timers
-            .at(self.now.plus(DESCRIBE_EVERY), Timer::DescribeAll);
+        self.describe_later();
+    }
+
+    /// One such timer runs at a time, or each rebalance would add one for ever.
+    fn describe_later(&mut self) {
+        if !std::mem::replace(&mut self.describing, true) {
+            let at = self.now.plus(DESCRIBE_EVERY);
+            self.timers.at(at, Timer::DescribeAll);
+        }
+    }
+
+    /// Questions that were on their way to a client that is gone are not answered any more.
+    pub(super) fn forget_questions(&mut self) {
+        for topic in &mut self.topics {
+            topic.asked = false;
+        }
     }
 
     pub(super) fn read_again(&mut self, id: Assignment) {
@@ -119,9 +133,9 @@ impl Core {
         for topic in &topics {
             self.describe(*topic);
         }
+        self.describing = false;
         if !topics.is_empty() {
-            self.timers
-                .at(self.now.plus(DESCRIBE_EVERY), Timer::DescribeAll);
+            self.describe_later();
         }
     }
 

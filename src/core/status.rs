@@ -262,7 +262,7 @@ impl Core {
         let oversize = self.oversize.iter().any(|(_, of, _)| *of == assignment.id);
         if assignment.unauthorized {
             Some(Blocked::Unauthorized)
-        } else if assignment.fetch_tries > 0 {
+        } else if assignment.fetch_fails(self.now) {
             Some(Blocked::FetchFailing)
         } else if oversize {
             Some(Blocked::Oversize)

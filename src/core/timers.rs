@@ -60,6 +60,11 @@ impl Timers {
         self.queue.pop_first().map(|(_, what)| what)
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn next(&self) -> Option<Moment> {
         self.queue.first().map(|(when, _)| *when)
     }

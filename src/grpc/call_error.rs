@@ -32,8 +32,11 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Wrong user on the Unix socket.
-    #[error("the user of this process is not in `listen.uids`")]
-    WrongUser,
+    #[error("user {uid} is not in `listen.uids`")]
+    WrongUser {
+        /// The user.
+        uid: u32,
+    },
     /// No token.
     #[error("send the token as metadata `authorization: Bearer …`")]
     NoToken,
@@ -121,7 +124,7 @@ impl CallError {
 
     fn code(&self) -> (Code, &'static str) {
         match self {
-            Self::WrongUser => (Code::Unauthenticated, "WRONG_USER"),
+            Self::WrongUser { .. } => (Code::Unauthenticated, "WRONG_USER"),
             Self::NoToken => (Code::Unauthenticated, "NO_TOKEN"),
             Self::WrongToken => (Code::Unauthenticated, "WRONG_TOKEN"),
             Self::Invalid(_) => (Code::InvalidArgument, "INVALID_FIELD"),
@@ -158,7 +161,7 @@ impl CallError {
             Self::OpenRefused(OpenRefused::ShuttingDown)
             | Self::Ended(End::Decided(StreamEnd::GoingAway)) => Some(AFTER_GOING_AWAY),
             Self::Ended(End::Decided(StreamEnd::IdsExhausted)) => Some(AT_ONCE),
-            Self::WrongUser
+            Self::WrongUser { .. }
             | Self::NoToken
             | Self::WrongToken
             | Self::Invalid(_)

@@ -1,6 +1,6 @@
 //! One accepted connection: who it is, and what it has used up of its limits.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) enum Door {
     /// Whoever can connect may call.
     Open,
     /// The peer's user is not allowed.
-    WrongUser,
+    WrongUser { uid: u32 },
     /// Each call must carry the token.
     Token(Arc<Token>),
 }
@@ -44,6 +44,7 @@ pub(super) struct Connection {
     held: AtomicUsize,
     unopened: AtomicUsize,
     unknown: Mutex<UnknownIds>,
+    admitted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -60,11 +61,17 @@ impl Connection {
             held: AtomicUsize::new(0),
             unopened: AtomicUsize::new(0),
             unknown: Mutex::default(),
+            admitted: AtomicBool::new(false),
         }
     }
 
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Whether a call was taken already.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
     }
 
     /// Whether a call with these headers is taken.
@@ -75,13 +82,14 @@ impl Connection {
     ) -> Result<(), CallError> {
         let known = match &self.door {
             Door::Open => Ok(()),
-            Door::WrongUser => Err(CallError::WrongUser),
+            Door::WrongUser { uid } => Err(CallError::WrongUser { uid: *uid }),
             Door::Token(token) => token.check(headers, sidecar),
         };
         if known.is_err() {
             sidecar.report(Event::Unauthenticated(self.peer.clone()));
         }
         known?;
+        self.admitted.store(true, Ordering::Relaxed);
         self.check_unknown(sidecar.now())
     }
 

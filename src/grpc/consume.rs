@@ -154,6 +154,7 @@ impl<S: Sidecar> Settling<'_, S> {
     /// Applies requests until the client half-closes. `highest` is the number of its `open`.
     async fn apply(&self, reader: &mut Reader, mut highest: u64) -> Result<(), CallError> {
         self.answer(highest, Vec::new());
+        reader.applied();
         for turn in 1_u32.. {
             if turn % TURN == 0 {
                 tokio::task::yield_now().await;
@@ -177,6 +178,7 @@ impl<S: Sidecar> Settling<'_, S> {
             std::future::poll_fn(|cx| self.sidecar.poll_confirms(cx)).await;
             let refused = self.request(request)?;
             self.answer(request_id, refused);
+            reader.applied();
         }
         Ok(())
     }

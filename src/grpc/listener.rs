@@ -14,6 +14,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 use super::connection::{Connection, Door};
@@ -21,11 +22,15 @@ use super::server::Error;
 use super::token::Token;
 use super::{Event, Origin, Peer, Sidecar};
 
-/// Connections at one time, all listeners together.
+/// Connections at one time on each listener, so that TCP cannot take the places of the socket.
 pub(super) const CONNECTIONS_MAX: usize = 32;
 
 /// Connections of users who are not allowed: enough to be told so, and never in the way of others.
 const STRANGERS_MAX: usize = 4;
+
+/// How long a TCP connection may hold its place before one of its calls was taken. On the Unix
+/// socket the mount has decided already who is there, and idle clients are nobody's business.
+const UNPROVEN_MAX: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept, which usually means that file descriptors ran out.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -92,7 +97,7 @@ impl Listener for UnixDoor {
         let door = if self.uids.is_empty() || self.uids.contains(&uid) {
             Door::Open
         } else {
-            Door::WrongUser
+            Door::WrongUser { uid }
         };
         Ok((
             io,
@@ -150,8 +155,8 @@ impl Listener for TcpDoor {
     }
 }
 
-/// The places for connections, shared by all listeners.
-#[derive(Clone, Debug)]
+/// The places for connections of one listener.
+#[derive(Debug)]
 pub(super) struct Places {
     known: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
@@ -159,18 +164,19 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new() -> Self {
+    /// `next` numbers the connections of all listeners.
+    pub(super) fn new(next: Arc<AtomicU64>) -> Self {
         Self {
             known: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
-            next: Arc::default(),
+            next,
         }
     }
 
     fn take(&self, door: &Door) -> Option<OwnedSemaphorePermit> {
         let places = match door {
             Door::Open | Door::Token(_) => &self.known,
-            Door::WrongUser => &self.strangers,
+            Door::WrongUser { .. } => &self.strangers,
         };
         Arc::clone(places).try_acquire_owned().ok()
     }
@@ -197,11 +203,7 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
                 if let Some(place) = places.take(&door) {
                     let connection = places.next.fetch_add(1, Ordering::Relaxed);
                     let peer = Peer { connection, origin };
-                    break Accepted {
-                        io,
-                        connection: Arc::new(Connection::new(peer, door)),
-                        _place: place,
-                    };
+                    break Accepted::new(io, peer, door, place);
                 }
                 sidecar.report(Event::TooManyConnections(origin));
             };
@@ -214,7 +216,38 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
 pub(super) struct Accepted<Io> {
     io: Io,
     connection: Arc<Connection>,
+    /// Runs until a call was taken.
+    unproven: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl<Io> Accepted<Io> {
+    fn new(io: Io, peer: Peer, door: Door, place: OwnedSemaphorePermit) -> Self {
+        let unproven = match peer.origin {
+            Origin::Unix { .. } => None,
+            Origin::Tcp(_) => Some(Box::pin(tokio::time::sleep(UNPROVEN_MAX))),
+        };
+        let connection = Arc::new(Connection::new(peer, door));
+        Self {
+            io,
+            connection,
+            unproven,
+            _place: place,
+        }
+    }
+
+    /// Fails once the connection has been idle, or refused, for too long.
+    fn check_proven(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(sleep) = &mut self.unproven else {
+            return Ok(());
+        };
+        if self.connection.is_admitted() {
+            self.unproven = None;
+        } else if sleep.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
 }
 
 impl<Io> Connected for Accepted<Io> {
@@ -231,6 +264,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Accepted<Io> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check_proven(cx)?;
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }

@@ -48,6 +48,8 @@ enum Repeated {
     In(&'static Shape),
     /// As `In`, and each one counts.
     EachIn(&'static Shape),
+    /// Something that a newer client asks for: to ignore it would be to say that it was done.
+    Later,
 }
 
 static IDS: Shape = Shape(&[(1, Repeated::Numbers), (2, Repeated::Each)]);
@@ -55,7 +57,11 @@ static SETTLEMENT: Shape = Shape(&[(1, Repeated::In(&IDS))]);
 static OPEN: Shape = Shape(&[(2, Repeated::Each), (10, Repeated::Numbers)]);
 static STREAM: Shape = Shape(&[(1, Repeated::In(&OPEN))]);
 static CONSUME: Shape = Shape(&[(2, Repeated::In(&OPEN)), (3, Repeated::In(&SETTLEMENT))]);
-static ACK: Shape = Shape(&[(1, Repeated::EachIn(&SETTLEMENT))]);
+static ACK: Shape = Shape(&[
+    (1, Repeated::EachIn(&SETTLEMENT)),
+    (2, Repeated::Later),
+    (5, Repeated::Later),
+]);
 
 impl Request for super::proto::StreamRequest {
     const SHAPE: &'static Shape = &STREAM;
@@ -73,6 +79,8 @@ impl Request for super::proto::AckRequest {
 pub(super) struct Reader {
     body: Body,
     buffer: BytesMut,
+    /// Bytes of messages that were handed out and still count.
+    unapplied: usize,
     connection: Arc<Connection>,
 }
 
@@ -81,6 +89,7 @@ impl Reader {
         Self {
             body,
             buffer: BytesMut::new(),
+            unapplied: 0,
             connection,
         }
     }
@@ -88,6 +97,12 @@ impl Reader {
     /// The next message; `None` once the client half-closed. A call that broke is an error.
     pub(super) async fn next<R: Request>(&mut self) -> Result<Option<R>, CallError> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// What was handed out is done with. Until then, or until the reader is dropped, it counts
+    /// against the connection: settlements and answers may have to wait in memory.
+    pub(super) fn applied(&mut self) {
+        self.connection.release(std::mem::take(&mut self.unapplied));
     }
 
     /// The only message of a unary call.
@@ -157,13 +172,11 @@ impl Reader {
             return Ok(None);
         };
         let mut left = ENTRIES_MAX;
-        if !count(message, R::SHAPE, &mut left) {
-            return Err(CallError::TooManyEntries);
-        }
+        count(message, R::SHAPE, &mut left)?;
         let request =
             R::decode(message).map_err(|error| CallError::Malformed(error.to_string()))?;
         self.buffer.advance(PREFIX + len);
-        self.connection.release(PREFIX + len);
+        self.unapplied += PREFIX + len;
         if self.buffer.is_empty() && len > KEPT_MAX {
             self.buffer = BytesMut::new();
         }
@@ -173,13 +186,12 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.connection.release(self.buffer.len());
+        self.connection.release(self.buffer.len() + self.unapplied);
     }
 }
 
-/// Takes what `message` lists off `left`; false if that is too little. Stops at malformed bytes,
-/// where the decoder stops, too.
-fn count(mut message: &[u8], shape: &Shape, left: &mut usize) -> bool {
+/// Takes what `message` lists off `left`. Stops at malformed bytes, where the decoder stops, too.
+fn count(mut message: &[u8], shape: &Shape, left: &mut usize) -> Result<(), CallError> {
     while let Some((field, value)) = next_field(&mut message) {
         let Some((_, repeated)) = shape.0.iter().find(|(number, _)| *number == field) else {
             continue;
@@ -188,18 +200,14 @@ fn count(mut message: &[u8], shape: &Shape, left: &mut usize) -> bool {
             (Repeated::Numbers, Some(packed)) => packed.iter().filter(|byte| **byte < 0x80).count(),
             (Repeated::Numbers | Repeated::Each | Repeated::EachIn(_), _) => 1,
             (Repeated::In(_), _) => 0,
+            (Repeated::Later, _) => return Err(CallError::UnknownRequest),
         };
-        let Some(fewer) = left.checked_sub(entries) else {
-            return false;
-        };
-        *left = fewer;
-        if let (Repeated::In(shape) | Repeated::EachIn(shape), Some(inner)) = (repeated, value)
-            && !count(inner, shape, left)
-        {
-            return false;
+        *left = left.checked_sub(entries).ok_or(CallError::TooManyEntries)?;
+        if let (Repeated::In(shape) | Repeated::EachIn(shape), Some(inner)) = (repeated, value) {
+            count(inner, shape, left)?;
         }
     }
-    true
+    Ok(())
 }
 
 /// The next field's number, and its bytes if it is delimited by a length.

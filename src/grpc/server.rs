@@ -6,12 +6,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
 use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
 
 use super::Sidecar;
 use super::connection::UNOPENED_MAX;
@@ -36,9 +39,10 @@ const HEADER_LIST_MAX: u32 = 16 << 10;
 /// Largest HTTP/2 frame taken.
 const FRAME_MAX: u32 = 64 << 10;
 
-/// What a client may send ahead on one call, and on all calls of a connection.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What a client may send ahead on one call, and on all calls of a connection. Requests that wait
+/// because a client reads no answers must leave room for the calls beside them.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 2 << 20;
 
 /// Pings on TCP, where a peer can vanish. A Unix socket is closed by the kernel when its process
 /// dies, and a busy event loop that answers no ping must not lose its stream.
@@ -143,9 +147,9 @@ impl Server {
     ) -> Result<(), Error> {
         let (request_sides, to_drive) = mpsc::channel(CONNECTIONS_MAX * UNOPENED_MAX);
         let consumer = ConsumerServer::new(Arc::clone(&sidecar), request_sides);
-        let (health, health_server) = tonic_health::server::health_reporter();
+        let (mut health, health_server) = tonic_health::server::health_reporter();
         health.set_serving::<ConsumerServer<S>>().await;
-        let places = Places::new();
+        let numbers = Arc::new(AtomicU64::new(0));
         let unix = self.unix.map(|door| {
             let router = limited()
                 .add_service(consumer.clone())
@@ -153,7 +157,7 @@ impl Server {
             listen(
                 router,
                 door,
-                places.clone(),
+                Places::new(Arc::clone(&numbers)),
                 Arc::clone(&sidecar),
                 shutdown.clone(),
             )
@@ -165,7 +169,13 @@ impl Server {
                 .max_connection_age(TCP_CONNECTION_AGE)
                 .add_service(consumer.clone())
                 .add_service(health_server);
-            listen(router, door, places, sidecar, shutdown.clone())
+            listen(
+                router,
+                door,
+                Places::new(numbers),
+                sidecar,
+                shutdown.clone(),
+            )
         });
         // The last sender must go with the last connection, or the driver would never end.
         drop(consumer);
@@ -175,7 +185,13 @@ impl Server {
         };
         let unhealthy = async {
             shutdown.cancelled().await;
-            health.set_not_serving::<ConsumerServer<S>>().await;
+            // Whoever watches is told, and the watch ends: it would keep its connection open.
+            for service in ["", ConsumerServer::<S>::NAME] {
+                health
+                    .set_service_status(service, ServingStatus::NotServing)
+                    .await;
+                health.clear_service_status(service).await;
+            }
             Ok(())
         };
         tokio::try_join!(maybe(unix), maybe(tcp), driving, unhealthy)?;

@@ -89,14 +89,18 @@ impl<S: Sidecar> ConsumerServer<S> {
         body: Body,
     ) -> Result<Response<Body>, CallError> {
         let mut reader = Reader::new(body, Arc::clone(&connection));
-        let request: proto::AckRequest = reader.only().await?;
-        let waits = validate::waits_for_commit(request.wait_for)?;
-        let settlements: Result<Vec<Settlement>, _> = request
-            .settlements
-            .iter()
-            .map(validate::settlement)
-            .collect();
-        let settlements = settlements?;
+        let proto::AckRequest {
+            settlements,
+            wait_for,
+            close_stream,
+        } = reader.only().await?;
+        let waits = validate::waits_for_commit(wait_for)?;
+        let checked: Result<Vec<Settlement>, _> =
+            settlements.iter().map(validate::settlement).collect();
+        // From here on the call may wait for long; what it holds counts against its connection
+        // as long as the reader lives.
+        drop(settlements);
+        let settlements = checked?;
         let sidecar = self.sidecar.as_ref();
         std::future::poll_fn(|cx| sidecar.poll_confirms(cx)).await;
         let (refused, commit) = if waits {
@@ -106,8 +110,8 @@ impl<S: Sidecar> ConsumerServer<S> {
             (sidecar.settle(None, settlements), None)
         };
         connection.count_unknown(&refused, sidecar);
-        if !request.close_stream.is_empty()
-            && let Some(stream) = sidecar.stream_named(&request.close_stream)
+        if !close_stream.is_empty()
+            && let Some(stream) = sidecar.stream_named(&close_stream)
         {
             sidecar.closing(stream);
         }

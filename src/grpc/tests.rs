@@ -10,4 +10,5 @@ mod consume;
 mod door;
 mod fake;
 mod hostile;
+mod raw;
 mod stream;

@@ -21,6 +21,9 @@ pub const CLIENT_BYTES_MAX: usize = 128;
 /// Longest reason of a settlement kept, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
 
+/// Most topics in one `open`.
+pub const TOPICS_MAX: usize = 1000;
+
 /// Longest `batch_linger`.
 pub const LINGER_MAX: Duration = Duration::from_secs(10);
 
@@ -231,6 +234,10 @@ fn wanted_topics(
 ) -> Result<Option<BTreeSet<TopicIndex>>, Invalid> {
     if asked.is_empty() {
         return Ok(None);
+    }
+    if asked.len() > TOPICS_MAX {
+        let problem = format!("are more than {TOPICS_MAX}; leave them out for all");
+        return Err(Invalid::new("topics", problem));
     }
     let index_of = |topic: &String| {
         let place = configured.iter().position(|name| name == topic)?;

@@ -122,6 +122,12 @@ pub fn encode_body(record: &impl Record, out: &mut impl BufMut) {
     }
 }
 
+/// The most that a record with such a body takes in a frame.
+#[must_use]
+pub const fn record_size(body_len: u32) -> u32 {
+    body_len.saturating_add(RECORD_OVERHEAD)
+}
+
 /// What all records of a frame share.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {

@@ -96,6 +96,7 @@ impl Observer {
             | ProcessEvent::Left
             | ProcessEvent::ClientRebuilt { .. }
             | ProcessEvent::KafkaTrouble { .. }
+            | ProcessEvent::AcceptFailed { .. }
             | ProcessEvent::FileReloaded { .. }
             | ProcessEvent::FileUnusable { .. }
             | ProcessEvent::Draining { .. }

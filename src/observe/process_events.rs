@@ -64,6 +64,11 @@ pub enum ProcessEvent {
         /// The client's words.
         error: String,
     },
+    /// A listener could not accept a connection; it tries again.
+    AcceptFailed {
+        /// The system's words.
+        error: String,
+    },
     /// A file that was watched changed and is in use.
     FileReloaded {
         /// The file.
@@ -115,6 +120,11 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
         E::StreamOpened { .. } => (INFO, "stream_opened", "an application opened a stream"),
         E::StreamEnded { .. } => (INFO, "stream_ended", "a stream ended"),
         E::Refused { .. } => (WARN, "refused", "an application was turned away"),
+        E::AcceptFailed { .. } => (
+            WARN,
+            "accept_failed",
+            "could not accept a connection; tried again",
+        ),
         E::KafkaTrouble { .. } => (
             WARN,
             "kafka_trouble",
@@ -183,6 +193,7 @@ fn fields(event: &ProcessEvent) -> Fields {
         }
         .reason(reason),
         E::ClientRebuilt { error } => Fields::default().error(error),
+        E::AcceptFailed { error } => Fields::default().error(error),
         E::KafkaTrouble { kind, error } => Fields::default().error(error).reason(kind),
         E::FileReloaded { file } => Fields {
             place: Some(cut(file)),

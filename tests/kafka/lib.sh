@@ -50,7 +50,7 @@ java_for() {
 node_pid() {
   local pid
   pid=$(cat "$1/node$2/pid" 2>/dev/null) || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$1/node$2/server.properties" || return 1
+  { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF "$1/node$2/server.properties" || return 1
   echo "$pid"
 }
 

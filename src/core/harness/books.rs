@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::assignment::AssignmentState;
+use super::super::assignment::{AssignmentState, Phase};
 use super::super::*;
 use super::text;
 
@@ -90,6 +90,29 @@ impl Books {
             .latest
             .get(&place)
             .unwrap_or_else(|| panic!("{name} was never delivered"))
+    }
+
+    /// Ids of all live deliveries.
+    pub(in super::super) fn live(core: &Core) -> Vec<u64> {
+        let frames = core.streams.map.values().flat_map(|stream| &stream.frames);
+        frames
+            .flat_map(|(first, frame)| {
+                (0..frame.numbers.len())
+                    .filter(|index| frame.is_live(*index))
+                    .map(move |index| first + index as u64)
+            })
+            .collect()
+    }
+
+    /// Names of the records handed in and not finished, of all living assignments.
+    pub(in super::super) fn open(&self, core: &Core) -> Vec<String> {
+        self.records
+            .iter()
+            .filter(|(key, _)| {
+                core.assignments.contains_key(&key.0) && !self.finished.contains(key)
+            })
+            .map(|(_, known)| text::record_name(known.partition, known.offset))
+            .collect()
     }
 
     pub(super) fn take_in(
@@ -179,15 +202,10 @@ impl Books {
             .settlements
             .iter()
             .filter(|settlement| settlement.outcome == Outcome::Ack);
+        let live = Self::live(core);
         for range in acks.flat_map(|settlement| &settlement.ids) {
-            for stream in core.streams.map.values() {
-                for (first, frame) in &stream.frames {
-                    let live = (0..frame.numbers.len()).filter(|index| frame.is_live(*index));
-                    let ids = live.map(|index| first + index as u64);
-                    self.acked
-                        .extend(ids.filter(|id| (range.first..=range.last).contains(id)));
-                }
-            }
+            let named = |id: &&u64| (range.first..=range.last).contains(*id);
+            self.acked.extend(live.iter().filter(named));
         }
     }
 
@@ -314,6 +332,8 @@ impl Books {
     ) {
         let span = (state.id, 0)..=(state.id, u64::MAX);
         assert_eq!(state.live as usize, live.range(span.clone()).count());
+        // While a revocation waits for its last commit, what was withdrawn waits for nothing any more.
+        let draining = state.phase == Phase::Draining;
         let mut waiting = (0, 0);
         let mut lanes: BTreeMap<(u8, u64), Vec<u64>> = BTreeMap::new();
         for (key, known) in self.records.range(span) {
@@ -328,13 +348,12 @@ impl Books {
                 .entry(self.lane(known, key.1))
                 .or_default()
                 .push(key.1);
-            if !live.contains_key(key) {
+            if !live.contains_key(key) && !draining {
                 assert!(self.copies.contains(key), "{known:?} waits without bytes");
                 waiting = (waiting.0 + 1, waiting.1 + u64::from(known.size));
             }
         }
-        // While a revocation waits for its last commit, what was withdrawn waits for nothing any more.
-        if state.phase != super::super::assignment::Phase::Draining {
+        if !draining {
             assert_eq!((state.waiting_records, state.waiting_bytes), waiting);
         }
         for numbers in lanes.values() {

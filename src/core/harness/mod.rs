@@ -9,10 +9,16 @@
 //! offsets; `a:500` has 500 bytes, `a@20` stands at offset 20. Deliveries are named by offset, with the
 //! partition before it if that is not 0: `3 1/7`; a name with `*2` was delivered for the second time.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "an edge looks at the effects that concern it"
+)]
+
 mod books;
+mod client;
 mod text;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::*;
@@ -123,6 +129,8 @@ pub(super) struct Bench {
     pub(super) paused: Vec<PartitionId>,
     /// A rebalance event waits for its answer.
     pub(super) rebalancing: bool,
+    /// Streams that were woken and not served since.
+    pub(super) woken: BTreeSet<StreamId>,
     log: Vec<String>,
     replies: VecDeque<Input<'static>>,
     pub(super) books: Books,
@@ -150,6 +158,7 @@ impl Bench {
             next_offset: BTreeMap::new(),
             paused: Vec::new(),
             rebalancing: false,
+            woken: BTreeSet::new(),
             log: Vec::new(),
             replies: VecDeque::new(),
         };
@@ -316,6 +325,21 @@ impl Bench {
         names
     }
 
+    /// Serves the streams that were woken, as an edge does, until none is left.
+    pub(super) fn serve(&mut self) -> String {
+        let mut names = Vec::new();
+        while let Some(StreamId(stream)) = self.woken.pop_first() {
+            loop {
+                let more = self.pull(stream);
+                if more.is_empty() {
+                    break;
+                }
+                names.push(more);
+            }
+        }
+        names.join(" ")
+    }
+
     /// How many records may be popped for a stream that just got nothing.
     pub(super) fn allowance(&mut self, stream: u64) -> usize {
         self.core.pop_allowance(self.now, StreamId(stream))
@@ -346,6 +370,23 @@ impl Bench {
             .request(&[(Outcome::Ack, names)], Some(WaitId(wait)));
         let refusals = self.settle_raw(&request);
         self.books.refusals(&refusals)
+    }
+
+    /// Ids of all live deliveries.
+    pub(super) fn live(&self) -> Vec<u64> {
+        Books::live(&self.core)
+    }
+
+    pub(super) fn settle_ids(&mut self, outcome: Outcome, ids: Vec<IdRange>) -> Vec<Refusal> {
+        let settlement = Settlement {
+            ids,
+            outcome,
+            reason: String::new(),
+        };
+        self.settle_raw(&SettleRequest {
+            settlements: vec![settlement],
+            wait: None,
+        })
     }
 
     pub(super) fn settle_raw(&mut self, request: &SettleRequest) -> Vec<Refusal> {
@@ -419,116 +460,6 @@ impl Bench {
             self.answer(effect);
         }
         self.books.check(&self.core);
-    }
-
-    fn store(&mut self, entry: &CommitEntry) {
-        let committed = CommittedOffset {
-            offset: entry.offset,
-            leader_epoch: entry.leader_epoch,
-            metadata: entry.metadata.clone().into_bytes(),
-        };
-        self.broker.insert(entry.partition, committed);
-    }
-
-    fn answer(&mut self, effect: Effect) {
-        match effect {
-            Effect::Assign {
-                partitions,
-                answers_rebalance,
-            } => self.set_assignment(partitions, answers_rebalance),
-            Effect::Unassign {
-                partitions,
-                answers_rebalance,
-            } => self.take_assignment(&partitions, answers_rebalance),
-            Effect::Pause(partitions) => self.paused.extend(partitions),
-            Effect::Resume(partitions) => self.paused.retain(|paused| !partitions.contains(paused)),
-            Effect::ReadCommitted(wanted) if self.answers.committed => {
-                let reply = self.committed_offsets(&wanted);
-                self.replies.push_back(reply);
-            }
-            Effect::ListOffsets(wanted) if self.answers.lists => {
-                for (assignment, partition) in wanted {
-                    let range = self.logs.get(&partition).copied();
-                    let answer = Ok(range.unwrap_or(LogRange {
-                        earliest: 0,
-                        latest: 100,
-                    }));
-                    self.replies
-                        .push_back(Input::OffsetsListed { assignment, answer });
-                }
-            }
-            Effect::DescribeTopics(topics) if self.answers.topics => {
-                for topic in topics {
-                    let answer = Ok(self.topics[&topic]);
-                    self.replies
-                        .push_back(Input::TopicDescribed { topic, answer });
-                }
-            }
-            Effect::Commit { request, entries } => {
-                assert!(self.requests.is_empty(), "one request is out at a time");
-                self.books.check_commit(&self.core, &entries);
-                if self.answers.commits {
-                    let results = entries.iter().map(|entry| (entry.assignment, Ok(())));
-                    let results = results.collect();
-                    entries.iter().for_each(|entry| self.store(entry));
-                    self.replies
-                        .push_back(Input::CommitDone { request, results });
-                } else {
-                    self.requests.push_back((request, entries));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn set_assignment(&mut self, partitions: Vec<FetchStart>, answers: bool) {
-        assert_eq!(
-            self.rebalancing, answers,
-            "an assign that is no answer waits"
-        );
-        self.rebalancing = false;
-        if self.books.whole {
-            self.client.clear();
-            self.paused.clear();
-        }
-        for start in partitions {
-            let partition = start.partition;
-            self.paused.retain(|paused| *paused != partition);
-            self.next_offset.insert(partition, start.offset);
-            let before = self.client.insert(partition, start);
-            assert!(before.is_none(), "{partition:?} is assigned twice");
-        }
-    }
-
-    fn take_assignment(&mut self, partitions: &[PartitionId], answers: bool) {
-        assert_eq!(
-            self.rebalancing, answers,
-            "an unassign that is no answer waits"
-        );
-        self.rebalancing = false;
-        if self.books.whole {
-            self.client.clear();
-        }
-        self.client
-            .retain(|partition, _| !partitions.contains(partition));
-        self.paused.retain(|paused| !partitions.contains(paused));
-    }
-
-    fn committed_offsets(&self, wanted: &[(Assignment, PartitionId)]) -> Input<'static> {
-        let answers = wanted
-            .iter()
-            .map(|(assignment, partition)| CommittedAnswer {
-                assignment: *assignment,
-                answer: Ok(self.broker.get(partition).cloned()),
-            })
-            .collect();
-        let siblings = self
-            .broker
-            .iter()
-            .filter(|(partition, _)| !wanted.iter().any(|(_, asked)| asked == *partition))
-            .map(|(partition, committed)| (*partition, committed.metadata.clone()))
-            .collect();
-        Input::CommittedRead { answers, siblings }
     }
 }
 

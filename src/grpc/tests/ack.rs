@@ -257,3 +257,43 @@ async fn late_acks_never_count_against_a_client() {
     })
     .await;
 }
+
+/// Callers that wait for a commit hold their requests in memory; together they have one limit.
+#[tokio::test]
+async fn waiting_callers_of_a_connection_have_a_limit() {
+    let ids: Vec<u64> = (0..16_000).map(|id| (id << 20) | 1).collect();
+    let mut request = ack(&ids);
+    request.set_wait_for(proto::WaitFor::Committed);
+    within(async {
+        let served = Served::new().await;
+        let client = served.client().await;
+        let mut waiting = tokio::task::JoinSet::new();
+        let mut refused = None;
+        while refused.is_none() {
+            let before = served.fake.state().commits.len();
+            let (mut client, request) = (client.clone(), request.clone());
+            waiting.spawn(async move { client.ack(request).await });
+            tokio::select! {
+                () = served.fake.until(|state| state.commits.len() > before) => {}
+                ended = waiting.join_next() => refused = Some(ended.unwrap().unwrap()),
+            }
+        }
+        let status = refused.unwrap().unwrap_err();
+        assert_ends(&status, Code::ResourceExhausted, "REQUESTS_UNFINISHED");
+        let others = served.client().await.ack(ack(&ids)).await;
+        others.expect("others are not concerned");
+
+        for commit in std::mem::take(&mut served.fake.state().commits) {
+            commit.send(true).unwrap();
+        }
+        while let Some(answer) = waiting.join_next().await {
+            assert!(answer.unwrap().unwrap().into_inner().committed);
+        }
+        client
+            .clone()
+            .ack(ack(&ids))
+            .await
+            .expect("the place is free again");
+    })
+    .await;
+}

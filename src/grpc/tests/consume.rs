@@ -347,3 +347,21 @@ async fn client_that_reads_no_answers_is_held_back_and_not_lost() {
     })
     .await;
 }
+
+/// Control C-5, inside of a stream.
+#[tokio::test]
+async fn never_issued_ids_end_the_stream() {
+    within(async {
+        let served = Served::new().await;
+        let mut call = Call::opened(&mut served.client().await, 0).await;
+        served.fake.advance(std::time::Duration::from_secs(600));
+        served.fake.state().refuse_all = Some(RefusedReason::Unknown);
+        let ids: Vec<u64> = (0..12_000).map(|id| id * 2).collect();
+        call.send(1, settle(&ids)).await;
+        call.send(2, settle(&[1])).await;
+        let status = end(&mut call.responses).await.unwrap_err();
+        assert_ends(&status, Code::ResourceExhausted, "UNKNOWN_IDS");
+        assert_eq!(served.fake.state().settled.len(), 1);
+    })
+    .await;
+}

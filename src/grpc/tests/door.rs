@@ -58,6 +58,21 @@ async fn user_who_is_listed_comes_in() {
     .await;
 }
 
+/// Strangers have few places, and none of those of the others.
+#[tokio::test]
+async fn users_who_are_not_listed_take_no_place_from_others() {
+    within(async {
+        let served = Served::for_users(vec![u32::MAX - 1]).await;
+        let mut connections = Vec::new();
+        for _ in 0..4 {
+            connections.push(channel(&served.socket).await.unwrap());
+        }
+        let mut refused = UnixStream::connect(&served.socket).await.unwrap();
+        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    })
+    .await;
+}
+
 struct Tcp {
     fake: Arc<Fake>,
     address: SocketAddr,
@@ -159,6 +174,19 @@ async fn changed_token_file_is_read_again() {
 #[tokio::test]
 async fn tcp_without_a_token_takes_everybody() {
     within(async { Tcp::new(None).await.ack(None).await.unwrap() }).await;
+}
+
+/// Without a token nobody holds one of the places for long. The clock runs ahead whenever all wait.
+#[tokio::test(start_paused = true)]
+async fn idle_tcp_connection_is_closed_until_it_made_a_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, TOKEN).unwrap();
+    let tcp = Tcp::new(Some(&file)).await;
+    let started = tokio::time::Instant::now();
+    let mut idle = tokio::net::TcpStream::connect(tcp.address).await.unwrap();
+    while idle.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+    assert!(started.elapsed() >= Duration::from_secs(30));
 }
 
 #[tokio::test]

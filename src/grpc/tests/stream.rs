@@ -275,3 +275,42 @@ async fn client_that_leaves_its_notices_unread_loses_its_stream() {
     })
     .await;
 }
+
+/// The last call of a drain: no new connections, open streams stay until the sidecar ends them.
+#[tokio::test]
+async fn server_stops_once_its_streams_have_ended() {
+    within(async {
+        let served = Served::new().await;
+        let channel = super::fake::channel(&served.socket).await.unwrap();
+        let mut client = super::fake::Client::new(channel.clone());
+        let mut stream = client
+            .stream(proto::StreamRequest::default())
+            .await
+            .unwrap()
+            .into_inner();
+        next(&mut stream).await;
+        let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+        let request = tonic_health::pb::HealthCheckRequest::default();
+        let mut watch = health.watch(request).await.unwrap().into_inner();
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
+
+        drop(served.stop);
+        assert_eq!(
+            watch.message().await.unwrap().unwrap().status,
+            2,
+            "not serving"
+        );
+        assert!(watch.message().await.unwrap().is_none(), "the watch ends");
+        served.fake.with(FIRST, |stream| {
+            stream.frames.push_back(frame(1, vec![1]));
+        });
+        assert!(matches!(next(&mut stream).await, Response::Records(_)));
+        assert!(!served.server.is_finished());
+        served
+            .fake
+            .with(FIRST, |stream| stream.outbox.end(StreamEnd::GoingAway));
+        end(&mut stream).await.unwrap_err();
+        served.server.await.unwrap().unwrap();
+    })
+    .await;
+}

@@ -148,6 +148,21 @@ fn topics_may_repeat() {
 }
 
 #[test]
+fn topics_have_a_limit() {
+    let topics = vec!["orders".to_owned(); TOPICS_MAX + 1];
+    let asked = proto::Open {
+        topics: topics.clone(),
+        ..Default::default()
+    };
+    assert_eq!(refused_field(asked), "topics");
+    let asked = proto::Open {
+        topics: topics[1..].to_vec(),
+        ..Default::default()
+    };
+    assert!(try_open(asked).is_ok());
+}
+
+#[test]
 fn notices_are_wanted_one_by_one() {
     let open = try_open(proto::Open {
         notices: vec![proto::Notice::Committed.into()],

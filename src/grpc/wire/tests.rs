@@ -158,7 +158,7 @@ proptest! {
                 frame.record(slot, sample);
             }
             let took = frame.bytes.len() - before;
-            prop_assert!(took <= (slot.body_len + RECORD_OVERHEAD) as usize, "F3");
+            prop_assert!(took <= record_size(slot.body_len) as usize, "F3");
         }
         prop_assert_eq!(frame.bytes.capacity(), reserved, "F1");
         let frame = frame.finish();

@@ -1,18 +1,14 @@
 //! What was committed, told by somebody else: Kafka's own tools, reading `__consumer_offsets`.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
-use std::process::{ChildStdout, Stdio};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::topic::unique;
+use super::topic::bounds;
 
 /// Partitions of `__consumer_offsets` on the clusters of `tests/kafka/up`.
-const OFFSETS_PARTITIONS: u32 = 4;
+const OFFSETS_PARTITIONS: i32 = 4;
 
 /// One commit of one partition, as the broker wrote it down.
 #[derive(Clone, Debug)]
@@ -26,60 +22,45 @@ pub(crate) struct Commit {
     pub(crate) at_ms: i64,
 }
 
-/// Every commit that the group ever made, in the broker's order.
-///
-/// The reader has no end of its own to stop at. So another group that lives in the same partition of the offsets topic
-/// commits once, and everything before that line is the answer.
-pub(crate) async fn commits_of(cluster: &Cluster, group: &str, topic: &str) -> Vec<Commit> {
+/// Every commit that the group has made so far, in the broker's order.
+pub(crate) async fn commits_of(cluster: &Cluster, group: &str) -> Vec<Commit> {
     let partition = offsets_partition(group);
-    let end = std::iter::repeat_with(|| unique("end"))
-        .find(|name| offsets_partition(name) == partition)
-        .unwrap();
-    commit_once(cluster, &end, topic);
-    let mut command = cluster.tool_command();
-    command
-        .args([
+    // The tool would wait for more at the end, so it is told how many records there are.
+    let (start, end) = bounds(cluster, "__consumer_offsets", partition).await;
+    let (partition, count) = (partition.to_string(), (end - start).to_string());
+    let text = cluster
+        .tool(&[
             "consume",
             "--topic",
             "__consumer_offsets",
             "--partition",
-            &partition.to_string(),
+            &partition,
+            "--offset",
+            "earliest",
+            "--max-messages",
+            &count,
+            "--formatter",
+            "org.apache.kafka.tools.consumer.OffsetsMessageFormatter",
         ])
-        .args(["--offset", "earliest", "--formatter"])
-        .arg("org.apache.kafka.tools.consumer.OffsetsMessageFormatter")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut reader = command.spawn().unwrap();
-    let output = reader.stdout.take().unwrap();
-    let group = group.to_owned();
-    let commits = tokio::task::spawn_blocking(move || read_commits(output, &group, &end)).await;
-    reader.kill().unwrap();
-    reader.wait().unwrap();
-    commits.unwrap()
+        .await;
+    let entries = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    entries
+        .filter_map(|entry| commit_in(&entry.unwrap(), group))
+        .collect()
 }
 
-fn read_commits(output: ChildStdout, group: &str, end: &str) -> Vec<Commit> {
-    let mut commits = Vec::new();
-    let entries = serde_json::Deserializer::from_reader(BufReader::new(output));
-    for entry in entries.into_iter::<Value>() {
-        let entry = entry.unwrap();
-        let (key, value) = (&entry["key"]["data"], &entry["value"]["data"]);
-        if key["group"] == end {
-            return commits;
-        }
-        // A null value is a tombstone: the group or the topic was deleted.
-        if key["group"] == group && value.is_object() {
-            commits.push(Commit {
-                topic: key["topic"].as_str().unwrap().to_owned(),
-                partition: i32::try_from(key["partition"].as_i64().unwrap()).unwrap(),
-                offset: value["offset"].as_i64().unwrap(),
-                leader_epoch: value["leaderEpoch"].as_i64().unwrap(),
-                metadata: value["metadata"].as_str().unwrap().to_owned(),
-                at_ms: value["commitTimestamp"].as_i64().unwrap(),
-            });
-        }
-    }
-    panic!("Kafka's consumer ended before the commit that marks the end");
+/// A commit of that group, if the entry is one. An entry without a value is a tombstone: the
+/// group or the topic was deleted.
+fn commit_in(entry: &Value, group: &str) -> Option<Commit> {
+    let (key, value) = (&entry["key"]["data"], &entry["value"]["data"]);
+    (key["group"] == group && value.is_object()).then(|| Commit {
+        topic: key["topic"].as_str().unwrap().to_owned(),
+        partition: i32::try_from(key["partition"].as_i64().unwrap()).unwrap(),
+        offset: value["offset"].as_i64().unwrap(),
+        leader_epoch: value["leaderEpoch"].as_i64().unwrap(),
+        metadata: value["metadata"].as_str().unwrap().to_owned(),
+        at_ms: value["commitTimestamp"].as_i64().unwrap(),
+    })
 }
 
 /// Committed offset and log end of each partition, as `--describe` shows them. Partitions without a commit are absent.
@@ -97,24 +78,10 @@ pub(crate) async fn described_offsets(cluster: &Cluster, group: &str) -> BTreeMa
         .collect()
 }
 
-fn commit_once(cluster: &Cluster, group: &str, topic: &str) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", cluster.brokers())
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap();
-    let mut offsets = TopicPartitionList::new();
-    offsets
-        .add_partition_offset(topic, 0, Offset::Offset(0))
-        .unwrap();
-    consumer.commit(&offsets, CommitMode::Sync).unwrap();
-}
-
-/// Where the broker keeps a group: Java's hash of its name.
-fn offsets_partition(group: &str) -> u32 {
-    let hash = group.bytes().fold(0_u32, |hash, byte| {
+/// Where the broker keeps a group: the absolute value of Java's hash of its name.
+fn offsets_partition(group: &str) -> i32 {
+    let hash = group.bytes().fold(0_i32, |hash, byte| {
         hash.wrapping_mul(31).wrapping_add(byte.into())
     });
-    (hash & 0x7fff_ffff) % OFFSETS_PARTITIONS
+    hash.checked_abs().unwrap_or(0) % OFFSETS_PARTITIONS
 }

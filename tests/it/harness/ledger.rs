@@ -18,6 +18,9 @@ use super::committed::Commit;
 use super::topic::now_ms;
 use super::until;
 
+/// How long after a crash the application may still find answers that were sent before it.
+const ON_THE_WAY_MS: i64 = 1000;
+
 /// One record's place in Kafka.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -344,7 +347,7 @@ impl Ledger {
             let crash_ms = crashes_ms
                 .iter()
                 .copied()
-                .find(|&crash_ms| crash_ms >= accepted_ms);
+                .find(|&crash_ms| crash_ms + ON_THE_WAY_MS >= accepted_ms);
             let crash_ms =
                 crash_ms.unwrap_or_else(|| panic!("I-B3: no crash made {place:?} come again"));
             let between = commits_of_partition(commits, &place)

@@ -92,16 +92,19 @@ impl Sidecar {
             .append(true)
             .open(path.join("log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ackline"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
+        command
             .arg("run")
             .arg("--config")
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .kill_on_drop(true);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        // The tests' own variables would be refused as settings that do not exist.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKLINE_")) {
+            command.env_remove(name);
+        }
+        let child = command.spawn().unwrap();
         Self { directory, child }
     }
 
@@ -203,7 +206,7 @@ impl Sidecar {
 
     /// Where it serves HTTP: port 0 was asked for, and the log says what came of it.
     async fn http_address(&self) -> String {
-        let line = self.until_logged(&["\"http\"", "127.0.0.1:"]).await;
+        let line = self.until_logged(&["\"listening\"", "probes"]).await;
         let after = line.split_once("127.0.0.1:").unwrap().1;
         let port: String = after.chars().take_while(char::is_ascii_digit).collect();
         format!("127.0.0.1:{port}")

@@ -163,14 +163,7 @@ impl<'a> Topic<'a> {
 
     /// Offsets that the log of a partition holds: the first, and the one after the last.
     pub(crate) async fn bounds(&self, partition: i32) -> (i64, i64) {
-        let consumer: BaseConsumer = client_config(self.cluster).create().unwrap();
-        let name = self.name.clone();
-        let ask = move || {
-            consumer
-                .fetch_watermarks(&name, partition, TIMEOUT)
-                .unwrap()
-        };
-        tokio::task::spawn_blocking(ask).await.unwrap()
+        bounds(self.cluster, &self.name, partition).await
     }
 
     /// Writes `count` records with keys and values of their own, dealt out over the partitions.
@@ -267,6 +260,18 @@ pub(crate) enum Ending {
     Commit,
     /// Its records stay in the log, and no reader of committed data may see them.
     Abort,
+}
+
+/// Offsets that the log of a partition holds: the first, and the one after the last.
+pub(crate) async fn bounds(cluster: &Cluster, topic: &str, partition: i32) -> (i64, i64) {
+    let consumer: BaseConsumer = client_config(cluster).create().unwrap();
+    let name = topic.to_owned();
+    let ask = move || {
+        consumer
+            .fetch_watermarks(&name, partition, TIMEOUT)
+            .unwrap()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
 fn headers_of(logged: &Logged) -> OwnedHeaders {

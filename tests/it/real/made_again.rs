@@ -49,7 +49,7 @@ async fn put_commits_back(member: Member, group: &str, topic: &Topic<'_>) {
         .create()
         .unwrap();
     let mut list = TopicPartitionList::new();
-    for commit in commits_of(member.cluster, group, &topic.name).await {
+    for commit in commits_of(member.cluster, group).await {
         let partition = (&*commit.topic, commit.partition);
         if list.find_partition(partition.0, partition.1).is_none() {
             list.add_partition(partition.0, partition.1);

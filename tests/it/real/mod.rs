@@ -47,7 +47,7 @@ async fn assert_worked_off(
 ) -> Vec<Commit> {
     ledger.assert_sound();
     until_committed_to_the_end(cluster, group, topic).await;
-    let commits = commits_of(cluster, group, &topic.name).await;
+    let commits = commits_of(cluster, group).await;
     ledger.assert_commits_are_earned(&commits);
     commits
 }

@@ -162,7 +162,7 @@ async fn stop_holds_the_partition_that_retention_overtook_and_the_others_go_on()
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(16));
     ledger.until_accepted(10).await;
     sidecar
-        .until_logged(&[&topic.name, "out of range", "ERROR"])
+        .until_logged(&[&topic.name, "out_of_range", "ERROR"])
         .await;
     until_committed(member, &group, &[10, 20]).await;
     worker.finish().await;

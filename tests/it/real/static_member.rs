@@ -32,7 +32,7 @@ async fn a_fenced_member_exits_with_code_1_and_commits_nothing(member: Member) {
         reader.until_ended().await.is_err(),
         "the stream does not end as if all were well"
     );
-    let earliest = commits_of(member.cluster, &group, &topic.name).await;
+    let earliest = commits_of(member.cluster, &group).await;
     assert!(
         earliest
             .iter()

@@ -34,7 +34,7 @@ async fn a_member_that_slept_through_its_session_refuses_late_acknowledgements(m
     topic.write_numbered(&ledger, 20).await;
     ledger.until_all_accepted().await;
     until_committed_to_the_end(member.cluster, &group, &topic).await;
-    let before = commits_of(member.cluster, &group, &topic.name).await.len();
+    let before = commits_of(member.cluster, &group).await.len();
 
     sleeper.signal("CONT").await;
     let refused = reader.ack(&ids(&late)).await;
@@ -57,7 +57,7 @@ async fn a_member_that_slept_through_its_session_refuses_late_acknowledgements(m
     heir.stop().await;
     sleeper.stop().await;
     until_committed_to_the_end(member.cluster, &group, &topic).await;
-    let commits = commits_of(member.cluster, &group, &topic.name).await;
+    let commits = commits_of(member.cluster, &group).await;
     ledger.assert_commits_are_earned(&commits);
     assert!(
         commits[before..].iter().all(|commit| commit.offset >= 60),

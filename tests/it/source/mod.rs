@@ -5,12 +5,25 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 mod failure_table;
+mod length;
+mod purity;
 mod readme;
 
 /// A source file of the repository.
 struct Source {
     path: PathBuf,
     text: String,
+}
+
+impl Source {
+    /// Its path within the repository.
+    fn name(&self) -> String {
+        self.path
+            .strip_prefix(repository())
+            .unwrap_or(&self.path)
+            .display()
+            .to_string()
+    }
 }
 
 /// Every Rust file below these folders of the repository, sorted.

@@ -1,14 +1,18 @@
-//! What the README shows is what the tests run.
+//! What the README shows is what the tests run and what the program prints.
+//!
+//! `ACKLINE_REGENERATE=1 cargo test --test it source::readme` writes its tables anew.
 
+use super::failure_table::{problems_in, test_names};
+use super::rust_files;
 use crate::harness::repository;
+
+fn readme() -> String {
+    std::fs::read_to_string(repository().join("README.md")).unwrap()
+}
 
 #[test]
 fn the_python_consumer_of_the_readme_is_the_one_that_is_tested() {
-    let file = repository().join("README.md");
-    if !file.exists() {
-        return;
-    }
-    let readme = std::fs::read_to_string(file).unwrap();
+    let readme = readme();
     let example = repository().join("examples/python/consumer.py");
     let example = std::fs::read_to_string(example).unwrap();
     let blocks: Vec<&str> = readme
@@ -21,4 +25,48 @@ fn the_python_consumer_of_the_readme_is_the_one_that_is_tested() {
         blocks.contains(&example.as_str()),
         "no python block equals examples/python/consumer.py"
     );
+}
+
+#[test]
+fn every_promise_of_the_readme_names_tests_that_exist() {
+    let tests = test_names(&rust_files(&["src", "tests"]));
+    let problems = problems_in(&readme(), &tests);
+    assert!(problems.is_empty(), "README.md:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn the_tables_of_the_readme_are_what_the_program_prints() {
+    let committed = readme();
+    let tables = [
+        ("settings", ackline::config::reference()),
+        ("metrics", ackline::observe::metrics_reference()),
+    ];
+    let fresh = tables
+        .iter()
+        .fold(committed.clone(), |page, (name, table)| {
+            with_table(&page, name, table)
+        });
+    if std::env::var_os("ACKLINE_REGENERATE").is_some() {
+        std::fs::write(repository().join("README.md"), &fresh).unwrap();
+        return;
+    }
+    assert!(
+        committed == fresh,
+        "a table of the README is out of date; run `ACKLINE_REGENERATE=1 cargo test --test it source::readme`"
+    );
+}
+
+/// The page with this table between its two markers.
+fn with_table(page: &str, name: &str, table: &str) -> String {
+    let (begin, end) = (
+        format!("<!-- table: {name} -->\n"),
+        format!("<!-- end: {name} -->"),
+    );
+    let (before, rest) = page
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("the README has no line {begin}"));
+    let (_, after) = rest
+        .split_once(&end)
+        .unwrap_or_else(|| panic!("the README has no line {end}"));
+    format!("{before}{begin}\n{table}\n{end}{after}")
 }

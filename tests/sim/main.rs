@@ -1,0 +1,33 @@
+//! The deterministic simulation of the core, as a test.
+
+mod simulation;
+
+use simulation::{Logging, Range, run, run_one};
+
+/// Histories of an ordinary test run.
+const HISTORIES: u64 = 20_000;
+
+#[test]
+fn every_history_holds_every_invariant() {
+    let summary = run(
+        Range {
+            from: 0,
+            to: HISTORIES,
+        },
+        2,
+        1,
+    );
+    println!("{summary}");
+    if let Some(failure) = summary.failures.first() {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn same_seed_makes_the_same_history() {
+    for seed in 0..40 {
+        let (first, second) = (run_one(seed, Logging::Kept), run_one(seed, Logging::Kept));
+        assert_eq!(first.log, second.log, "seed {seed}");
+        assert_eq!(first.violation, second.violation, "seed {seed}");
+    }
+}

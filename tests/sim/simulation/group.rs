@@ -1,0 +1,239 @@
+//! The group coordinator: members, generations, sessions, rebalances.
+//!
+//! A rebalance collects every member's join (for as long as the rebalance timeout allows), raises the
+//! generation and hands out partitions. An eager member has given everything up before it joins; a
+//! cooperative one keeps what it owns, and a partition that must move is first taken from its owner and
+//! handed out by the rebalance after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ackline::core::{Moment, PartitionId};
+
+use super::plan::Plan;
+use super::random::Random;
+
+/// Names a member for the coordinator; a process that joins again gets a new one.
+pub(crate) type MemberName = u64;
+
+const REBALANCE_TIMEOUT: Duration = Duration::from_secs(12);
+
+#[derive(Debug)]
+struct Joined {
+    session_until: Moment,
+    /// What it owned when it joined; cooperative only.
+    owned: BTreeSet<PartitionId>,
+}
+
+/// What a heartbeat is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heartbeat {
+    Fine,
+    RebalanceInProgress,
+    UnknownMember,
+}
+
+/// What a rebalance gives to one member.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) member: MemberName,
+    pub(crate) generation: i32,
+    pub(crate) partitions: BTreeSet<PartitionId>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    cooperative: bool,
+    session: Duration,
+    members: BTreeMap<MemberName, Joined>,
+    next_name: MemberName,
+    pub(crate) generation: i32,
+    /// Set while joins are collected: when that ends.
+    joining_until: Option<Moment>,
+    joined: BTreeSet<MemberName>,
+    /// Who was given what last, so that assignments stick.
+    target: BTreeMap<PartitionId, MemberName>,
+}
+
+impl Group {
+    pub(crate) fn new(plan: &Plan, cooperative: bool) -> Self {
+        Self {
+            cooperative,
+            session: plan.settings.session_timeout,
+            members: BTreeMap::new(),
+            next_name: 1,
+            generation: 0,
+            joining_until: None,
+            joined: BTreeSet::new(),
+            target: BTreeMap::new(),
+        }
+    }
+
+    /// A member joins, under a name it has or gets one. Whether the rebalance may end is asked separately.
+    pub(crate) fn join(
+        &mut self,
+        now: Moment,
+        name: Option<MemberName>,
+        owned: BTreeSet<PartitionId>,
+    ) -> MemberName {
+        let known = name.filter(|name| self.members.contains_key(name));
+        let name = known.unwrap_or_else(|| {
+            self.next_name += 1;
+            self.next_name - 1
+        });
+        let session_until = now.plus(self.session);
+        self.members.insert(
+            name,
+            Joined {
+                session_until,
+                owned,
+            },
+        );
+        self.begin_rebalance(now);
+        self.joined.insert(name);
+        name
+    }
+
+    pub(crate) fn leave(&mut self, now: Moment, name: MemberName) {
+        if self.members.remove(&name).is_some() {
+            self.joined.remove(&name);
+            if !self.members.is_empty() {
+                self.begin_rebalance(now);
+            }
+        }
+    }
+
+    pub(crate) fn begin_rebalance(&mut self, now: Moment) {
+        if self.joining_until.is_none() && !self.members.is_empty() {
+            self.joining_until = Some(now.plus(REBALANCE_TIMEOUT));
+            self.joined.clear();
+        }
+    }
+
+    pub(crate) fn heartbeat(&mut self, now: Moment, name: MemberName) -> Heartbeat {
+        let Some(member) = self.members.get_mut(&name) else {
+            return Heartbeat::UnknownMember;
+        };
+        member.session_until = now.plus(self.session);
+        if self.joining_until.is_some() && !self.joined.contains(&name) {
+            Heartbeat::RebalanceInProgress
+        } else {
+            Heartbeat::Fine
+        }
+    }
+
+    /// Whether a grant is still what the group agreed on, and its member waits for it.
+    pub(crate) fn is_current(&self, grant: &Grant) -> bool {
+        grant.generation == self.generation
+            && self.members.contains_key(&grant.member)
+            && !(self.joining_until.is_some() && self.joined.contains(&grant.member))
+    }
+
+    /// Whether a commit of this member and generation is taken.
+    pub(crate) fn accepts(&self, name: Option<MemberName>, generation: i32) -> bool {
+        name.is_some_and(|name| self.members.contains_key(&name)) && generation == self.generation
+    }
+
+    /// Throws out members that were silent for too long. Returns whether somebody went.
+    pub(crate) fn expire(&mut self, now: Moment) -> bool {
+        let before = self.members.len();
+        let joined = &self.joined;
+        let joining = self.joining_until.is_some();
+        // Who has joined waits for the others, and is not asked for heartbeats.
+        self.members.retain(|name, member| {
+            now < member.session_until || (joining && joined.contains(name))
+        });
+        let went = self.members.len() < before;
+        if went {
+            self.begin_rebalance(now);
+        }
+        went
+    }
+
+    /// Ends the rebalance if everybody has joined or its time is over. Returns what each member gets.
+    pub(crate) fn complete(
+        &mut self,
+        now: Moment,
+        partitions: &[PartitionId],
+        random: &mut Random,
+    ) -> Vec<Grant> {
+        let Some(until) = self.joining_until else {
+            return Vec::new();
+        };
+        let all = self.members.keys().all(|name| self.joined.contains(name));
+        if !all && now < until {
+            return Vec::new();
+        }
+        self.members.retain(|name, _| self.joined.contains(name));
+        self.joining_until = None;
+        self.joined.clear();
+        if self.members.is_empty() {
+            return Vec::new();
+        }
+        self.generation += 1;
+        for member in self.members.values_mut() {
+            member.session_until = now.plus(self.session);
+        }
+        self.share_out(partitions, random);
+        self.grants()
+    }
+
+    /// Spreads partitions evenly, leaving them where they are as far as that goes; sometimes not.
+    fn share_out(&mut self, partitions: &[PartitionId], random: &mut Random) {
+        let names: Vec<MemberName> = self.members.keys().copied().collect();
+        let most = partitions.len().div_ceil(names.len());
+        let mut load: BTreeMap<MemberName, usize> = names.iter().map(|name| (*name, 0)).collect();
+        let shuffle = random.chance(150);
+        let mut homeless = Vec::new();
+        let before = std::mem::take(&mut self.target);
+        for partition in partitions {
+            let stays = before
+                .get(partition)
+                .filter(|_| !shuffle)
+                .and_then(|name| load.get_mut(name).map(|load| (*name, load)));
+            match stays {
+                Some((name, load)) if *load < most => {
+                    *load += 1;
+                    self.target.insert(*partition, name);
+                }
+                Some(_) | None => homeless.push(*partition),
+            }
+        }
+        for partition in homeless {
+            let least = load.values().min().copied().unwrap_or(0);
+            let free: Vec<MemberName> = load
+                .iter()
+                .filter(|(_, load)| **load == least)
+                .map(|(name, _)| *name)
+                .collect();
+            let name = random.pick(&free);
+            *load.entry(name).or_default() += 1;
+            self.target.insert(partition, name);
+        }
+    }
+
+    fn grants(&mut self) -> Vec<Grant> {
+        let mut owners: BTreeMap<PartitionId, MemberName> = BTreeMap::new();
+        if self.cooperative {
+            for (name, member) in &self.members {
+                owners.extend(member.owned.iter().map(|partition| (*partition, *name)));
+            }
+        }
+        self.members
+            .keys()
+            .map(|name| Grant {
+                member: *name,
+                generation: self.generation,
+                // What somebody else still owns is handed out by the next rebalance.
+                partitions: self
+                    .target
+                    .iter()
+                    .filter(|(partition, target)| {
+                        *target == name && owners.get(partition).is_none_or(|owner| owner == name)
+                    })
+                    .map(|(partition, _)| *partition)
+                    .collect(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! One member: its process with a real [`Core`], the client library under it, the bytes it holds, and the
+//! applications at its socket.
+
+use std::collections::BTreeSet;
+
+use ackline::core::{Core, Moment, StreamId};
+
+use super::application::Slot;
+use super::library::{Library, Popped};
+use super::store::Store;
+
+/// What ends with the process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) core: Core,
+    pub(crate) library: Library,
+    pub(crate) store: Store,
+    pub(crate) knows_cluster: bool,
+    pub(crate) next_stream: u64,
+    pub(crate) next_wait: u64,
+    /// When the next tick was asked for.
+    pub(crate) tick_at: Option<Moment>,
+    /// How many ticks in a row came at the same moment.
+    pub(crate) ticks_at_once: (Moment, u32),
+    /// Streams for which the client's queue was found empty: new records come without an event.
+    pub(crate) starving: BTreeSet<StreamId>,
+    /// A batch that was popped and not told yet.
+    pub(crate) late_batch: Option<Popped>,
+    pub(crate) sampled_at: Moment,
+    pub(crate) heard_of_at: Moment,
+    /// When the rebalance event that waits for its answer was told.
+    pub(crate) asked_at: Moment,
+    pub(crate) stopping: bool,
+    /// How it ended.
+    pub(crate) finished: Option<bool>,
+}
+
+impl Process {
+    pub(crate) fn new(core: Core, cooperative: bool, now: Moment) -> Self {
+        Self {
+            core,
+            library: Library::new(cooperative),
+            store: Store::default(),
+            knows_cluster: false,
+            next_stream: 1,
+            next_wait: 0,
+            tick_at: None,
+            ticks_at_once: (now, 0),
+            starving: BTreeSet::new(),
+            late_batch: None,
+            sampled_at: now,
+            heard_of_at: now,
+            asked_at: now,
+            stopping: false,
+            finished: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Raised with each process, so that what was on its way to an earlier one gets lost.
+    pub(crate) life: u32,
+    pub(crate) process: Option<Process>,
+    pub(crate) slots: Vec<Slot>,
+    /// Stopped, as by SIGSTOP, until then.
+    pub(crate) frozen_until: Moment,
+    /// When it last came out of that.
+    pub(crate) thawed_at: Moment,
+    /// Without a connection to the coordinator until then.
+    pub(crate) cut_off_until: Moment,
+}
+
+impl Member {
+    pub(crate) fn new(slots: Vec<Slot>) -> Self {
+        Self {
+            life: 0,
+            process: None,
+            slots,
+            frozen_until: Moment(0),
+            thawed_at: Moment(0),
+            cut_off_until: Moment(0),
+        }
+    }
+
+    /// The slot that holds a stream.
+    pub(crate) fn slot_of(&mut self, stream: StreamId) -> Option<&mut Slot> {
+        use super::application::State;
+        self.slots.iter_mut().find(|slot| match slot.state {
+            State::Open(held) | State::Closing(held) => held == stream,
+            State::Closed => false,
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! A deterministic simulation of everything around the core.
+//!
+//! The core decides what the sidecar does. Here it runs against a simulated broker, group coordinator,
+//! client library and applications, in virtual time, with faults drawn from a seed. After every event an
+//! oracle checks the invariants of the failure catalogue; at the end everything is healed, and all records
+//! must finish, all of it must be committed, and every process must stop cleanly.
+//!
+//! The same seed makes the same history, event by event.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`plan`] | what kind of history a seed makes |
+//! | [`world`], `turns`, `edge`, `cluster`, `trouble` | what happens |
+//! | [`log`], [`broker`], [`group`] | Kafka |
+//! | [`library`] | the client library, with its traps |
+//! | [`member`], [`store`], [`application`] | one sidecar and the applications at its socket |
+//! | [`oracle`] | what must hold |
+//! | [`runner`] | many histories |
+
+mod application;
+mod broker;
+mod cluster;
+mod edge;
+mod group;
+mod library;
+mod log;
+mod member;
+mod oracle;
+mod plan;
+mod random;
+mod runner;
+mod store;
+mod trouble;
+mod turns;
+mod world;
+
+pub(crate) use runner::{Range, run, run_one};
+pub(crate) use world::Logging;

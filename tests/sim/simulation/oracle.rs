@@ -1,0 +1,472 @@
+//! What must hold, checked after every event, with the numbers of the failure catalogue.
+//!
+//! The oracle keeps books of its own: which record of which log is finished, which delivery is alive, what
+//! each assignment has taken in. It learns only what an outsider could know: what went in, and what came out.
+//! It trusts nothing that the core says of itself.
+//!
+//! | file | invariants |
+//! |---|---|
+//! | `oracle` | the books |
+//! | `dispatch` | I-O1 to I-O3, I-S7, I-B1, what was committed is not delivered again (I-B3) |
+//! | `settlement` | I-S4, I-S8, withdrawals |
+//! | `commits` | I-S1, I-S2, I-S3, I-B4, I-S6, starts, skips |
+
+mod commits;
+mod dispatch;
+mod settlement;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ackline::core::metadata::Marks;
+use ackline::core::{
+    Assignment, CommitId, CommittedOffset, Fetch, LeaderEpoch, Moment, PartitionId, Settings,
+    StopReason, StreamId, StreamOpen, WaitId,
+};
+
+use super::log::Uid;
+
+/// The truth about one record that was produced.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub(crate) partition: PartitionId,
+    pub(crate) incarnation: u8,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<u64>,
+    /// The log does not hold it any more.
+    pub(crate) gone: bool,
+    /// It was acknowledged under a live id, or handed over with `on_delivery`.
+    pub(crate) terminal: bool,
+    /// It was passed over by a policy that allows it, and reported.
+    pub(crate) accounted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ack,
+    Retry,
+    Release,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Live,
+    Settled(Kind),
+    /// Taken back; its id means nothing any more.
+    Dead,
+}
+
+#[derive(Debug)]
+struct Delivery {
+    stream: StreamId,
+    assignment: Assignment,
+    number: usize,
+    life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Waiting,
+    Live(u64),
+    Finished,
+}
+
+/// What an assignment knows of one record that it took in.
+#[derive(Debug)]
+struct Taken {
+    uid: Uid,
+    offset: i64,
+    key: Option<u64>,
+    size: u64,
+    standing: Standing,
+    attempts: u32,
+    not_before: Moment,
+    /// The stream that released it, which does not get it before that time.
+    avoid: Option<(StreamId, Moment)>,
+}
+
+#[derive(Debug)]
+struct Book {
+    partition: PartitionId,
+    alive: bool,
+    taken: Vec<Taken>,
+    /// Everything below this number is finished.
+    low: usize,
+    unfinished: usize,
+    fetch: Option<Fetch>,
+    /// The client told an error: its position means nothing until the next fetch.
+    failed: bool,
+    /// Next offset to take in, as far as it was told to the core.
+    frontier: Option<i64>,
+    /// What the broker said was committed.
+    read: Option<Option<CommittedOffset>>,
+    /// Marks that count, if the metadata was ours.
+    restored: Option<Marks>,
+    /// Whether siblings' commits say that the partition is younger than they are.
+    new_partition: bool,
+    /// A report explained why the position is not the committed one.
+    moved: bool,
+    stopped: Option<StopReason>,
+    committed: Option<i64>,
+    lane_dirty: bool,
+}
+
+#[derive(Debug)]
+struct StreamBook {
+    open: StreamOpen,
+    next_id: Option<u64>,
+    paused: bool,
+    /// Takes records.
+    receiving: bool,
+    kept_until: Option<Moment>,
+    live: u32,
+    live_bytes: u64,
+}
+
+/// What is known of one process.
+#[derive(Debug, Default)]
+pub(crate) struct MemberBook {
+    books: BTreeMap<Assignment, Book>,
+    newest: BTreeMap<PartitionId, Assignment>,
+    deliveries: BTreeMap<u64, Delivery>,
+    streams: BTreeMap<StreamId, StreamBook>,
+    waits: BTreeMap<WaitId, Vec<Uid>>,
+    live: u32,
+    /// The commit that is outstanding, and since when.
+    commit_out: Option<(CommitId, Moment)>,
+    revoking: BTreeSet<PartitionId>,
+    doubtful: bool,
+    stale: bool,
+    /// Records answered as accepted by a process that was told to stop, by assignment.
+    at_shutdown: Option<BTreeSet<Assignment>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    pub(crate) truths: Vec<Truth>,
+    members: Vec<MemberBook>,
+    settings: Settings,
+    knows_cluster: bool,
+    /// Bytes of the largest batch and record so far: what may be held above the budget.
+    batch_bytes_max: u64,
+    batch_records_max: usize,
+    record_bytes_max: u64,
+    /// Partitions whose committed offset may go back, and why marks may be missing there.
+    pub(crate) disturbed: BTreeSet<PartitionId>,
+    pub(crate) violation: Option<String>,
+    pub(crate) deliveries: u64,
+    pub(crate) redeliveries: u64,
+}
+
+impl Oracle {
+    pub(crate) fn new(settings: Settings, members: usize, knows_cluster: bool) -> Self {
+        Self {
+            truths: Vec::new(),
+            members: (0..members).map(|_| MemberBook::default()).collect(),
+            settings,
+            knows_cluster,
+            batch_bytes_max: 0,
+            batch_records_max: 0,
+            record_bytes_max: 0,
+            disturbed: BTreeSet::new(),
+            violation: None,
+            deliveries: 0,
+            redeliveries: 0,
+        }
+    }
+
+    /// Records the first thing that must not be.
+    pub(crate) fn violate(&mut self, what: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(what());
+        }
+    }
+
+    pub(crate) fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.violate(what);
+        }
+    }
+
+    pub(crate) fn try_hold(&mut self, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.violate(|| what);
+        }
+    }
+
+    // ---- the log
+
+    pub(crate) fn produced(
+        &mut self,
+        partition: PartitionId,
+        incarnation: u8,
+        offset: i64,
+        key: Option<u64>,
+        size: u32,
+    ) {
+        self.record_bytes_max = self.record_bytes_max.max(u64::from(size));
+        self.truths.push(Truth {
+            partition,
+            incarnation,
+            offset,
+            key,
+            gone: false,
+            terminal: false,
+            accounted: false,
+        });
+    }
+
+    pub(crate) fn vanished(&mut self, uids: &[Uid]) {
+        for uid in uids {
+            self.truths[*uid].gone = true;
+        }
+    }
+
+    /// Records that somebody still has to finish.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = (Uid, &Truth)> {
+        self.truths
+            .iter()
+            .enumerate()
+            .filter(|(_, truth)| !(truth.gone || truth.terminal || truth.accounted))
+    }
+
+    // ---- processes
+
+    /// The process is gone, with everything it knew.
+    pub(crate) fn forget_member(&mut self, member: usize) {
+        self.members[member] = MemberBook::default();
+    }
+
+    /// Whether the newest assignment of a partition here stands until a person acts.
+    pub(crate) fn is_stopped(&self, member: usize, partition: PartitionId) -> bool {
+        let book = &self.members[member];
+        book.newest
+            .get(&partition)
+            .and_then(|newest| book.books.get(newest))
+            .is_some_and(|book| book.stopped.is_some())
+    }
+
+    pub(crate) fn unanswered_waits(&self, member: usize) -> usize {
+        self.members[member].waits.len()
+    }
+
+    /// An assignment is heard of: it is the newest of its partition from now on.
+    fn book(&mut self, member: usize, assignment: Assignment, partition: PartitionId) -> &mut Book {
+        let of_member = &mut self.members[member];
+        of_member.newest.insert(partition, assignment);
+        of_member.books.entry(assignment).or_insert_with(|| Book {
+            partition,
+            alive: true,
+            taken: Vec::new(),
+            low: 0,
+            unfinished: 0,
+            fetch: None,
+            failed: false,
+            frontier: None,
+            read: None,
+            restored: None,
+            new_partition: false,
+            moved: false,
+            stopped: None,
+            committed: None,
+            lane_dirty: false,
+        })
+    }
+
+    /// An assignment that no committed offset was read for: the partition was moved.
+    fn next_book(
+        &mut self,
+        member: usize,
+        assignment: Assignment,
+        partition: PartitionId,
+    ) -> &mut Book {
+        let known = self.members[member].books.contains_key(&assignment);
+        let moved = self
+            .newest_book(member, partition)
+            .is_some_and(|book| book.moved);
+        let book = self.book(member, assignment, partition);
+        if !known {
+            book.moved = moved;
+        }
+        book
+    }
+
+    fn newest_book(&mut self, member: usize, partition: PartitionId) -> Option<&mut Book> {
+        let of_member = &mut self.members[member];
+        of_member.books.get_mut(of_member.newest.get(&partition)?)
+    }
+
+    // ---- streams
+
+    pub(crate) fn stream_opened(&mut self, member: usize, stream: StreamId, open: StreamOpen) {
+        let book = StreamBook {
+            open,
+            next_id: None,
+            paused: false,
+            receiving: true,
+            kept_until: None,
+            live: 0,
+            live_bytes: 0,
+        };
+        self.members[member].streams.insert(stream, book);
+    }
+
+    pub(crate) fn stream_flow(
+        &mut self,
+        member: usize,
+        stream: StreamId,
+        flow: ackline::core::FlowChange,
+    ) {
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
+        book.paused = flow.paused.unwrap_or(book.paused);
+        book.open.in_flight_records_max = flow
+            .in_flight_records_max
+            .unwrap_or(book.open.in_flight_records_max);
+        book.open.in_flight_bytes_max = flow
+            .in_flight_bytes_max
+            .unwrap_or(book.open.in_flight_bytes_max);
+    }
+
+    /// Half-close: what the stream holds was not worked on.
+    pub(crate) fn stream_closing(&mut self, member: usize, stream: StreamId) {
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
+        if book.receiving {
+            book.receiving = false;
+            self.end_deliveries(member, stream, Life::Settled(Kind::Release));
+        }
+    }
+
+    pub(crate) fn stream_closed(
+        &mut self,
+        now: Moment,
+        member: usize,
+        stream: StreamId,
+        stopping: bool,
+    ) {
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
+        let keep = book.open.keep_after_close;
+        if book.receiving && !keep.is_zero() && book.live > 0 && !stopping {
+            book.receiving = false;
+            book.kept_until = Some(now.plus(keep));
+        } else if book.kept_until.is_none() {
+            book.receiving = false;
+            self.end_deliveries(member, stream, Life::Dead);
+        }
+    }
+
+    /// The core ended the stream.
+    pub(crate) fn stream_ended(&mut self, member: usize, stream: StreamId) {
+        if let Some(book) = self.members[member].streams.get_mut(&stream) {
+            book.receiving = false;
+            self.end_deliveries(member, stream, Life::Dead);
+        }
+    }
+
+    /// What was kept for a connection that broke is over, before anything else happens at `now`.
+    pub(crate) fn pass_time(&mut self, now: Moment, member: usize) {
+        let over: Vec<StreamId> = self.members[member]
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.kept_until.is_some_and(|until| until <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for stream in over {
+            if let Some(book) = self.members[member].streams.get_mut(&stream) {
+                book.kept_until = None;
+            }
+            self.end_deliveries(member, stream, Life::Dead);
+        }
+    }
+
+    fn end_deliveries(&mut self, member: usize, stream: StreamId, life: Life) {
+        let live: Vec<u64> = self.members[member]
+            .deliveries
+            .iter()
+            .filter(|(_, delivery)| delivery.stream == stream && delivery.life == Life::Live)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in live {
+            self.end_delivery(member, id, life);
+        }
+    }
+
+    // ---- rebalances
+
+    pub(crate) fn revoking(&mut self, member: usize, partitions: &BTreeSet<PartitionId>) {
+        self.members[member]
+            .revoking
+            .extend(partitions.iter().copied());
+    }
+
+    /// The partitions have left this member: nothing of them may be alive.
+    pub(crate) fn left(&mut self, member: usize, partitions: &BTreeSet<PartitionId>) {
+        self.members[member]
+            .revoking
+            .retain(|partition| !partitions.contains(partition));
+        for partition in partitions {
+            let Some(newest) = self.members[member].newest.get(partition).copied() else {
+                continue;
+            };
+            let alive = self.members[member]
+                .deliveries
+                .iter()
+                .find(|(_, delivery)| delivery.assignment == newest && delivery.life == Life::Live)
+                .map(|(id, _)| *id);
+            self.check(alive.is_none(), || {
+                format!("I-S4: {alive:?} of {partition:?} is alive after the partition left")
+            });
+            if let Some(book) = self.members[member].books.get_mut(&newest) {
+                book.alive = false;
+            }
+        }
+    }
+
+    pub(crate) fn assignment_freed(&mut self, member: usize, assignment: Assignment) {
+        let alive = self.members[member]
+            .deliveries
+            .iter()
+            .find(|(_, delivery)| delivery.assignment == assignment && delivery.life == Life::Live)
+            .map(|(id, _)| *id);
+        self.check(alive.is_none(), || {
+            format!("I-S4: {alive:?} is alive after {assignment:?} was freed")
+        });
+        if let Some(book) = self.members[member].books.get_mut(&assignment) {
+            book.alive = false;
+        }
+    }
+
+    pub(crate) fn fetch_failed(&mut self, member: usize, partition: PartitionId, fetch: Fetch) {
+        if let Some(book) = self.newest_book(member, partition) {
+            book.failed |= book.fetch == Some(fetch);
+        }
+    }
+
+    /// Records of partitions that were popped count against the window and the frontier.
+    pub(crate) fn position_told(
+        &mut self,
+        member: usize,
+        partition: PartitionId,
+        fetch: Fetch,
+        offset: i64,
+    ) {
+        if let Some(book) = self.newest_book(member, partition)
+            && book.fetch == Some(fetch)
+            && book.alive
+            && !book.failed
+        {
+            book.frontier = book.frontier.map(|frontier| frontier.max(offset));
+        }
+    }
+}
+
+/// Whether a mark speaks of a record.
+fn is_marked(marks: &Marks, offset: i64, epoch: LeaderEpoch) -> bool {
+    let newer = matches!((epoch, marks.leader_epoch), (Some(record), Some(mark)) if record > mark);
+    !newer && marks.finished.contains(offset)
+}

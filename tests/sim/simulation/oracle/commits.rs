@@ -1,0 +1,427 @@
+//! Where partitions start, what is committed, and what is passed over.
+
+use ackline::core::metadata::{self, Decoded, Expectation, Marks};
+use ackline::core::{
+    Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, Event, FetchStart, LeaderEpoch,
+    Moment, PartitionId, StartPolicy,
+};
+
+use super::super::broker::Broker;
+use super::super::library::Library;
+use super::{Oracle, is_marked};
+
+/// The soonest that an unanswered commit may be given up.
+const GIVE_UP_MIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Oracle {
+    // ---- starts
+
+    pub(crate) fn read_asked(
+        &mut self,
+        member: usize,
+        assignment: Assignment,
+        partition: PartitionId,
+    ) {
+        self.book(member, assignment, partition);
+    }
+
+    /// The log is asked for its range: a start by policy, or a position that was moved.
+    pub(crate) fn list_asked(
+        &mut self,
+        member: usize,
+        assignment: Assignment,
+        partition: PartitionId,
+    ) {
+        self.next_book(member, assignment, partition);
+    }
+
+    /// The broker's answer, on its way into the core.
+    pub(crate) fn read_answered(
+        &mut self,
+        member: usize,
+        answer: &CommittedAnswer,
+        siblings: &[(PartitionId, Vec<u8>)],
+        broker: &Broker,
+        knows_cluster: bool,
+    ) {
+        let Some(book) = self.members[member].books.get_mut(&answer.assignment) else {
+            return;
+        };
+        let Ok(committed) = &answer.answer else {
+            return;
+        };
+        if book.read.is_some() {
+            return;
+        }
+        let partition = book.partition;
+        book.read = Some(committed.clone());
+        book.new_partition = siblings
+            .iter()
+            .filter(|(sibling, _)| sibling.topic == partition.topic)
+            .filter_map(|(sibling, text)| {
+                broker.remembered_partitions(*sibling, text, knows_cluster)
+            })
+            .max()
+            .is_some_and(|partitions| i64::from(partitions) <= i64::from(partition.partition));
+        if let Some(committed) = committed
+            && let Decoded::Ours { marks, .. } = broker.decode(partition, committed, knows_cluster)
+        {
+            book.restored = marks;
+        }
+    }
+
+    /// A partition is handed to the client.
+    pub(crate) fn fetch_started(&mut self, member: usize, start: &FetchStart, library: &Library) {
+        let owned = library.owned.contains(&start.partition);
+        self.check(owned, || {
+            format!("{:?} is assigned, but not ours", start.partition)
+        });
+        let newest = self.members[member].newest.get(&start.partition).copied();
+        self.check(
+            newest.is_none_or(|newest| newest <= start.assignment),
+            || {
+                format!(
+                    "{:?} is handed to the client after {newest:?}",
+                    start.assignment
+                )
+            },
+        );
+        let book = self.next_book(member, start.assignment, start.partition);
+        let read_at = match &book.read {
+            Some(Some(committed)) => Some(committed.offset),
+            Some(None) | None => None,
+        };
+        let mut wrong = None;
+        if book.read.is_none() && !book.moved {
+            wrong = Some(format!(
+                "M12: {:?} starts without an answer about its committed offset",
+                start.partition
+            ));
+        }
+        if book.frontier.is_none()
+            && !book.moved
+            && read_at.is_some_and(|read| read != start.offset)
+        {
+            wrong = Some(format!(
+                "{:?} starts at {}, committed was {read_at:?}",
+                start.partition, start.offset
+            ));
+        }
+        if book
+            .frontier
+            .is_some_and(|frontier| frontier != start.offset)
+        {
+            wrong = Some(format!(
+                "{:?} restarts at {}, expected {:?}",
+                start.partition, start.offset, book.frontier
+            ));
+        }
+        if book.fetch.is_some_and(|fetch| fetch >= start.fetch) {
+            wrong = Some(format!(
+                "{:?}: {:?} after {:?}",
+                start.partition, start.fetch, book.fetch
+            ));
+        }
+        book.fetch = Some(start.fetch);
+        book.failed = false;
+        book.frontier = Some(start.offset);
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    // ---- commits
+
+    /// A commit is handed to the client library.
+    pub(crate) fn commit_sent(
+        &mut self,
+        now: Moment,
+        member: usize,
+        request: CommitId,
+        entries: &[CommitEntry],
+        broker: &Broker,
+        library: &Library,
+    ) {
+        let out = self.members[member].commit_out.replace((request, now));
+        // The client answers every request, or dies; who waits longer than that may give up.
+        let given_up = out.is_none_or(|(_, sent)| now.since(sent) > GIVE_UP_MIN);
+        self.check(given_up, || {
+            format!("{request:?} is sent while {out:?} is outstanding")
+        });
+        self.check(!entries.is_empty(), || format!("{request:?} is empty"));
+        for entry in entries {
+            let owned = library.owned.contains(&entry.partition);
+            self.check(owned, || {
+                format!("I-S3: {:?} is committed, but not ours", entry.partition)
+            });
+            let newest =
+                self.members[member].newest.get(&entry.partition) == Some(&entry.assignment);
+            let Some(book) = self.members[member].books.get_mut(&entry.assignment) else {
+                return self.violate(|| {
+                    format!(
+                        "I-S3: {:?} commits, but was never heard of",
+                        entry.assignment
+                    )
+                });
+            };
+            let alive = book.alive && newest;
+            let before = book.committed.replace(entry.offset);
+            self.check(alive, || {
+                format!("I-S3: {:?} commits, but is dead", entry.assignment)
+            });
+            self.check(before.is_none_or(|before| before <= entry.offset), || {
+                format!(
+                    "I-S2: {:?} commits {} after {before:?}",
+                    entry.assignment, entry.offset
+                )
+            });
+            let short = entry.metadata.len() <= self.settings.commit_metadata_max
+                && entry.metadata.is_ascii();
+            self.check(short, || {
+                format!("I-B4: metadata of {} bytes", entry.metadata.len())
+            });
+            self.check_safety(entry, broker);
+        }
+    }
+
+    /// I-S1: everything that a commit passes or marks is finished, or is not there.
+    fn check_safety(&mut self, entry: &CommitEntry, broker: &Broker) {
+        let expect = Expectation {
+            cluster: None,
+            topic: None,
+            identity_hash: broker.identity(entry.partition),
+        };
+        let (topic, marks) =
+            match metadata::decode(entry.metadata.as_bytes(), &expect, entry.offset) {
+                Decoded::Ours { header, marks } => (header.topic, marks),
+                Decoded::Absent => (None, None),
+                Decoded::Ignored(reason) => {
+                    return self
+                        .violate(|| format!("a commit's own metadata is unreadable: {reason}"));
+                }
+                Decoded::MadeAgain => {
+                    return self.violate(|| "a topic without an id was made again".to_owned());
+                }
+            };
+        let current = broker.topic(entry.partition.topic);
+        let names_current = topic == Some(current.uuid(entry.partition.topic));
+        if !names_current && (topic.is_some() || current.incarnation > 0) {
+            // Written for a topic that is no more. Whoever reads it sees that, or could not know.
+            return;
+        }
+        let Some(log) = broker.log(entry.partition) else {
+            return;
+        };
+        let mut wrong = None;
+        for (found, record) in log.records() {
+            let truth = &self.truths[record.uid];
+            let epoch = broker.told(found.epoch);
+            if truth.terminal || truth.accounted || is_newer(epoch, entry.leader_epoch) {
+                continue;
+            }
+            if found.offset < entry.offset {
+                wrong = Some(format!(
+                    "I-S1: {:?} is committed at {}, but {} is not finished",
+                    entry.partition, entry.offset, found.offset
+                ));
+                break;
+            }
+            if marks
+                .as_ref()
+                .is_some_and(|marks: &Marks| is_marked(marks, found.offset, epoch))
+            {
+                wrong = Some(format!(
+                    "I-S1: {:?} marks {}, which is not finished",
+                    entry.partition, found.offset
+                ));
+                break;
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    pub(crate) fn commit_answered(&mut self, member: usize, request: CommitId) {
+        if self.members[member]
+            .commit_out
+            .is_some_and(|(out, _)| out == request)
+        {
+            self.members[member].commit_out = None;
+        }
+    }
+
+    /// The broker stores an offset in place of `before`.
+    pub(crate) fn commit_applied(
+        &mut self,
+        partition: PartitionId,
+        before: Option<i64>,
+        offset: i64,
+    ) {
+        let back =
+            before.is_some_and(|before| offset < before) && !self.disturbed.contains(&partition);
+        self.check(!back, || {
+            format!("I-S2: {partition:?} was committed at {before:?}, now at {offset}")
+        });
+    }
+
+    // ---- the end
+
+    pub(crate) fn shutting_down(&mut self, member: usize) {
+        let of_member = &mut self.members[member];
+        let alive = of_member
+            .books
+            .iter()
+            .filter(|(_, book)| book.alive)
+            .map(|(assignment, _)| *assignment)
+            .collect();
+        of_member.at_shutdown.get_or_insert(alive);
+    }
+
+    /// I-S6: after a clean stop nothing that was accepted is delivered again.
+    pub(crate) fn finished(&mut self, member: usize, clean: bool, broker: &Broker) {
+        let Some(assignments) = self.members[member].at_shutdown.clone() else {
+            return;
+        };
+        let keeps_marks = self.settings.commit_metadata
+            && self.settings.commit_metadata_max >= 4096
+            && self.settings.commit_mode == CommitMode::OnAck;
+        if !clean || !keeps_marks {
+            return;
+        }
+        let mut wrong = None;
+        for assignment in assignments {
+            let Some(book) = self.members[member].books.get(&assignment) else {
+                continue;
+            };
+            if self.disturbed.contains(&book.partition) || book.moved {
+                continue;
+            }
+            for taken in book
+                .taken
+                .iter()
+                .filter(|taken| taken.standing == super::Standing::Finished)
+            {
+                let truth = &self.truths[taken.uid];
+                let there = !truth.gone
+                    && truth.incarnation == broker.topic(truth.partition.topic).incarnation;
+                if there && !self.is_covered(broker, book.partition, taken.offset) {
+                    wrong = Some(format!(
+                        "I-S6: a clean stop, but {:?} {} is not committed",
+                        book.partition, taken.offset
+                    ));
+                }
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    // ---- reports
+
+    pub(crate) fn reported(&mut self, member: usize, event: &Event, broker: &Broker) {
+        match event {
+            Event::StartedByPolicy {
+                partition,
+                offset,
+                new_partition,
+            } => {
+                let made_again = self
+                    .newest_book(member, *partition)
+                    .is_some_and(|book| book.moved);
+                let Some(book) = self.newest_book(member, *partition) else {
+                    return;
+                };
+                let (read, new) = (book.read.clone(), book.new_partition);
+                self.check(read == Some(None) || made_again, || {
+                    format!("M12: {partition:?} starts by policy, but the broker said {read:?}")
+                });
+                self.check(made_again || *new_partition == new, || {
+                    format!("B7: {partition:?} new: {new_partition}, not {new}")
+                });
+                let latest =
+                    self.settings.start == StartPolicy::Latest && !new_partition && !made_again;
+                self.passed_over(*partition, *offset, latest, broker);
+            }
+            Event::Skipped { partition, to, .. } => {
+                if let Some(book) = self.newest_book(member, *partition) {
+                    book.moved = true;
+                    book.frontier = None;
+                }
+                let latest = self.settings.on_out_of_range == StartPolicy::Latest
+                    || self.settings.start == StartPolicy::Latest;
+                self.passed_over(*partition, *to, latest, broker);
+            }
+            Event::Truncated { partition, .. } | Event::TopicMadeAgain { partition } => {
+                if let Some(book) = self.newest_book(member, *partition) {
+                    book.moved = true;
+                    book.frontier = None;
+                    book.committed = None;
+                }
+            }
+            Event::Stopped {
+                partition, reason, ..
+            } => {
+                if let Some(book) = self.newest_book(member, *partition) {
+                    book.stopped = Some(*reason);
+                }
+                let honest = *reason != ackline::core::StopReason::OffsetsWentBack
+                    && *reason != ackline::core::StopReason::Corrupt;
+                self.check(honest, || {
+                    format!("{partition:?} stops for {reason:?}, which never happened")
+                });
+            }
+            Event::Started {
+                partition,
+                assignment,
+                ..
+            } => {
+                self.next_book(member, *assignment, *partition);
+            }
+            Event::MembershipDoubtful => self.members[member].doubtful = true,
+            Event::MembershipConfirmed => self.members[member].doubtful = false,
+            Event::CommitsStale => self.members[member].stale = true,
+            Event::CommitRecovered => self.members[member].stale = false,
+            Event::Assigned { .. }
+            | Event::Revoking { .. }
+            | Event::Lost { .. }
+            | Event::MetadataIgnored { .. }
+            | Event::FetchRestarted { .. }
+            | Event::ReadRetried { .. }
+            | Event::CommitFailed { .. }
+            | Event::MarksDropped { .. }
+            | Event::UnsettledForLong { .. }
+            | Event::Oversize { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. }
+            | Event::Fenced => {}
+        }
+    }
+
+    /// G6: records below `offset` are passed over. Unless `latest` was asked for they must be gone or finished.
+    fn passed_over(&mut self, partition: PartitionId, offset: i64, latest: bool, broker: &Broker) {
+        let Some(log) = broker.log(partition) else {
+            return;
+        };
+        let mut wrong = None;
+        for (entry, record) in log.records().filter(|(entry, _)| entry.offset < offset) {
+            let truth = &mut self.truths[record.uid];
+            if latest {
+                truth.accounted = true;
+            } else if !truth.terminal && !truth.accounted {
+                wrong = Some(format!(
+                    "G6: {partition:?} {} is passed over, but is there",
+                    entry.offset
+                ));
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+}
+
+fn is_newer(epoch: LeaderEpoch, than: LeaderEpoch) -> bool {
+    matches!((epoch, than), (Some(epoch), Some(than)) if epoch > than)
+}

@@ -1,0 +1,425 @@
+//! What is taken in, and what is delivered to whom in which order.
+
+use ackline::core::{Assignment, CommitMode, FramePlan, Moment, Order, StreamId};
+
+use super::super::library::Run;
+use super::super::store::Payload;
+use super::{Book, Delivery, Life, Oracle, Standing, Taken, is_marked};
+
+/// Bytes of a message beside its records that a limit on messages must leave room for.
+const MESSAGE_OVERHEAD_MIN: u64 = 100;
+
+impl Oracle {
+    /// A run was popped and taken in as `assignment`, from record number `first` on. `waits` is what the core
+    /// says of each record: whether it must be delivered.
+    pub(crate) fn taken_in(
+        &mut self,
+        member: usize,
+        assignment: Assignment,
+        first: u64,
+        run: &Run,
+        waits: &[bool],
+    ) {
+        let Some(book) = self.members[member].books.get_mut(&assignment) else {
+            return self
+                .violate(|| format!("{assignment:?} was never heard of, but takes records in"));
+        };
+        let mut wrong = None;
+        if book.partition != run.partition || book.fetch != Some(run.fetch) {
+            wrong = Some(format!(
+                "records of {:?} {:?} were taken in by {assignment:?}",
+                run.partition, run.fetch
+            ));
+        }
+        if first != book.taken.len() as u64 {
+            wrong = Some(format!(
+                "{assignment:?}: record number {first}, expected {}",
+                book.taken.len()
+            ));
+        }
+        for ((record, uid), waits) in run.records.iter().zip(&run.uids).zip(waits) {
+            let marked = book
+                .restored
+                .as_ref()
+                .is_some_and(|marks| is_marked(marks, record.offset, record.leader_epoch));
+            if !waits && !marked {
+                wrong = Some(format!(
+                    "I-S5: offset {} of {:?} is passed over without a mark",
+                    record.offset, run.partition
+                ));
+            }
+            if *waits && marked {
+                wrong = Some(format!(
+                    "I-B3: offset {} of {:?} is marked, but waits",
+                    record.offset, run.partition
+                ));
+            }
+            if book
+                .taken
+                .last()
+                .is_some_and(|last| last.offset >= record.offset)
+            {
+                wrong = Some(format!(
+                    "offset {} of {:?} was taken in before",
+                    record.offset, run.partition
+                ));
+            }
+            book.unfinished += usize::from(*waits);
+            book.taken.push(Taken {
+                uid: *uid,
+                offset: record.offset,
+                key: record.key_hash,
+                size: u64::from(record.size),
+                standing: if *waits {
+                    Standing::Waiting
+                } else {
+                    Standing::Finished
+                },
+                attempts: 0,
+                not_before: Moment(0),
+                avoid: None,
+            });
+            book.frontier = Some(book.frontier.map_or(record.offset + 1, |frontier| {
+                frontier.max(record.offset + 1)
+            }));
+        }
+        let (unfinished, limit) = (
+            book.unfinished,
+            self.settings.window_records_max as usize + self.batch_records_max,
+        );
+        if unfinished > limit {
+            wrong = Some(format!(
+                "I-B5: {unfinished} unfinished records of {:?}, allowed are {limit}",
+                run.partition
+            ));
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+        if let Some(position) = run.position {
+            self.position_told(member, run.partition, run.fetch, position);
+        }
+    }
+
+    pub(crate) fn batch_popped(&mut self, records: usize, bytes: u64) {
+        self.batch_records_max = self.batch_records_max.max(records);
+        self.batch_bytes_max = self.batch_bytes_max.max(bytes);
+    }
+
+    /// A message was handed to a stream.
+    pub(crate) fn dispatched(
+        &mut self,
+        now: Moment,
+        member: usize,
+        stream: StreamId,
+        plan: &FramePlan,
+        payloads: &[Payload],
+    ) {
+        self.check_stream(member, stream, plan, payloads);
+        let of_member = &self.members[member];
+        let allowed = !of_member.doubtful && !of_member.stale && of_member.at_shutdown.is_none();
+        self.check(allowed, || {
+            "B15, B26: delivered although nothing may be delivered".to_owned()
+        });
+        let revoking = self.members[member].revoking.contains(&plan.partition);
+        self.check(!revoking, || {
+            format!("delivered of {:?}, which is being revoked", plan.partition)
+        });
+        for (index, planned) in plan.records.iter().enumerate() {
+            let id = plan.first_id.0 + index as u64;
+            let number = usize::try_from(planned.number.0).unwrap_or(usize::MAX);
+            self.deliver(
+                now,
+                member,
+                stream,
+                plan.assignment,
+                (id, number, planned.attempt),
+                payloads[index],
+            );
+        }
+        let live = self.members[member].live;
+        let limit = self.settings.in_flight_records_max;
+        self.check(live <= limit, || {
+            format!("I-B1: {live} records in flight, allowed are {limit}")
+        });
+    }
+
+    fn check_stream(
+        &mut self,
+        member: usize,
+        id: StreamId,
+        plan: &FramePlan,
+        payloads: &[Payload],
+    ) {
+        let bytes: u64 = payloads.iter().map(|payload| u64::from(payload.size)).sum();
+        let count = u32::try_from(plan.records.len()).unwrap_or(u32::MAX);
+        let on_ack = self.settings.commit_mode == CommitMode::OnAck;
+        let Some(stream) = self.members[member].streams.get_mut(&id) else {
+            return self.violate(|| format!("{id:?} is not open, but gets records"));
+        };
+        let mut wrong = None;
+        let first = plan.first_id.0;
+        if stream.next_id.unwrap_or(first) != first || first < 1 << 40 || first >= 1 << 53 {
+            wrong = Some(format!(
+                "{id:?}: first id {first}, expected {:?}",
+                stream.next_id
+            ));
+        }
+        stream.next_id = Some(first + u64::from(count));
+        let idle = stream.live == 0;
+        if on_ack {
+            stream.live += count;
+            stream.live_bytes += bytes;
+        }
+        let open = &stream.open;
+        if !stream.receiving || stream.paused {
+            wrong = Some(format!("{id:?} gets records though it is paused or closed"));
+        }
+        if open
+            .topics
+            .as_ref()
+            .is_some_and(|topics| !topics.contains(&plan.partition.topic))
+        {
+            wrong = Some(format!(
+                "{id:?} gets records of a topic that it does not want"
+            ));
+        }
+        if stream.live > open.in_flight_records_max {
+            wrong = Some(format!(
+                "I-B1: {id:?} holds {} records, allowed are {}",
+                stream.live, open.in_flight_records_max
+            ));
+        }
+        if stream.live_bytes > open.in_flight_bytes_max && !(idle && count == 1) {
+            wrong = Some(format!(
+                "I-B1: {id:?} holds {} bytes, allowed are {}",
+                stream.live_bytes, open.in_flight_bytes_max
+            ));
+        }
+        if bytes + MESSAGE_OVERHEAD_MIN > open.message_bytes_max {
+            wrong = Some(format!(
+                "B28: a message of {bytes} bytes for {id:?}, it can receive {}",
+                open.message_bytes_max
+            ));
+        }
+        if count == 0
+            || count > open.batch_records_max
+            || (count > 1 && bytes > open.batch_bytes_max)
+        {
+            wrong = Some(format!(
+                "{id:?}: a message of {count} records and {bytes} bytes"
+            ));
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        now: Moment,
+        member: usize,
+        stream: StreamId,
+        assignment: Assignment,
+        (id, number, attempt): (u64, usize, u32),
+        payload: Payload,
+    ) {
+        let order = self.settings.order;
+        let depth = self.settings.lane_depth;
+        let on_ack = self.settings.commit_mode == CommitMode::OnAck;
+        let of_member = &mut self.members[member];
+        let Some(book) = of_member.books.get_mut(&assignment) else {
+            return self.violate(|| format!("{assignment:?} was never heard of, but delivers"));
+        };
+        let Some(taken) = book.taken.get(number) else {
+            return self.violate(|| {
+                format!("{assignment:?} delivers record {number}, which it never took in")
+            });
+        };
+        let mut wrong = None;
+        if !book.alive {
+            wrong = Some(format!("I-S3: {assignment:?} is dead, but delivers"));
+        }
+        if taken.uid != payload.uid {
+            wrong = Some(format!(
+                "I-S7: bytes of record {} are delivered as {}",
+                payload.uid, taken.uid
+            ));
+        }
+        let truth = &self.truths[taken.uid];
+        if (truth.partition, truth.offset, truth.key) != (book.partition, taken.offset, taken.key) {
+            wrong = Some(format!(
+                "I-S7: {truth:?} is delivered as offset {}",
+                taken.offset
+            ));
+        }
+        if taken.standing != Standing::Waiting {
+            wrong = Some(format!(
+                "I-O3: record {number} of {assignment:?} is delivered while {:?}",
+                taken.standing
+            ));
+        }
+        if attempt != taken.attempts + 1 {
+            wrong = Some(format!(
+                "record {number} of {assignment:?}: attempt {attempt} after {}",
+                taken.attempts
+            ));
+        }
+        if now < taken.not_before
+            || taken
+                .avoid
+                .is_some_and(|(avoid, until)| avoid == stream && now < until)
+        {
+            wrong = Some(format!(
+                "record {number} of {assignment:?} is delivered before its back-off ended"
+            ));
+        }
+        if let Some(Some(read)) = &book.read
+            && taken.offset < read.offset
+            && !book.moved
+        {
+            wrong = Some(format!(
+                "I-B3: offset {} is delivered, committed was {}",
+                taken.offset, read.offset
+            ));
+        }
+        let holder = |id: u64| {
+            of_member
+                .deliveries
+                .get(&id)
+                .map(|delivery| delivery.stream)
+        };
+        wrong = wrong.or(lane_is_wrong(book, order, depth, number, |id| {
+            holder(id) == Some(stream)
+        }));
+        let again = taken.attempts > 0;
+        let uid = taken.uid;
+        let taken = &mut book.taken[number];
+        taken.attempts += 1;
+        taken.avoid = taken.avoid.filter(|(avoided, _)| *avoided == stream);
+        taken.standing = if on_ack {
+            Standing::Live(id)
+        } else {
+            Standing::Finished
+        };
+        let life = if on_ack {
+            Life::Live
+        } else {
+            Life::Settled(super::Kind::Ack)
+        };
+        book.unfinished -= usize::from(!on_ack);
+        book.lane_dirty = true;
+        of_member.live += u32::from(on_ack);
+        if of_member
+            .deliveries
+            .insert(
+                id,
+                Delivery {
+                    stream,
+                    assignment,
+                    number,
+                    life,
+                },
+            )
+            .is_some()
+        {
+            wrong = Some(format!("id {id} is used twice"));
+        }
+        self.deliveries += 1;
+        self.redeliveries += u64::from(again);
+        self.truths[uid].terminal |= !on_ack;
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    /// After every turn: what is live in a lane comes before everything that waits in it (I-O1, I-O2).
+    pub(crate) fn check_lanes(&mut self, member: usize) {
+        let order = self.settings.order;
+        let mut wrong = None;
+        for (id, book) in &mut self.members[member].books {
+            if !std::mem::take(&mut book.lane_dirty) || !book.alive {
+                continue;
+            }
+            while book
+                .taken
+                .get(book.low)
+                .is_some_and(|taken| taken.standing == Standing::Finished)
+            {
+                book.low += 1;
+            }
+            let mut waiting = std::collections::BTreeSet::new();
+            for (number, taken) in book.taken.iter().enumerate().skip(book.low) {
+                let Some(lane) = lane_of(order, taken) else {
+                    continue;
+                };
+                match taken.standing {
+                    Standing::Waiting => {
+                        waiting.insert(lane);
+                    }
+                    Standing::Live(_) if waiting.contains(&lane) => {
+                        wrong = Some(format!(
+                            "I-O1, I-O2: record {number} of {id:?} is live while an earlier one waits"
+                        ));
+                    }
+                    Standing::Live(_) | Standing::Finished => {}
+                }
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+
+    /// I-B1: bytes held stay within the budget, one record and one popped batch.
+    pub(crate) fn check_bytes(&mut self, held: u64) {
+        let limit =
+            self.settings.in_flight_bytes_max + self.record_bytes_max + self.batch_bytes_max;
+        self.check(held <= limit, || {
+            format!("I-B1: {held} bytes are held, allowed are {limit}")
+        });
+    }
+}
+
+/// The lane that a record keeps its order in; `None` if it has no order.
+fn lane_of(order: Order, taken: &Taken) -> Option<Option<u64>> {
+    match order {
+        Order::Partition => Some(None),
+        Order::Key => taken.key.map(Some),
+        Order::None => None,
+    }
+}
+
+/// Everything unfinished before `number` in its lane must be live on the same stream, and not too much.
+fn lane_is_wrong(
+    book: &Book,
+    order: Order,
+    depth: u32,
+    number: usize,
+    is_here: impl Fn(u64) -> bool,
+) -> Option<String> {
+    let lane = lane_of(order, book.taken.get(number)?)?;
+    let mut live = 1;
+    for (at, other) in book.taken.iter().enumerate().skip(book.low) {
+        if at == number || lane_of(order, other) != Some(lane) {
+            continue;
+        }
+        match other.standing {
+            Standing::Waiting if at < number => {
+                return Some(format!(
+                    "I-O1, I-O2: record {number} is delivered while record {at} of its lane waits"
+                ));
+            }
+            Standing::Live(id) => {
+                live += 1;
+                if !is_here(id) {
+                    return Some(format!(
+                        "I-O1: record {number} goes to another stream than record {at}, which is live"
+                    ));
+                }
+            }
+            Standing::Waiting | Standing::Finished => {}
+        }
+    }
+    (live > depth).then(|| format!("I-O2: {live} records of a lane are live, allowed are {depth}"))
+}

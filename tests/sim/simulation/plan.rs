@@ -1,0 +1,218 @@
+//! What kind of history a seed makes: settings, shape of the cluster, and how much goes wrong.
+
+use std::time::Duration;
+
+use ackline::core::{AssignMode, Backoff, CommitMode, JoinWhen, Order, Settings, StartPolicy};
+
+use super::random::Random;
+
+/// Chances in 1,000, each per opportunity, and how often trouble looks for one.
+#[derive(Debug, Clone)]
+pub(crate) struct Faults {
+    /// A commit is answered late.
+    pub(crate) commit_late: u32,
+    /// A commit is applied, but its answer gets lost.
+    pub(crate) commit_answer_lost: u32,
+    /// A commit gets lost.
+    pub(crate) commit_lost: u32,
+    /// A commit is refused: unauthorised, or as if of a stranger.
+    pub(crate) commit_refused: u32,
+    /// A read of offsets or topics fails.
+    pub(crate) read_failed: u32,
+    /// A fetch of a partition fails.
+    pub(crate) fetch_failed: u32,
+    /// A popped batch reaches the core only after something else has happened.
+    pub(crate) batch_late: u32,
+    /// Time between two blows to a log; zero for none.
+    pub(crate) log_every: Duration,
+    /// Time between two blows to a member; zero for none.
+    pub(crate) member_every: Duration,
+    pub(crate) truncation: bool,
+    pub(crate) topics_made_again: bool,
+    /// Somebody else writes into the group's offsets.
+    pub(crate) foreign_commits: bool,
+    pub(crate) crashing_applications: u32,
+    pub(crate) hostile_applications: u32,
+    pub(crate) slow_applications: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) settings: Settings,
+    pub(crate) members: usize,
+    /// Partitions of each topic at the beginning.
+    pub(crate) partitions: Vec<usize>,
+    pub(crate) streams: usize,
+    pub(crate) records: usize,
+    pub(crate) keys: u64,
+    pub(crate) oversize: bool,
+    /// Whether the broker tells leader epochs, and topic ids.
+    pub(crate) epochs: bool,
+    pub(crate) topic_ids: bool,
+    pub(crate) cluster_id: bool,
+    pub(crate) chaos: Duration,
+    /// What the broker allows as metadata, which may be less than we believe.
+    pub(crate) metadata_max: usize,
+    pub(crate) faults: Faults,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let random = &mut random;
+        let calm = random.chance(200);
+        let faults = if calm {
+            Faults::none()
+        } else {
+            Faults::some(random)
+        };
+        let topics = random.pick(&[1, 1, 2]);
+        let metadata_max = if random.chance(850) {
+            4096
+        } else {
+            random.pick(&[40, 120, 200])
+        };
+        let mut settings = settings(random, topics);
+        if !calm && !faults.topics_made_again && random.chance(50) {
+            settings.commit_metadata_max = metadata_max * 2;
+        } else {
+            settings.commit_metadata_max = metadata_max;
+        }
+        let epochs = faults.truncation || random.chance(800);
+        let topic_ids = faults.topics_made_again || random.chance(850);
+        Self {
+            seed,
+            members: random.pick(&[1, 1, 2, 2, 3]),
+            partitions: (0..topics).map(|_| random.pick(&[1, 2, 3])).collect(),
+            streams: random.pick(&[1, 1, 2, 3]),
+            records: random.pick(&[8, 20, 40, 80, 160]),
+            keys: random.pick(&[1, 2, 5, 30]),
+            oversize: random.chance(100),
+            epochs,
+            topic_ids,
+            cluster_id: faults.topics_made_again || random.chance(800),
+            chaos: random.millis(1500..9000),
+            metadata_max,
+            faults,
+            settings,
+        }
+    }
+
+    /// Whether a topic that was made again can be recognised by what is stored with the commits.
+    pub(crate) fn headers_are_kept(&self) -> bool {
+        self.settings.commit_metadata_max >= 120
+            && self.metadata_max >= self.settings.commit_metadata_max
+    }
+}
+
+impl Faults {
+    pub(crate) fn none() -> Self {
+        Self {
+            commit_late: 0,
+            commit_answer_lost: 0,
+            commit_lost: 0,
+            commit_refused: 0,
+            read_failed: 0,
+            fetch_failed: 0,
+            batch_late: 0,
+            log_every: Duration::ZERO,
+            member_every: Duration::ZERO,
+            truncation: false,
+            topics_made_again: false,
+            foreign_commits: false,
+            crashing_applications: 0,
+            hostile_applications: 0,
+            slow_applications: 100,
+        }
+    }
+
+    fn some(random: &mut Random) -> Self {
+        let intensity = random.pick(&[5, 30, 100, 250]);
+        let rate = |random: &mut Random| {
+            let rate = u32::try_from(random.below(intensity * 2)).unwrap_or(0);
+            if random.chance(400) { 0 } else { rate }
+        };
+        let topics_made_again = random.chance(100);
+        Self {
+            commit_late: rate(random),
+            commit_answer_lost: rate(random),
+            commit_lost: rate(random),
+            commit_refused: rate(random),
+            read_failed: rate(random),
+            fetch_failed: rate(random) / 4,
+            batch_late: rate(random),
+            log_every: if random.chance(500) {
+                random.millis(300..3000)
+            } else {
+                Duration::ZERO
+            },
+            member_every: if random.chance(700) {
+                random.millis(400..4000)
+            } else {
+                Duration::ZERO
+            },
+            truncation: !topics_made_again && random.chance(300),
+            topics_made_again,
+            foreign_commits: random.chance(200),
+            crashing_applications: rate(random) / 2,
+            hostile_applications: rate(random),
+            slow_applications: rate(random) + 20,
+        }
+    }
+}
+
+fn settings(random: &mut Random, topics: usize) -> Settings {
+    let order = random.pick(&[Order::Partition, Order::Key, Order::Key, Order::None]);
+    let lane_depth = match order {
+        Order::Partition => random.pick(&[1, 2, 5, 100]),
+        Order::Key => random.pick(&[1, 1, 1, 3]),
+        Order::None => 1,
+    };
+    let retry_initial = random.pick(&[50, 200, 500]);
+    Settings {
+        group: "group".to_owned(),
+        topics: (0..topics).map(|topic| format!("topic-{topic}")).collect(),
+        order,
+        lane_depth,
+        commit_mode: if random.chance(80) {
+            CommitMode::OnDelivery
+        } else {
+            CommitMode::OnAck
+        },
+        commit_interval: random.millis(100..1200),
+        commit_metadata: random.chance(850),
+        commit_metadata_max: 4096,
+        commit_staleness_max: random.millis(8_000..60_000),
+        start: random.pick(&[
+            StartPolicy::Earliest,
+            StartPolicy::Earliest,
+            StartPolicy::Latest,
+        ]),
+        on_out_of_range: random.pick(&[
+            StartPolicy::Earliest,
+            StartPolicy::Latest,
+            StartPolicy::Stop,
+        ]),
+        in_flight_records_max: random.pick(&[1, 5, 50, 1000]),
+        in_flight_bytes_max: random.pick(&[1_000, 5_000, 100_000]),
+        window_records_max: random.pick(&[1, 4, 30, 1000]),
+        retry: Backoff {
+            initial: Duration::from_millis(retry_initial),
+            max: Duration::from_millis(retry_initial * 4),
+            multiplier: 2.0,
+            jitter: 0.2,
+        },
+        drain_revoke: random.millis(200..4000),
+        join: random.pick(&[JoinWhen::OnStream, JoinWhen::AtStart]),
+        leave_after: random.millis(1000..20_000),
+        warn_unsettled_after: random.pick(&[Duration::ZERO, Duration::from_secs(2)]),
+        assign_mode: random.pick(&[
+            AssignMode::Incremental,
+            AssignMode::Incremental,
+            AssignMode::Whole,
+        ]),
+        session_timeout: Duration::from_secs(6),
+        seed: random.next(),
+    }
+}

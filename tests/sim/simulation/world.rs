@@ -1,0 +1,374 @@
+//! Virtual time, the queue of what will happen, and one history from its first event to its last.
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | `world` | the queue, the order of events, the end |
+//! | `turns` | one member takes an input, and its effects are carried out |
+//! | `cluster` | the broker, the coordinator and their answers |
+//! | `edge` | popping and pulling, applications |
+//! | `trouble` | what goes wrong, and that it stops |
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use ackline::core::{AssignMode, CommitEntry, CommitId, Effect, Input, Moment, StreamId};
+
+use super::application::Slot;
+use super::broker::Broker;
+use super::cluster::Answer;
+use super::group::{Grant, Group, MemberName};
+use super::member::Member;
+use super::oracle::Oracle;
+use super::plan::Plan;
+use super::random::Random;
+
+/// After everything is healed, how long a history may take to finish all records.
+const CONVERGENCE_MAX: Duration = Duration::from_secs(70);
+/// How long the processes may take to stop after that.
+const STOPPING_MAX: Duration = Duration::from_secs(15);
+/// A history that needs more events than this does not get anywhere.
+const EVENTS_MAX: u64 = 200_000;
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Produce,
+    LogTrouble,
+    MemberTrouble,
+    Coordinator,
+    Heal,
+    Look,
+    Start(usize),
+    Of {
+        member: usize,
+        life: u32,
+        what: What,
+    },
+    CommitArrives(Box<CommitInFlight>),
+}
+
+/// Something that happens to one process.
+#[derive(Debug)]
+pub(crate) enum What {
+    Tick,
+    Heartbeat,
+    Fetch,
+    Pump(StreamId),
+    Application(usize),
+    Answer(Box<Answer>),
+    JoinArrives,
+    Granted(Grant),
+    Left,
+    StreamGone(StreamId),
+}
+
+/// A commit on its way to the coordinator.
+#[derive(Debug)]
+pub(crate) struct CommitInFlight {
+    pub(crate) member: usize,
+    pub(crate) life: u32,
+    pub(crate) name: Option<MemberName>,
+    pub(crate) generation: i32,
+    pub(crate) request: CommitId,
+    pub(crate) entries: Vec<CommitEntry>,
+    pub(crate) answer_lost: bool,
+}
+
+#[derive(Debug)]
+struct Due {
+    at: Moment,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// How far a history is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Trouble,
+    Healed { at: Moment },
+    Stopping { at: Moment },
+    Over,
+}
+
+/// What becomes of the log of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logging {
+    Off,
+    Kept,
+    /// Printed line by line, so that it is there even if the core panics.
+    Printed,
+}
+
+/// What a history came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<String>,
+    pub(crate) log: Vec<String>,
+    pub(crate) events: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) redeliveries: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Moment,
+    pub(crate) plan: Plan,
+    pub(crate) random: Random,
+    pub(crate) broker: Broker,
+    pub(crate) group: Group,
+    pub(crate) members: Vec<Member>,
+    pub(crate) oracle: Oracle,
+    pub(crate) stage: Stage,
+    pub(crate) produced: usize,
+    pub(crate) effects: Vec<Effect>,
+    queue: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    events: u64,
+    logging: Logging,
+    log: Vec<String>,
+}
+
+impl World {
+    /// The history of a seed, with a log of its events if one is wanted.
+    pub(crate) fn run(seed: u64, logging: Logging) -> Outcome {
+        let mut world = Self::new(Plan::new(seed), logging);
+        world.note_plan();
+        world.begin();
+        while world.stage != Stage::Over && world.oracle.violation.is_none() {
+            if !world.step() {
+                world.oracle.violate(|| {
+                    "nothing is left to happen, yet the history is not over".to_owned()
+                });
+            }
+        }
+        Outcome {
+            violation: world.oracle.violation.take(),
+            log: world.log,
+            events: world.events,
+            deliveries: world.oracle.deliveries,
+            redeliveries: world.oracle.redeliveries,
+        }
+    }
+
+    fn new(plan: Plan, logging: Logging) -> Self {
+        let mut random = Random::new(plan.seed ^ 0x5eed);
+        let slots = |random: &mut Random| (0..plan.streams).map(|_| Slot::new(random)).collect();
+        let members = (0..plan.members)
+            .map(|_| Member::new(slots(&mut random)))
+            .collect();
+        Self {
+            now: Moment(1),
+            broker: Broker::new(&plan),
+            group: Group::new(&plan, plan.settings.assign_mode == AssignMode::Incremental),
+            oracle: Oracle::new(plan.settings.clone(), plan.members, plan.cluster_id),
+            members,
+            random,
+            stage: Stage::Trouble,
+            produced: 0,
+            effects: Vec::new(),
+            queue: BinaryHeap::new(),
+            order: 0,
+            events: 0,
+            logging,
+            log: Vec::new(),
+            plan,
+        }
+    }
+
+    fn begin(&mut self) {
+        for member in 0..self.plan.members {
+            let wait = self.random.millis(0..800);
+            self.after(wait, Happening::Start(member));
+        }
+        self.after(Duration::from_millis(1), Happening::Produce);
+        self.after(Duration::from_millis(500), Happening::Coordinator);
+        self.after(self.plan.chaos, Happening::Heal);
+        if !self.plan.faults.log_every.is_zero() {
+            self.after(self.plan.faults.log_every, Happening::LogTrouble);
+        }
+        if !self.plan.faults.member_every.is_zero() {
+            self.after(self.plan.faults.member_every, Happening::MemberTrouble);
+        }
+    }
+
+    pub(crate) fn after(&mut self, wait: Duration, what: Happening) {
+        self.at(self.now.plus(wait), what);
+    }
+
+    pub(crate) fn at(&mut self, at: Moment, what: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse(Due {
+            at: at.max(self.now),
+            order: self.order,
+            what,
+        }));
+    }
+
+    pub(crate) fn later(&mut self, member: usize, wait: Duration, what: What) {
+        let life = self.members[member].life;
+        self.after(wait, Happening::Of { member, life, what });
+    }
+
+    /// The time that something takes on the network.
+    pub(crate) fn latency(&mut self) -> Duration {
+        self.random.millis(1..12)
+    }
+
+    pub(crate) fn is_healed(&self) -> bool {
+        self.stage != Stage::Trouble
+    }
+
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.logging == Logging::Off {
+            return;
+        }
+        let line = format!("{:>10.3} ms  {}", self.now.0 as f64 / 1e6, what());
+        match self.logging {
+            Logging::Off => {}
+            Logging::Kept => self.log.push(line),
+            Logging::Printed => println!("{line}"),
+        }
+    }
+
+    fn note_plan(&mut self) {
+        let plan = (self.logging != Logging::Off).then(|| format!("{:#?}", self.plan));
+        self.note(|| plan.unwrap_or_default());
+    }
+
+    fn step(&mut self) -> bool {
+        let Some(Reverse(due)) = self.queue.pop() else {
+            return false;
+        };
+        self.now = due.at;
+        self.events += 1;
+        if self.events > EVENTS_MAX {
+            self.oracle
+                .violate(|| format!("{EVENTS_MAX} events, and no end"));
+        }
+        match due.what {
+            Happening::Produce => self.produce(),
+            Happening::LogTrouble => self.log_trouble(),
+            Happening::MemberTrouble => self.member_trouble(),
+            Happening::Coordinator => self.coordinator_looks(),
+            Happening::Heal => self.heal(),
+            Happening::Look => self.look(),
+            Happening::Start(member) => self.start(member),
+            Happening::Of { member, life, what } => self.happen(member, life, what),
+            Happening::CommitArrives(commit) => self.commit_arrives(*commit),
+        }
+        true
+    }
+
+    /// Something happens to a process, unless it is another one by now, or is not running.
+    fn happen(&mut self, member: usize, life: u32, what: What) {
+        let of_member = &self.members[member];
+        if of_member.life != life || of_member.process.is_none() {
+            return;
+        }
+        if self.now < of_member.frozen_until {
+            let at = of_member.frozen_until;
+            return self.at(at, Happening::Of { member, life, what });
+        }
+        match what {
+            What::Tick => self.tick(member),
+            What::Heartbeat => self.heartbeat(member),
+            What::Fetch => self.fetch(member),
+            What::Pump(stream) => self.pump(member, stream),
+            What::Application(slot) => self.application(member, slot),
+            What::Answer(answer) => self.answered(member, *answer),
+            What::JoinArrives => self.join_arrives(member),
+            What::Granted(grant) => self.granted(member, grant),
+            What::Left => self.left(member),
+            What::StreamGone(stream) => self.tell(member, Input::StreamClosed { stream }),
+        }
+        self.tell_late_batch(member);
+    }
+
+    /// After the trouble: is everything finished, and then, has everybody stopped?
+    fn look(&mut self) {
+        let since = |at: Moment| self.now.since(at);
+        match self.stage {
+            Stage::Trouble | Stage::Over => return,
+            Stage::Healed { at } => {
+                let missing = self.missing();
+                let late = since(at) > CONVERGENCE_MAX;
+                match missing {
+                    None => self.stop_everybody(),
+                    Some(missing) => self.oracle.check(!late, || {
+                        format!("I-L1: {missing} long after everything was healed")
+                    }),
+                }
+            }
+            Stage::Stopping { at } => {
+                if self.members.iter().all(|member| member.process.is_none()) {
+                    self.stage = Stage::Over;
+                } else if since(at) > STOPPING_MAX {
+                    self.oracle
+                        .violate(|| "I-L4: a process does not stop".to_owned());
+                }
+            }
+        }
+        self.after(Duration::from_millis(200), Happening::Look);
+    }
+
+    /// What is not finished or committed yet, if anything.
+    fn missing(&self) -> Option<String> {
+        let stopped = |partition| {
+            (0..self.members.len()).any(|member| self.oracle.is_stopped(member, partition))
+        };
+        let owed = self
+            .oracle
+            .owed()
+            .find(|(_, truth)| !stopped(truth.partition));
+        if let Some((uid, truth)) = owed {
+            return Some(format!(
+                "I-S5: record {uid} ({:?} {}) is not finished",
+                truth.partition, truth.offset
+            ));
+        }
+        self.broker
+            .partitions()
+            .into_iter()
+            .filter(|partition| !stopped(*partition))
+            .find_map(|partition| {
+                let end = self.broker.log(partition)?.readable_end();
+                let committed = self
+                    .broker
+                    .committed
+                    .get(&partition)
+                    .map(|committed| committed.offset);
+                let behind = end > 0 && committed.is_none_or(|committed| committed < end);
+                behind.then(|| {
+                    format!(
+                        "I-L2: {partition:?} is committed at {committed:?}, its log ends at {end}"
+                    )
+                })
+            })
+    }
+
+    fn stop_everybody(&mut self) {
+        self.stage = Stage::Stopping { at: self.now };
+        for member in 0..self.members.len() {
+            if self.members[member].process.is_some() {
+                self.shut_down(member, Duration::from_secs(5));
+            }
+        }
+    }
+}
