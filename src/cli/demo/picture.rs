@@ -111,8 +111,9 @@ impl Album {
 
     fn count(&mut self, statuses: &[(char, Status)]) -> Counts {
         let is_gone = |name: &char| statuses.iter().all(|(other, _)| other != name);
-        let gone = self.counts.extract_if(.., |name, _| is_gone(name));
-        self.ended = gone.fold(self.ended, |sum, (_, counts)| sum.plus(counts));
+        let gone = self.counts.iter().filter(|(name, _)| is_gone(name));
+        self.ended = gone.fold(self.ended, |sum, (_, counts)| sum.plus(*counts));
+        self.counts.clear();
         for (name, status) in statuses {
             let counters = status.counters;
             let counts = Counts {

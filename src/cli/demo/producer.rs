@@ -86,7 +86,7 @@ impl Orders {
 
 /// A number below `limit`.
 pub(super) fn below(random: &mut SplitMix, limit: u32) -> u32 {
-    let drawn = (random.next() >> 32) * u64::from(limit) >> 32;
+    let drawn = ((random.next() >> 32) * u64::from(limit)) >> 32;
     u32::try_from(drawn).unwrap_or(0)
 }
 

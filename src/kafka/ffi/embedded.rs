@@ -74,10 +74,9 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-/// The mock cluster answers with codes of librdkafka alone, which the enum has.
 fn accept(code: rd_kafka_resp_err_t) -> KafkaResult<()> {
-    match code {
-        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-        code => Err(KafkaError::MockCluster(code.into())),
+    if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Ok(());
     }
+    Err(KafkaError::MockCluster(code.into()))
 }
