@@ -39,7 +39,7 @@
 //! | [`config`] | what was asked for, and is it possible? |
 //! | [`observe`] | what does a person see? Every log line and every metric |
 //! | [`http`] | is it alive, is it ready? |
-//! | [`cli`] | which command, which exit code? |
+//! | [`cli`] | which command, which exit code? The demonstration lives here too |
 //!
 //! Beside `src`: `proto/` is the contract with applications; its Rust code lies in `src/grpc/generated`,
 //! so that nobody needs a protobuf compiler, and a test compares the two.
