@@ -43,7 +43,7 @@ pub enum Input<'a> {
     CommittedRead {
         /// One answer for each partition asked about.
         answers: Vec<CommittedAnswer>,
-        /// Raw metadata of other partitions of the same topics that the group committed.
+        /// Raw metadata of everything the group committed in the same topics, these partitions included.
         siblings: Vec<(PartitionId, Vec<u8>)>,
     },
     /// Answer to [`super::Effect::ListOffsets`]: what the log of a partition holds now.

@@ -348,9 +348,8 @@ fn committed_read(
         },
     };
     let answers = asked.iter().map(answer).collect();
-    let is_sibling = |id: &PartitionId| {
-        asked.iter().any(|(_, own)| own.topic == id.topic) && asked.iter().all(|(_, own)| own != id)
-    };
+    // Partitions asked about together are siblings of each other as well.
+    let is_sibling = |id: &PartitionId| asked.iter().any(|(_, own)| own.topic == id.topic);
     let siblings = all
         .unwrap_or_default()
         .into_iter()
