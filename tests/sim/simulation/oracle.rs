@@ -220,7 +220,10 @@ impl Oracle {
         size: u32,
     ) {
         self.record_bytes_max = self.record_bytes_max.max(u64::from(size));
-        let accounted = self.unfenced.get(&partition).is_some_and(|end| offset < *end);
+        let accounted = self
+            .unfenced
+            .get(&partition)
+            .is_some_and(|end| offset < *end);
         self.truths.push(Truth {
             partition,
             incarnation,
