@@ -224,7 +224,7 @@ impl World {
         for member in 0..self.members.len() {
             let of_member = &mut self.members[member];
             of_member.cut_off_until = Moment(0);
-            
+
             if of_member.process.is_none() {
                 self.after(
                     std::time::Duration::from_millis(10),
