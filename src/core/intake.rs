@@ -397,17 +397,13 @@ impl Core {
         let partition = assignment.partition;
         if from > latest {
             // Above the end: the log is shorter than it was. Going on at its end loses nothing (B5).
+            let to = latest.min(assignment.window.watermark().0).max(earliest);
             self.report(Event::Truncated {
                 partition,
                 from,
-                to: latest,
+                to,
             });
-            let to = latest.min(
-                self.assignments
-                    .get(&id)
-                    .map_or(latest, |state| state.window.watermark().0),
-            );
-            return self.reposition(id, to.max(earliest));
+            return self.reposition(id, to);
         }
         let to = match policy {
             _ if from >= earliest => from,

@@ -465,16 +465,17 @@ impl Core {
 
     /// Moves a partition's position: everything taken in is withdrawn, and a new assignment goes on at `to`.
     pub(super) fn reposition(&mut self, id: Assignment, to: i64) {
-        let topic_id = self
-            .assignments
-            .get(&id)
-            .and_then(|assignment| assignment.topic_id);
+        let before = self.assignments.get(&id);
+        let topic_id = before.and_then(|assignment| assignment.topic_id);
+        // At or above the epoch of what lies below `to`, and below that of whatever is written there from
+        // now on: with it the client notices the next cut, which may come before its next fetch.
+        let epoch = before.and_then(|assignment| assignment.window.watermark_epoch());
         let id = self.replace(id);
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
         assignment.topic_id = topic_id;
-        assignment.start_at(to, None, None);
+        assignment.start_at(to, epoch, None);
         self.mark_dirty(id);
         self.commits.hurry = true;
         self.started(id, 0);

@@ -340,7 +340,7 @@ impl World {
             let library = member.process.as_ref().map(|process| &process.library);
             library.is_some_and(|library| {
                 let known = library.name.is_some_and(|name| self.group.knows(name));
-                library.subscribed && (library.event.is_some() || library.joining || !known)
+                library.event.is_some() || (library.subscribed && (library.joining || !known))
             })
         };
         if self
@@ -350,7 +350,7 @@ impl World {
         {
             return Some("a member is still frozen".to_owned());
         }
-        if self.members.iter().any(unsettled) {
+        if !self.group.is_settled() || self.members.iter().any(unsettled) {
             return Some("a member has not found its place in the group".to_owned());
         }
         if self.members.iter().any(stopping) {

@@ -124,6 +124,7 @@ impl Oracle {
         }
         book.fetch = Some(start.fetch);
         book.failed = false;
+        book.epoch_told |= start.leader_epoch.is_some();
         book.frontier = Some(start.offset);
         if let Some(wrong) = wrong {
             self.violate(|| wrong);
@@ -371,8 +372,8 @@ impl Oracle {
                 }
                 // Without a leader epoch nobody can tell where the logs part (B5): what was written between
                 // the cut and the end is passed over, with this report.
-                if broker.topic(partition.topic).incarnation == 0 {
-                    self.passed_over(*partition, *to, !knows_epoch, broker);
+                if !knows_epoch {
+                    self.passed_over(*partition, *to, true, broker);
                 }
             }
             Event::TopicMadeAgain { partition } => {
