@@ -127,7 +127,7 @@ fn partition_table(picture: &Picture) -> Table<'static> {
         .into_iter()
         .chain([Cell::from("state")]);
     let rows = picture.rows.iter().enumerate();
-    let widths = [4, 5, 9, 8, 7, 9, 7, 9, 9].map(Constraint::Length);
+    let widths = [4, 5, 9, 8, 7, 9, 7, 9, 12].map(Constraint::Length);
     Table::new(rows.map(|(id, row)| partition_row(id, row)), widths)
         .header(TableRow::new(header).style(DIM))
         .block(Block::bordered().title(format!(
@@ -270,7 +270,7 @@ mod tests {
             .unwrap();
         let text = terminal.backend().to_string();
         for words in [
-            "5     A    123456   123500  123999        64    1234    123400 fetch fai",
+            "5     A    123456   123500  123999        64    1234    123400 fetch failin",
             "64 in flight, 1234 waiting, 1 stream",
             "9.9 s  the last of many",
             "q or Ctrl-C",
