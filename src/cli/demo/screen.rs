@@ -149,7 +149,7 @@ fn partition_row(id: usize, row: &Row) -> TableRow<'static> {
         number(row.committed),
     ];
     let state = match row.state {
-        "" => Span::styled("joining", Style::new().fg(Color::Yellow)),
+        "" => Span::styled("not joined", Style::new().fg(Color::Yellow)),
         "flows" => Span::styled("flows", Style::new().fg(Color::Green)),
         other => Span::styled(other.replace('_', " "), Style::new().fg(Color::Yellow)),
     };
