@@ -8,7 +8,8 @@
 //!
 //! Something that decides stands in the middle and does nothing; things that do stand around it and decide
 //! nothing. The core takes one [`core::Input`] and answers with [`core::Effect`]s. It has no clock, no
-//! socket, no thread and no Kafka in it, so every rule is tested without a broker, from a seed.
+//! socket, no thread and no Kafka in it, so every rule is tested without a broker, over any number of
+//! histories, each of them from a seed.
 //!
 //! ```text
 //!            brokers                                                  applications
@@ -38,7 +39,7 @@
 //! | [`config`] | what was asked for, and is it possible? |
 //! | [`observe`] | what does a person see? Every log line and every metric |
 //! | [`http`] | is it alive, is it ready? |
-//! | [`cli`] | which command, which exit code? |
+//! | [`cli`] | which command, which exit code? The demonstration lives here too |
 //!
 //! Beside `src`: `proto/` is the contract with applications; its Rust code lies in `src/grpc/generated`,
 //! so that nobody needs a protobuf compiler, and a test compares the two.
@@ -78,7 +79,7 @@
 //! | rule | held by |
 //! |---|---|
 //! | the core does nothing and reads nothing | `tests/it/source/purity.rs` reads its sources |
-//! | the core keeps its promises over any history | `src/core/tests.rs`, with books kept apart in `src/core/harness` and compared after every step |
+//! | the core keeps its promises over any history | `tests/sim`: broker, group, client library, members and applications simulated from a seed, with an oracle that keeps books of its own; `src/core/tests.rs`: shorter histories that shrink, with a look inside |
 //! | one input, then all its effects, then the next input | `runtime/engine.rs` is the only caller |
 //! | offsets, frontiers, watermarks, ids and numbers are different types | [`core::ids`] |
 //! | librdkafka never chooses a position | properties set last, `src/kafka/properties.rs` |

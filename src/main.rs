@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ackline::cli::{self, Invocation};
+use ackline::cli::{self, Invocation, Task, demo};
 use ackline::runtime;
 
 // librdkafka allocates one operation per record on another thread than frees it. Built with
@@ -14,7 +14,10 @@ fn main() -> ExitCode {
     let outcome = cli::execute(
         Invocation::of_process(),
         &mut std::io::stdout(),
-        runtime::run,
+        |task| match task {
+            Task::Run(config) => runtime::run(*config),
+            Task::Demo(options) => demo::run(&options),
+        },
     );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))
 }

@@ -8,10 +8,11 @@
 //!
 //! # Deliberately absent
 //!
-//! Nothing here opens a socket, starts a task or logs. `run` is handed in by `main`, so that the
-//! command line can be tested without a broker.
+//! Reading the command line opens no socket, starts no task and logs nothing. What does is a [`Task`],
+//! which `main` carries out, so that the command line can be tested without a broker.
 
 mod config_commands;
+pub mod demo;
 mod settings;
 
 use std::ffi::OsString;
@@ -57,7 +58,16 @@ pub enum Failure<E> {
     Output(io::Error),
 }
 
-/// Does what the command line says. `run` is the body of `ackline run`.
+/// What takes a while: more than words to print.
+#[derive(Debug)]
+pub enum Task {
+    /// Be a sidecar: `ackline run`.
+    Run(Box<Config>),
+    /// Show one at work: `ackline demo`.
+    Demo(demo::Options),
+}
+
+/// Does what the command line says. `carry_out` does what takes a while.
 ///
 /// # Errors
 ///
@@ -65,7 +75,7 @@ pub enum Failure<E> {
 pub fn execute<E>(
     invocation: Invocation,
     out: &mut impl Write,
-    run: impl FnOnce(Config) -> Result<(), E>,
+    carry_out: impl FnOnce(Task) -> Result<(), E>,
 ) -> Result<ExitCode, Failure<E>> {
     let cli = match Cli::try_parse_from(invocation.arguments) {
         Ok(cli) => cli,
@@ -75,7 +85,10 @@ pub fn execute<E>(
         Command::Run(flags) => {
             let config = Config::load(&flags.into_sources(invocation.variables))
                 .map_err(Failure::Settings)?;
-            run(config).map_err(Failure::Running)?;
+            carry_out(Task::Run(Box::new(config))).map_err(Failure::Running)?;
+        }
+        Command::Demo(options) => {
+            carry_out(Task::Demo(options)).map_err(Failure::Running)?;
         }
         Command::Config(command) => {
             let text = command
@@ -132,6 +145,12 @@ enum Command {
     /// Flags win over ACKLINE_… variables, variables over the settings file.
     #[command(after_help = RUN_EXAMPLES)]
     Run(SettingFlags),
+    /// Show it at work: an embedded broker, sample records and an application that fails on purpose
+    ///
+    /// Needs nothing installed and leaves nothing behind. Ends with a summary, and with exit code 1 if
+    /// a record was lost. Without a terminal it prints a line each second.
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(demo::Options),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -142,6 +161,12 @@ Examples:
   ackline run --brokers localhost:9092 --group orders-service --topic orders --start earliest
   ackline run --config /etc/ackline/ackline.yaml --set log.format=text
   ACKLINE_GROUP_ID=orders-service ackline run --config ackline.yaml";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  ackline demo
+  ackline demo --seconds 30
+  ackline demo --listen unix:/tmp/ackline.sock";
 
 /// Help and version are answers, everything else is a mistake.
 fn answer(refusal: &clap::Error) -> ExitCode {

@@ -9,9 +9,12 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
         arguments: words.iter().map(OsString::from).collect(),
         variables: vec![("ACKLINE_START".into(), "latest".into())],
     };
-    let outcome = execute(invocation, &mut out, |config| {
-        started = Some(config);
-        Ok::<(), String>(())
+    let outcome = execute(invocation, &mut out, |task| match task {
+        Task::Run(config) => {
+            started = Some(*config);
+            Ok(())
+        }
+        Task::Demo(options) => Err(format!("{options:?}")),
     });
     let outcome = match outcome {
         Ok(_) => Ok(started),

@@ -122,6 +122,18 @@ impl Core {
         );
     }
 
+    /// Whether something of an assignment was finished and is not known to be committed.
+    pub(super) fn is_uncommitted(&self, id: Assignment) -> bool {
+        let sent = |outstanding: &Outstanding| {
+            outstanding.entries.iter().any(|sent| sent.assignment == id)
+        };
+        self.commits.outstanding.as_ref().is_some_and(sent)
+            || self
+                .assignments
+                .get(&id)
+                .is_some_and(|assignment| assignment.dirty)
+    }
+
     pub(super) fn await_commit(&mut self, wait: Wait) {
         self.commits.waits.push(wait);
     }
@@ -193,9 +205,11 @@ impl Core {
 
     /// Everything is committed as it is: whoever waits is answered by that.
     fn nothing_to_commit(&mut self) {
-        // What could not be committed may have left with its assignment.
+        // What was not committed may have left with its partition: then nothing is held up any more.
         self.commits.dirty_since = None;
-        self.commits.stale = false;
+        if std::mem::take(&mut self.commits.stale) {
+            self.report(Event::CommitRecovered);
+        }
         for wait in std::mem::take(&mut self.commits.waits) {
             self.answer_wait(wait, &BTreeSet::new());
         }
@@ -412,8 +426,8 @@ impl Core {
         self.commits.not_before = now;
         let dirty = self.assignments.values().any(|assignment| assignment.dirty);
         self.commits.dirty_since = dirty.then_some(now);
-        self.commits.stale = false;
-        if std::mem::take(&mut self.commits.failing) {
+        let was_stale = std::mem::take(&mut self.commits.stale);
+        if std::mem::take(&mut self.commits.failing) || was_stale {
             self.report(Event::CommitRecovered);
         }
         if probe {

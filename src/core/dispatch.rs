@@ -141,8 +141,8 @@ impl Core {
             return false;
         }
         if !may {
-            // It asks again when commits or our membership have recovered.
-            self.hungry.insert(id, Hunger::Work);
+            // Worth asking again, for what waits here or in the client, once delivering is allowed.
+            self.hungry.insert(id, Hunger::Room);
             return false;
         }
         let ids_left = self.streams.ids_end(stream.first_id) - stream.next_id;

@@ -382,6 +382,9 @@ impl Core {
             | WithdrawReason::Shutdown
             | WithdrawReason::StreamEnded => self.counters.withdrawn_revoked += u64::from(killed),
         }
+        if killed > 0 || self.is_uncommitted(id) {
+            self.unclean();
+        }
         let Some(assignment) = self.assignments.remove(&id) else {
             return;
         };

@@ -65,7 +65,7 @@ pub mod input;
 mod intake;
 mod lane;
 pub mod metadata;
-mod random;
+pub(crate) mod random;
 mod runs;
 pub mod settings;
 mod settle;
@@ -187,13 +187,19 @@ impl Core {
     /// `now` must not go back; a jump above half the session timeout makes the core doubt its membership
     /// (B15).
     pub fn handle(&mut self, now: Moment, input: Input<'_>, effects: &mut Vec<Effect>) {
+        if let Input::GroupLost { partitions } = &input {
+            // Before the time that passed: a revocation that is due would be answered, and the loss that
+            // ended it once more.
+            self.now = self.now.max(now);
+            self.group_lost(partitions);
+        }
         self.advance(now);
         match input {
             Input::Tick => self.join_at_start(),
             Input::ClusterKnown { id } => self.cluster = Some(id),
             Input::GroupAssigned { partitions } => self.group_assigned(&partitions),
             Input::GroupRevoked { partitions } => self.group_revoked(&partitions),
-            Input::GroupLost { partitions } => self.group_lost(&partitions),
+            Input::GroupLost { .. } => {}
             Input::GroupLeft => self.group_left(),
             Input::Rejoin => self.rejoin(),
             Input::CommittedRead { answers, siblings } => self.committed_read(answers, &siblings),

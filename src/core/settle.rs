@@ -62,7 +62,9 @@ impl Progress {
         match ids.last_mut() {
             // A range that runs backwards joins nothing, or it would hide what came before it.
             Some(last)
-                if last.last.checked_add(1) == Some(range.first) && range.first <= range.last =>
+                if last.last.checked_add(1) == Some(range.first)
+                    && last.first <= last.last
+                    && range.first <= range.last =>
             {
                 last.last = range.last;
             }
@@ -107,7 +109,8 @@ impl Core {
             self.await_commit(Wait {
                 id,
                 needs: progress.needs,
-                in_vain: refused,
+                // Handing over finished the records, and nobody remembers where they were.
+                in_vain: refused || self.settings.commit_mode == CommitMode::OnDelivery,
             });
         }
         self.finish_turn(effects);

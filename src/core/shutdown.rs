@@ -119,7 +119,8 @@ impl Core {
         self.continue_shutdown();
     }
 
-    fn unclean(&mut self) {
+    /// A shutdown under way loses something that was accepted or in flight.
+    pub(super) fn unclean(&mut self) {
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.clean = false;
         }

@@ -51,7 +51,7 @@ mod topics;
 
 pub use client::Client;
 pub use error::{Disposition, Error, Fatal, Trouble, TroubleKind};
-pub use ffi::{Message, Wake};
+pub use ffi::{EmbeddedBroker, Message, Wake};
 pub use poll::Polled;
 pub use pop::{Batch, Run};
 pub use properties::refused_property;

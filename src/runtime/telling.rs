@@ -56,7 +56,9 @@ pub(super) fn grpc(event: &Event) -> Option<ProcessEvent> {
         Event::TooManyConnections(origin) => refused("too_many_connections", origin),
         Event::Unauthenticated(peer) => refused("unauthenticated", &peer.origin),
         Event::UnknownIds(peer) => refused("unknown_ids", &peer.origin),
-        Event::AcceptFailed(error) => ProcessEvent::AcceptFailed { error: error.clone() },
+        Event::AcceptFailed(error) => ProcessEvent::AcceptFailed {
+            error: error.clone(),
+        },
         Event::TokenReloaded => ProcessEvent::FileReloaded {
             file: "listen.app_tcp.token_file".to_owned(),
         },

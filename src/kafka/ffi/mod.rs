@@ -19,6 +19,7 @@
 
 mod admin;
 mod code;
+mod embedded;
 mod event;
 mod handle;
 mod list;
@@ -27,6 +28,7 @@ mod queue;
 
 pub(super) use admin::{Isolation, LogEnd};
 pub(super) use code::{Code, Failure};
+pub use embedded::EmbeddedBroker;
 pub(super) use event::{Event, EventKind};
 pub(super) use handle::{Events, Handle};
 pub(super) use list::{PartitionView, Partitions};

@@ -80,7 +80,8 @@ pub(crate) async fn described_offsets(cluster: &Cluster, group: &str) -> BTreeMa
 
 /// Where the broker keeps a group: the absolute value of Java's hash of its name.
 fn offsets_partition(group: &str) -> i32 {
-    let hash =
-        group.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let hash = group.bytes().fold(0_i32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    });
     hash.checked_abs().unwrap_or(0) % OFFSETS_PARTITIONS
 }

@@ -93,7 +93,12 @@ impl Sidecar {
             .open(path.join("log"))
             .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
-        command.arg("run").arg("--config").arg(&file).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         command.stdout(log.try_clone().unwrap()).stderr(log);
         // The tests' own variables would be refused as settings that do not exist.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKLINE_")) {

@@ -324,9 +324,10 @@ impl World {
         if !process.library.joining || !process.library.subscribed {
             return;
         }
-        let name = self
-            .group
-            .join(now, process.library.name, process.library.owned.clone());
+        if process.library.name.is_some_and(|name| !self.group.knows(name)) {
+            return self.lose(member);
+        }
+        let name = self.group.join(now, process.library.name, process.library.owned.clone());
         process.library.name = Some(name);
         process.heard_of_at = now;
         self.complete_rebalance();

@@ -69,6 +69,10 @@ impl Group {
         }
     }
 
+    pub(crate) fn knows(&self, name: MemberName) -> bool {
+        self.members.contains_key(&name)
+    }
+
     /// A member joins, under a name it has or gets one. Whether the rebalance may end is asked separately.
     pub(crate) fn join(
         &mut self,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ackline::core::{Fetch, FetchError, FetchStart, LeaderEpoch, PartitionId, PoppedRecord};
+use ackline::core::{Assignment, Fetch, FetchError, FetchStart, LeaderEpoch, PartitionId, PoppedRecord};
 
 use super::broker::Broker;
 use super::group::{Grant, MemberName};
@@ -35,6 +35,7 @@ pub(crate) enum Step {
 
 #[derive(Debug)]
 pub(crate) struct Fetcher {
+    assignment: Assignment,
     pub(crate) fetch: Fetch,
     /// Next offset the application would get.
     pub(crate) position: i64,
@@ -118,6 +119,8 @@ pub(crate) struct Library {
     queue: VecDeque<Queued>,
     next_version: u64,
     corrupt: BTreeMap<PartitionId, u32>,
+    /// What is paused, and in which assignment.
+    paused: BTreeMap<PartitionId, Assignment>,
 }
 
 impl Library {
@@ -135,6 +138,7 @@ impl Library {
             queue: VecDeque::new(),
             next_version: 0,
             corrupt: BTreeMap::new(),
+            paused: BTreeMap::new(),
         }
     }
 
@@ -251,6 +255,11 @@ impl Library {
         }
         for start in starts {
             self.next_version += 1;
+            // The edge pauses a partition again that it gives back to the client within one assignment.
+            let paused = self.paused.get(&start.partition) == Some(&start.assignment);
+            if !paused {
+                self.paused.remove(&start.partition);
+            }
             let fetcher = Fetcher {
                 fetch: start.fetch,
                 position: start.offset,
@@ -258,7 +267,8 @@ impl Library {
                 epoch: start.leader_epoch,
                 position_epoch: start.leader_epoch,
                 version: self.next_version,
-                paused: false,
+                assignment: start.assignment,
+                paused,
                 failed: false,
             };
             if self.fetchers.insert(start.partition, fetcher).is_some() {
@@ -291,12 +301,23 @@ impl Library {
         paused: bool,
     ) -> Result<(), String> {
         for partition in partitions {
-            let Some(fetcher) = self.fetchers.get_mut(partition) else {
-                return Err(format!(
-                    "{partition:?} is paused or resumed but not assigned"
-                ));
-            };
-            fetcher.paused = paused;
+            let fetcher = self.fetchers.get_mut(partition);
+            match fetcher {
+                Some(fetcher) if paused => {
+                    self.paused.insert(*partition, fetcher.assignment);
+                }
+                Some(_) => {
+                    self.paused.remove(partition);
+                }
+                // Resumed between two fetches: the next one starts unpaused.
+                None if !paused => {
+                    self.paused.remove(partition);
+                }
+                None => return Err(format!("{partition:?} is paused but not assigned")),
+            }
+            if let Some(fetcher) = self.fetchers.get_mut(partition) {
+                fetcher.paused = paused;
+            }
         }
         if paused {
             self.purge(|partition| partitions.contains(partition));
@@ -312,6 +333,8 @@ impl Library {
                 fetcher.version = self.next_version;
                 fetcher.next = fetcher.position;
                 fetcher.epoch = fetcher.position_epoch;
+                // An error that nobody was told goes with the rest.
+                fetcher.failed = false;
             }
         }
     }

@@ -81,11 +81,11 @@ impl Log {
             .filter_map(|entry| Some((entry, entry.record()?)))
     }
 
-    /// One past the newest entry; a hole at the very end is nothing that a client ever learns of.
+    /// One past the newest entry that a client notices: a hole at the very end, or aborted records whose
+    /// marker a cut took away, are nothing that it ever learns of.
     pub(crate) fn readable_end(&self) -> i64 {
-        self.entries
-            .last()
-            .map_or(self.start, |entry| entry.offset + 1)
+        let noticed = |entry: &&Entry| entry.kind != Kind::Aborted;
+        self.entries.iter().rev().find(noticed).map_or(self.start, |entry| entry.offset + 1)
     }
 
     /// Removes records here and there, never the newest entry. Returns what went.

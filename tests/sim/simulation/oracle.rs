@@ -110,6 +110,14 @@ struct Book {
     lane_dirty: bool,
 }
 
+impl Book {
+    /// Whether a record or the committed offset said which leader epoch the position belongs to.
+    fn knows_epoch(&self) -> bool {
+        let read = matches!(&self.read, Some(Some(committed)) if committed.leader_epoch.is_some());
+        read || !self.taken.is_empty()
+    }
+}
+
 #[derive(Debug)]
 struct StreamBook {
     open: StreamOpen,
@@ -153,6 +161,11 @@ pub(crate) struct Oracle {
     record_bytes_max: u64,
     /// Partitions whose committed offset may go back, and why marks may be missing there.
     pub(crate) disturbed: BTreeSet<PartitionId>,
+    /// Partitions whose committed offset somebody set back, which a member that has committed does not see.
+    pub(crate) rewound: BTreeSet<PartitionId>,
+    /// Below these offsets records may be written that nobody can tell from those that a cut took away,
+    /// because the position above them has no leader epoch.
+    unfenced: BTreeMap<PartitionId, i64>,
     pub(crate) violation: Option<String>,
     pub(crate) deliveries: u64,
     pub(crate) redeliveries: u64,
@@ -169,6 +182,8 @@ impl Oracle {
             batch_records_max: 0,
             record_bytes_max: 0,
             disturbed: BTreeSet::new(),
+            rewound: BTreeSet::new(),
+            unfenced: BTreeMap::new(),
             violation: None,
             deliveries: 0,
             redeliveries: 0,
@@ -205,6 +220,7 @@ impl Oracle {
         size: u32,
     ) {
         self.record_bytes_max = self.record_bytes_max.max(u64::from(size));
+        let accounted = self.unfenced.get(&partition).is_some_and(|end| offset < *end);
         self.truths.push(Truth {
             partition,
             incarnation,
@@ -212,13 +228,37 @@ impl Oracle {
             key,
             gone: false,
             terminal: false,
-            accounted: false,
+            accounted,
         });
     }
 
     pub(crate) fn vanished(&mut self, uids: &[Uid]) {
         for uid in uids {
             self.truths[*uid].gone = true;
+        }
+    }
+
+    /// A log was cut. Positions above the cut whose leader epoch is not known cannot notice.
+    pub(crate) fn truncated(
+        &mut self,
+        partition: PartitionId,
+        committed: Option<&CommittedOffset>,
+    ) {
+        self.disturbed.insert(partition);
+        let stored = committed
+            .filter(|committed| committed.leader_epoch.is_none())
+            .map(|committed| committed.offset);
+        let live = self.members.iter().filter_map(|member| {
+            let book = member.books.get(member.newest.get(&partition)?)?;
+            if book.knows_epoch() {
+                None
+            } else {
+                book.frontier
+            }
+        });
+        if let Some(end) = live.chain(stored).max() {
+            let known = self.unfenced.entry(partition).or_insert(end);
+            *known = (*known).max(end);
         }
     }
 
@@ -244,6 +284,10 @@ impl Oracle {
             .get(&partition)
             .and_then(|newest| book.books.get(newest))
             .is_some_and(|book| book.stopped.is_some())
+    }
+
+    pub(crate) fn has_commit_out(&self, member: usize) -> bool {
+        self.members[member].commit_out.is_some()
     }
 
     pub(crate) fn unanswered_waits(&self, member: usize) -> usize {

@@ -96,7 +96,8 @@ impl World {
         let gone = log.truncate(end);
         self.note(|| format!("{partition:?} is cut at {end}: {gone:?} are gone"));
         self.oracle.vanished(&gone);
-        self.oracle.disturbed.insert(partition);
+        self.oracle
+            .truncated(partition, self.broker.committed.get(&partition));
     }
 
     fn make_again(&mut self, topic: TopicIndex) {
@@ -151,7 +152,10 @@ impl World {
             }
             3 => text.truncate(random.index(text.len().max(1))),
             // Ours, of an older offset.
-            4 => committed.offset = committed.offset.saturating_sub(2).max(0),
+            4 => {
+                committed.offset = committed.offset.saturating_sub(2).max(0);
+                self.oracle.rewound.insert(partition);
+            }
             _ => text.clear(),
         }
         self.note(|| format!("somebody else writes into the commit of {partition:?}"));
@@ -220,8 +224,7 @@ impl World {
         for member in 0..self.members.len() {
             let of_member = &mut self.members[member];
             of_member.cut_off_until = Moment(0);
-            of_member.frozen_until = of_member.frozen_until.min(self.now);
-            of_member.thawed_at = of_member.thawed_at.min(self.now);
+            
             if of_member.process.is_none() {
                 self.after(
                     std::time::Duration::from_millis(10),

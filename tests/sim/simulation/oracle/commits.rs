@@ -242,6 +242,11 @@ impl Oracle {
         }
     }
 
+    /// The client died, or left the group: nothing is outstanding any more.
+    pub(crate) fn commit_given_up(&mut self, member: usize) {
+        self.members[member].commit_out = None;
+    }
+
     pub(crate) fn commit_answered(&mut self, member: usize, request: CommitId) {
         if self.members[member]
             .commit_out
@@ -334,10 +339,12 @@ impl Oracle {
                     return;
                 };
                 let (read, new) = (book.read.clone(), book.new_partition);
+                let disturbed = self.disturbed.contains(partition)
+                    || broker.topic(partition.topic).incarnation > 0;
                 self.check(read == Some(None) || made_again, || {
                     format!("M12: {partition:?} starts by policy, but the broker said {read:?}")
                 });
-                self.check(made_again || *new_partition == new, || {
+                self.check(made_again || disturbed || *new_partition == new, || {
                     format!("B7: {partition:?} new: {new_partition}, not {new}")
                 });
                 let latest =
@@ -353,7 +360,22 @@ impl Oracle {
                     || self.settings.start == StartPolicy::Latest;
                 self.passed_over(*partition, *to, latest, broker);
             }
-            Event::Truncated { partition, .. } | Event::TopicMadeAgain { partition } => {
+            Event::Truncated { partition, to, .. } => {
+                let knows_epoch = self
+                    .newest_book(member, *partition)
+                    .is_some_and(|book| book.knows_epoch());
+                if let Some(book) = self.newest_book(member, *partition) {
+                    book.moved = true;
+                    book.frontier = None;
+                    book.committed = None;
+                }
+                // Without a leader epoch nobody can tell where the logs part (B5): what was written between
+                // the cut and the end is passed over, with this report.
+                if broker.topic(partition.topic).incarnation == 0 {
+                    self.passed_over(*partition, *to, !knows_epoch, broker);
+                }
+            }
+            Event::TopicMadeAgain { partition } => {
                 if let Some(book) = self.newest_book(member, *partition) {
                     book.moved = true;
                     book.frontier = None;

@@ -224,7 +224,7 @@ impl Oracle {
         (id, number, attempt): (u64, usize, u32),
         payload: Payload,
     ) {
-        let order = self.settings.order;
+        let order = self.order();
         let depth = self.settings.lane_depth;
         let on_ack = self.settings.commit_mode == CommitMode::OnAck;
         let of_member = &mut self.members[member];
@@ -292,16 +292,22 @@ impl Oracle {
         wrong = wrong.or(lane_is_wrong(book, order, depth, number, |id| {
             holder(id) == Some(stream)
         }));
-        let again = taken.attempts > 0;
+        let (again, lane) = (taken.attempts > 0, lane_of(order, taken));
         let uid = taken.uid;
         let taken = &mut book.taken[number];
         taken.attempts += 1;
-        taken.avoid = taken.avoid.filter(|(avoided, _)| *avoided == stream);
+        taken.avoid = None;
         taken.standing = if on_ack {
             Standing::Live(id)
         } else {
             Standing::Finished
         };
+        // A lane that went to another stream may come back.
+        for other in &mut book.taken[book.low..] {
+            if lane.is_some() && lane_of(order, other) == lane {
+                other.avoid = other.avoid.filter(|(avoided, _)| *avoided == stream);
+            }
+        }
         let life = if on_ack {
             Life::Live
         } else {
@@ -333,9 +339,17 @@ impl Oracle {
         }
     }
 
+    /// Handing over finishes with `on_delivery`: nothing is ever live that order could be kept among.
+    fn order(&self) -> Order {
+        match self.settings.commit_mode {
+            CommitMode::OnAck => self.settings.order,
+            CommitMode::OnDelivery => Order::None,
+        }
+    }
+
     /// After every turn: what is live in a lane comes before everything that waits in it (I-O1, I-O2).
     pub(crate) fn check_lanes(&mut self, member: usize) {
-        let order = self.settings.order;
+        let order = self.order();
         let mut wrong = None;
         for (id, book) in &mut self.members[member].books {
             if !std::mem::take(&mut book.lane_dirty) || !book.alive {

@@ -1,0 +1,116 @@
+//! The Kafka client and the broker of a bench: what they do when told to.
+
+use super::*;
+
+impl Bench {
+    pub(super) fn store(&mut self, entry: &CommitEntry) {
+        let committed = CommittedOffset {
+            offset: entry.offset,
+            leader_epoch: entry.leader_epoch,
+            metadata: entry.metadata.clone().into_bytes(),
+        };
+        self.broker.insert(entry.partition, committed);
+    }
+
+    pub(super) fn answer(&mut self, effect: Effect) {
+        match effect {
+            Effect::Assign {
+                partitions,
+                answers_rebalance,
+            } => self.set_assignment(partitions, answers_rebalance),
+            Effect::Unassign {
+                partitions,
+                answers_rebalance,
+            } => self.take_assignment(&partitions, answers_rebalance),
+            Effect::Wake(stream) => drop(self.woken.insert(stream)),
+            Effect::Pause(partitions) => self.paused.extend(partitions),
+            Effect::Resume(partitions) => self.paused.retain(|paused| !partitions.contains(paused)),
+            Effect::ReadCommitted(wanted) if self.answers.committed => {
+                let reply = self.committed_offsets(&wanted);
+                self.replies.push_back(reply);
+            }
+            Effect::ListOffsets(wanted) if self.answers.lists => {
+                for (assignment, partition) in wanted {
+                    let range = self.logs.get(&partition).copied();
+                    let answer = Ok(range.unwrap_or(LogRange {
+                        earliest: 0,
+                        latest: 100,
+                    }));
+                    self.replies
+                        .push_back(Input::OffsetsListed { assignment, answer });
+                }
+            }
+            Effect::DescribeTopics(topics) if self.answers.topics => {
+                for topic in topics {
+                    let answer = Ok(self.topics[&topic]);
+                    self.replies
+                        .push_back(Input::TopicDescribed { topic, answer });
+                }
+            }
+            Effect::Commit { request, entries } => {
+                assert!(self.requests.is_empty(), "one request is out at a time");
+                self.books.check_commit(&self.core, &entries);
+                if self.answers.commits {
+                    let results = entries.iter().map(|entry| (entry.assignment, Ok(())));
+                    let results = results.collect();
+                    entries.iter().for_each(|entry| self.store(entry));
+                    self.replies
+                        .push_back(Input::CommitDone { request, results });
+                } else {
+                    self.requests.push_back((request, entries));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn set_assignment(&mut self, partitions: Vec<FetchStart>, answers: bool) {
+        assert_eq!(
+            self.rebalancing, answers,
+            "an assign that is no answer waits"
+        );
+        self.rebalancing = false;
+        if self.books.whole {
+            self.client.clear();
+        }
+        for start in partitions {
+            let partition = start.partition;
+            self.next_offset.insert(partition, start.offset);
+            let before = self.client.insert(partition, start);
+            assert!(before.is_none(), "{partition:?} is assigned twice");
+        }
+    }
+
+    fn take_assignment(&mut self, partitions: &[PartitionId], answers: bool) {
+        assert_eq!(
+            self.rebalancing, answers,
+            "an unassign that is no answer waits"
+        );
+        self.rebalancing = false;
+        if self.books.whole {
+            self.client.clear();
+        }
+        self.client
+            .retain(|partition, _| !partitions.contains(partition));
+        if answers {
+            self.paused.retain(|paused| !partitions.contains(paused));
+        }
+    }
+
+    fn committed_offsets(&self, wanted: &[(Assignment, PartitionId)]) -> Input<'static> {
+        let answers = wanted
+            .iter()
+            .map(|(assignment, partition)| CommittedAnswer {
+                assignment: *assignment,
+                answer: Ok(self.broker.get(partition).cloned()),
+            })
+            .collect();
+        let siblings = self
+            .broker
+            .iter()
+            .filter(|(partition, _)| !wanted.iter().any(|(_, asked)| asked == *partition))
+            .map(|(partition, committed)| (*partition, committed.metadata.clone()))
+            .collect();
+        Input::CommittedRead { answers, siblings }
+    }
+}
