@@ -73,7 +73,8 @@ impl<'a> Topic<'a> {
         topic
     }
 
-    async fn make(&self) {
+    /// Makes a topic that was deleted.
+    pub(crate) async fn make(&self) {
         let replication = TopicReplication::Fixed(self.replicas);
         let mut new = NewTopic::new(&self.name, self.partitions, replication);
         for (key, value) in &self.settings {
@@ -109,20 +110,10 @@ impl<'a> Topic<'a> {
     /// Deletes the topic and makes it again under the same name: a new topic to Kafka.
     pub(crate) async fn make_again(&self) {
         self.delete().await;
-        // The name is free when every broker has forgotten it.
-        until("the topic can be made again", async || {
-            let metadata = self
-                .admin
-                .inner()
-                .fetch_metadata(Some(&self.name), TIMEOUT)
-                .ok()?;
-            metadata.topics().first()?.error().map(|_| ())
-        })
-        .await;
         self.make().await;
     }
 
-    /// Deletes the topic.
+    /// Deletes the topic, and waits until its name is free.
     pub(crate) async fn delete(&self) {
         let results = self
             .admin
@@ -132,6 +123,15 @@ impl<'a> Topic<'a> {
         for result in results {
             result.unwrap();
         }
+        until("the topic is forgotten", async || {
+            let metadata = self
+                .admin
+                .inner()
+                .fetch_metadata(Some(&self.name), TIMEOUT)
+                .ok()?;
+            metadata.topics().first()?.error().map(|_| ())
+        })
+        .await;
     }
 
     /// Adds partitions, up to `partitions`.

@@ -92,7 +92,7 @@ async fn a_topic_that_does_not_exist_is_named_and_read_once_it_does() {
         (code == 503 && body.contains(&topic.name)).then_some(())
     })
     .await;
-    topic.make_again().await;
+    topic.make().await;
     topic.write_numbered(&ledger, 20).await;
     ledger.until_all_accepted().await;
     worker.finish().await;

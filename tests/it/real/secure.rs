@@ -164,7 +164,7 @@ async fn a_renewed_certificate_is_taken_up_without_loss_or_repeats() {
     ledger.until_all_accepted().await;
     copy("client.key");
     copy("client.pem");
-    sidecar.until_logged(&["certificate"]).await;
+    sidecar.until_logged(&["file_reloaded", "kafka.tls"]).await;
     topic.write_numbered(&ledger, 200).await;
     ledger.until_all_accepted().await;
     worker.finish().await;
@@ -195,7 +195,7 @@ async fn a_withdrawn_permission_is_named_and_its_return_needs_no_restart() {
     let kafka = json!({"tls": tls(), "sasl": sasl});
     let sidecar = Sidecar::start(settings("KAFKA_SASL_BOOTSTRAP", &group, &topic, kafka)).await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(35));
-    until_not_ready(&sidecar, &group).await;
+    until_not_ready(&sidecar, "group authorization").await;
     assert_eq!(ledger.delivery_count(), 0);
     cluster()
         .tool(&[["acls", "--remove", "--force"].as_slice(), &denial].concat())
