@@ -116,11 +116,12 @@ impl Filling<'_> {
         let Some(lane) = self.assignment.lane_mut(key) else {
             return Asked::Done;
         };
-        if let Some((avoided, until)) = lane.avoid {
-            if until > now && avoided == id {
-                self.found.later.push((until, key));
-                return Asked::More;
-            }
+        if let Some((avoided, until)) = lane.avoid
+            && until > now
+            && avoided == id
+        {
+            self.found.later.push((until, key));
+            return Asked::More;
         }
         let mut taken = 0;
         let end = loop {
