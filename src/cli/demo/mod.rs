@@ -20,7 +20,7 @@
 //!
 //! # Invariants
 //!
-//! - The sidecar is the one of `ackline run`, with the same settings, on a socket.
+//! - The sidecar is the one of `ackline run`, with settings of its own, on a socket.
 //! - The verdict stands on what producer, application and broker say, never on the sidecar's own counts.
 //! - Everything random comes from one seed.
 
