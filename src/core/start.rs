@@ -21,6 +21,7 @@ use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError, TopicD
 use super::metadata::{self, Decoded, Expectation};
 use super::settings::{AssignMode, CommitMode, Order, StartPolicy};
 use super::timers::Timer;
+use crate::mutant;
 
 /// How often topics are looked at for having been made again.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(5);
@@ -224,6 +225,11 @@ impl Core {
             if assignment.phase != Phase::Reading || assignment.committed_answer.is_some() {
                 continue;
             }
+            let answer = if mutant::planted("M12") {
+                Ok(answer.unwrap_or(None))
+            } else {
+                answer
+            };
             match answer {
                 Ok(answer) => {
                     let partition = assignment.partition;
@@ -312,7 +318,7 @@ impl Core {
         &mut self,
         id: Assignment,
         partition: PartitionId,
-        committed: CommittedOffset,
+        mut committed: CommittedOffset,
     ) {
         let decoded = metadata::decode(
             &committed.metadata,
@@ -323,6 +329,7 @@ impl Core {
             Decoded::Absent => None,
             Decoded::Ours { marks, .. } => marks.filter(|_| self.settings.commit_metadata),
             Decoded::Ignored(reason) => {
+                committed.offset += i64::from(mutant::planted("M6"));
                 self.report(Event::MetadataIgnored { partition, reason });
                 None
             }

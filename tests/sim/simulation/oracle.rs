@@ -143,6 +143,7 @@ pub(crate) struct MemberBook {
     streams: BTreeMap<StreamId, StreamBook>,
     waits: BTreeMap<WaitId, Vec<Uid>>,
     live: u32,
+    held_bytes: u64,
     /// The commit that is outstanding, and since when.
     commit_out: Option<(CommitId, Moment)>,
     revoking: BTreeSet<PartitionId>,

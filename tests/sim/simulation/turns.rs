@@ -13,6 +13,8 @@ use super::world::{Happening, Stage, What, World};
 
 /// The edge ticks at least this often, whatever the core asks for.
 const TICK_MAX: Duration = Duration::from_secs(1);
+/// How long the last commit of a revocation is waited for.
+const LAST_COMMIT_MAX: Duration = Duration::from_secs(3);
 /// What the answer to a revocation may take beside the drain (I-L3).
 const ANSWER_MAX: Duration = Duration::from_millis(3050);
 
@@ -360,7 +362,7 @@ impl World {
         if !answers {
             return;
         }
-        let gone = match event {
+        let gone = match event.clone() {
             Some(Rebalance::Revoke(gone) | Rebalance::Lost(gone)) => gone,
             Some(Rebalance::Assign(_)) | None => BTreeSet::new(),
         };
@@ -381,6 +383,9 @@ impl World {
             format!("I-L3: the answer to a revocation took {took:?}")
         });
         process.library.answer();
+        if matches!(event, Some(Rebalance::Revoke(_))) && took < LAST_COMMIT_MAX && !excused {
+            self.oracle.given_back(member, &gone, &self.broker);
+        }
         self.oracle.left(member, &gone);
     }
 
@@ -396,7 +401,7 @@ impl World {
             self.oracle.check(held == counted, || {
                 format!("I-B1: {held} bytes are held, the core counts {counted}")
             });
-            self.oracle.check_bytes(held);
+            self.oracle.check_bytes(member, held);
         }
         let tick_at = process
             .core
