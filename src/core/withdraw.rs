@@ -385,6 +385,7 @@ impl Core {
             };
             let mut live = 0;
             let mut live_bytes = 0;
+            let mut own_copies = Vec::new();
             let effects = &mut self.effects;
             let frame_bytes = &mut self.frame_bytes;
             let evacuated = &mut stream.evacuated;
@@ -395,6 +396,9 @@ impl Core {
                 let mut from = 0;
                 while let Some(index) = frame.next_live(from, frame.numbers.len()) {
                     push_id(&mut ids, first + index as u64);
+                    if frame.evacuated {
+                        own_copies.push(RecordNumber(frame.numbers[index]));
+                    }
                     from = index + 1;
                 }
                 live += frame.live_count;
@@ -413,6 +417,13 @@ impl Core {
             stream
                 .bound
                 .retain(|(assignment, _)| *assignment != assignment_id);
+            if !own_copies.is_empty() {
+                // The assignment may still wait for its last commit; its copies need not.
+                self.effects.push(Effect::FreeRecords {
+                    assignment: assignment_id,
+                    numbers: own_copies,
+                });
+            }
             self.live -= live;
             killed += live;
             self.tell_withdrawn(id, ids, reason);

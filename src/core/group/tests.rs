@@ -102,9 +102,12 @@ fn other_partitions_go_on_during_a_revocation() {
 fn lost_partition_is_never_committed() {
     let mut bench = flowing();
     bench.ack("0");
+    bench.pop("c");
+    bench.pull(1);
+    bench.ack("1");
     bench.forget();
     bench.lose(&[0]);
-    assert_eq!(bench.lines("withdrawn"), ["withdrawn 1: 1 Lost"]);
+    assert_eq!(bench.lines("withdrawn"), ["withdrawn 1: 3 Lost"]);
     assert_eq!(bench.lines("answer"), ["answer unassign 0"]);
     bench.pass(seconds(10));
     assert!(bench.lines("commit").is_empty());
