@@ -196,7 +196,14 @@ impl Engine {
                 self.input(Input::Fenced);
             }
             Some(Fatal::Rebuild(reason)) => {
-                self.tell_person(&ProcessEvent::ClientRebuilt { error: reason });
+                self.tell_person(&ProcessEvent::ClientRebuilt {
+                    error: reason.clone(),
+                });
+                let trouble = kafka::Trouble {
+                    kind: kafka::TroubleKind::ClientFailed,
+                    text: reason,
+                };
+                self.trouble = Some((trouble, self.clock.now()));
                 self.give_client_up();
             }
         }
