@@ -1,5 +1,6 @@
 //! Runs simulated histories: `cargo run --release --example sim -- --seeds 0..1000000`, or one of them with
-//! its event log: `cargo run --example sim -- --seed 17`.
+//! its event log: `cargo run --example sim -- --seed 17`. With the feature `mutants`, `--mutants` plants each
+//! known bug in turn and demands that some history fails.
 
 #[path = "../tests/sim/simulation/mod.rs"]
 #[expect(dead_code, reason = "the test uses more of it")]
@@ -22,6 +23,10 @@ struct Arguments {
     /// How many histories run at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Plants each known bug in turn; a seed of `seeds` must fail for each.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    mutants: bool,
     /// How many may fail before the run stops.
     #[arg(long, default_value_t = 1)]
     failures: usize,
@@ -29,6 +34,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    #[cfg(feature = "mutants")]
+    if arguments.mutants {
+        return kill_mutants(&arguments);
+    }
     let failures: Vec<String> = if let Some(seed) = arguments.seed {
         run_one(seed, Logging::Printed)
             .violation
@@ -55,5 +64,39 @@ fn range(text: &str) -> Result<Range, String> {
     match (from.parse(), to.parse()) {
         (Ok(from), Ok(to)) if from < to => Ok(Range { from, to }),
         (_, _) => Err(wrong()),
+    }
+}
+
+/// Says for each mutant which seed noticed it. Ends like a test run, so that both can be counted alike.
+#[cfg(feature = "mutants")]
+fn kill_mutants(arguments: &Arguments) -> ExitCode {
+    use ackline::mutant::{MUTANTS, plant};
+    // A panic of the core is one way to notice, and no news here.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut survived = 0;
+    for (index, (name, what)) in MUTANTS.iter().enumerate() {
+        plant(Some(index));
+        let summary = run(arguments.seeds, arguments.threads, 1);
+        match summary.failures.first() {
+            Some(failure) => println!(
+                "{name} ({what}): killed by seed {}: {}",
+                failure.seed, failure.violation
+            ),
+            None => {
+                survived += 1;
+                println!("{name} ({what}): SURVIVED {} histories", summary.histories);
+            }
+        }
+    }
+    plant(None);
+    let (word, killed) = (
+        if survived == 0 { "ok" } else { "FAILED" },
+        MUTANTS.len() - survived,
+    );
+    println!("test result: {word}. {killed} passed; {survived} failed");
+    if survived == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

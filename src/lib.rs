@@ -109,6 +109,7 @@ pub mod core;
 pub mod grpc;
 pub mod http;
 pub mod kafka;
+pub mod mutant;
 pub mod observe;
 pub mod record;
 pub mod runtime;

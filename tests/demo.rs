@@ -45,7 +45,7 @@ fn every_record_is_acknowledged_and_committed_although_things_fail() {
         "): RETRY",
         "the application crashes with ",
         "the application is back",
-        "Every record was acknowledged, and the committed offsets are the ends of the logs.",
+        "Every record was acknowledged; the committed offsets are the ends of the logs.",
     ] {
         assert!(out.contains(words), "{words} in {out}");
     }

@@ -13,7 +13,7 @@
 //! - All mistakes are reported together, each with its setting, its value and a remedy.
 //! - Flags win over variables, variables over the file, the file over defaults.
 //! - What the file, the schema, the printed settings and the reference say comes from one
-//!   [table], so that they cannot disagree.
+//!   table, so that they cannot disagree.
 //! - Secrets are read from files, never from settings, and no output shows one.
 //!
 //! # Deliberately absent

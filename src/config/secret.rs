@@ -13,8 +13,8 @@ use super::problem::Fault;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Fewest characters of the token that guards a TCP listener: 256 bits in hexadecimal take 64, in
-/// base64 43, as raw bytes 32.
-const TOKEN_CHARS_MIN: usize = 32;
+/// base64 43.
+const TOKEN_CHARS_MIN: usize = 43;
 
 /// A secret: shown as `***`, overwritten when dropped.
 #[derive(Clone, PartialEq, Eq)]

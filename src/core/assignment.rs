@@ -23,6 +23,7 @@ use super::lane::{Lane, LaneKey, Lanes};
 use super::runs::Runs;
 use super::settings::Order;
 use super::window::Window;
+use crate::mutant;
 
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
 const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
@@ -223,8 +224,12 @@ impl AssignmentState {
     /// Whether it uses up its window or its share of the budget. Live records do not count against the
     /// share: they are bounded by the limits of streams.
     pub(crate) fn is_full(&self, window_max: u64, share: u64) -> bool {
-        self.window.unfinished() >= window_max
-            || (self.waiting_bytes >= share && self.waiting_records > 0)
+        let held = if mutant::planted("window-counted-as-span") {
+            self.window.frontier().0.abs_diff(self.window.watermark().0)
+        } else {
+            self.window.unfinished()
+        };
+        held >= window_max || (self.waiting_bytes >= share && self.waiting_records > 0)
     }
 
     /// Whether it has fallen far enough below its limits to be fetched again.

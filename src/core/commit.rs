@@ -27,6 +27,7 @@ use super::ids::{Assignment, CommitId, Moment, StreamId, WaitId};
 use super::input::CommitError;
 use super::metadata::{self, Header};
 use super::timers::Timer;
+use crate::mutant;
 
 /// Back-off after failed commits, doubling, with jitter.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -279,8 +280,12 @@ impl Core {
     fn snapshot(&mut self, id: Assignment) -> Option<(CommitEntry, Committed)> {
         let assignment = self.assignments.get(&id)?;
         let partition = assignment.partition;
-        let offset = assignment.window.watermark().0;
         let marks = assignment.window.marks();
+        let offset = match &marks {
+            _ if mutant::planted("M1") => assignment.window.frontier().0,
+            Some(marks) if mutant::planted("M16") => marks.finished.end().unwrap_or(0),
+            Some(_) | None => assignment.window.watermark().0,
+        };
         let wanted = marks
             .as_ref()
             .filter(|_| self.settings.commit_metadata && assignment.metadata_refused == 0);
@@ -392,7 +397,9 @@ impl Core {
     fn commit_failed(&mut self, sent: &Sent, error: CommitError) {
         self.counters.commits_failed += 1;
         self.commits.failing = true;
-        self.mark_dirty(sent.assignment);
+        if !(mutant::planted("M13") && matches!(error, CommitError::NotMember(_))) {
+            self.mark_dirty(sent.assignment);
+        }
         let Some(assignment) = self.assignments.get_mut(&sent.assignment) else {
             return;
         };

@@ -23,6 +23,7 @@ use super::effect::{Effect, Event, Notice, WithdrawReason};
 use super::ids::{Assignment, Moment, PartitionId};
 use super::settings::{AssignMode, JoinWhen};
 use super::timers::Timer;
+use crate::mutant;
 
 /// How long the outstanding and the last commit of a revocation may take together.
 pub(super) const LAST_COMMIT_MAX: Duration = Duration::from_secs(3);
@@ -179,6 +180,12 @@ impl Core {
         });
         let until = self.now.plus(self.settings.drain_revoke);
         let mut ids = Vec::new();
+        if mutant::planted("M11") {
+            let all: Vec<Assignment> = self.assignments.keys().copied().collect();
+            for id in all {
+                self.withdraw_assignment(id, WithdrawReason::Revoked);
+            }
+        }
         for partition in self.leaving(partitions) {
             let Some(id) = self.owned.get(&partition).copied() else {
                 continue;
@@ -215,6 +222,15 @@ impl Core {
     /// What a revocation takes: in an eager group, everything.
     fn leaving(&self, partitions: &[PartitionId]) -> Vec<PartitionId> {
         match self.settings.assign_mode {
+            AssignMode::Incremental if mutant::planted("M5") => {
+                let number = |partition: &PartitionId| partition.partition;
+                let numbers: Vec<i32> = partitions.iter().map(number).collect();
+                self.owned
+                    .keys()
+                    .filter(|owned| numbers.contains(&owned.partition))
+                    .copied()
+                    .collect()
+            }
             AssignMode::Incremental => partitions.to_vec(),
             AssignMode::Whole => self.owned.keys().copied().collect(),
         }
@@ -226,7 +242,10 @@ impl Core {
         let Some(revocation) = &self.group.revocation else {
             return;
         };
-        let (step, due) = (revocation.step, revocation.until <= now);
+        let (step, due) = (
+            revocation.step,
+            revocation.until <= now && !mutant::planted("M20"),
+        );
         let ids = revocation.ids.clone();
         let live = ids
             .iter()
@@ -251,7 +270,7 @@ impl Core {
             .as_ref()
             .is_some_and(|revocation| revocation.until <= now);
         let done = !uncommitted && self.commits.outstanding.is_none();
-        if done || over {
+        if done || over || mutant::planted("M4") {
             self.answer_revocation();
         }
     }

@@ -26,6 +26,7 @@ use super::lane::LaneKey;
 use super::settings::StartPolicy;
 use super::timers::Timer;
 use super::window::Taken;
+use crate::mutant;
 
 /// How long a partition must be full before it is paused.
 const FULL_FOR: Duration = Duration::from_millis(100);
@@ -42,9 +43,9 @@ impl Core {
     /// The living assignment of a partition, if `fetch` is the living fetch of it.
     fn by_fetch(&mut self, partition: PartitionId, fetch: Fetch) -> Option<&mut AssignmentState> {
         let id = self.owned.get(&partition)?;
-        self.assignments
-            .get_mut(id)
-            .filter(|assignment| assignment.fetch == Some(fetch))
+        self.assignments.get_mut(id).filter(|assignment| {
+            assignment.fetch == Some(fetch) || mutant::planted("position-sampled-late")
+        })
     }
 
     pub(super) fn popped(&mut self, runs: &[PoppedRun<'_>]) {
@@ -59,11 +60,9 @@ impl Core {
         let now = self.now;
         let id = *self.owned.get(&run.partition)?;
         let over_budget = self.held_bytes() >= self.settings.in_flight_bytes_max;
-        let Some(assignment) = self
-            .assignments
-            .get_mut(&id)
-            .filter(|assignment| assignment.fetch == Some(run.fetch))
-        else {
+        let Some(assignment) = self.assignments.get_mut(&id).filter(|assignment| {
+            assignment.fetch == Some(run.fetch) || mutant::planted("newer-assignment-tag")
+        }) else {
             self.counters.dropped_old_fetch += run.records.len() as u64;
             return None;
         };
@@ -74,6 +73,14 @@ impl Core {
         for record in run.records {
             let number = assignment.window.next_number();
             match assignment.window.take_in(record) {
+                Taken::New
+                    if mutant::planted("M2")
+                        && number == 0
+                        && self.counters.rebalances_revoked > 0 =>
+                {
+                    assignment.window.finish(number);
+                    finished += 1;
+                }
                 Taken::New => {
                     bytes += u64::from(record.size);
                     assignment.waiting_records += 1;
@@ -397,17 +404,13 @@ impl Core {
         let partition = assignment.partition;
         if from > latest {
             // Above the end: the log is shorter than it was. Going on at its end loses nothing (B5).
+            let to = latest.min(assignment.window.watermark().0).max(earliest);
             self.report(Event::Truncated {
                 partition,
                 from,
-                to: latest,
+                to,
             });
-            let to = latest.min(
-                self.assignments
-                    .get(&id)
-                    .map_or(latest, |state| state.window.watermark().0),
-            );
-            return self.reposition(id, to.max(earliest));
+            return self.reposition(id, to);
         }
         let to = match policy {
             _ if from >= earliest => from,

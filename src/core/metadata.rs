@@ -35,6 +35,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::ids::{LeaderEpoch, TopicUuid};
+use crate::mutant;
 
 /// Name and version of the format. Four characters, so that the rest stays aligned.
 const PREFIX: &str = "ack1";
@@ -318,7 +319,7 @@ fn parse(text: &[u8]) -> Result<(Header, Option<Marks>), &'static str> {
     let (content, checksum) = bytes
         .split_last_chunk::<CHECKSUM_LEN>()
         .ok_or("too short")?;
-    if crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
+    if crc32fast::hash(content) != u32::from_le_bytes(*checksum) && !mutant::planted("M7") {
         return Err("checksum does not match");
     }
     // What follows the checksum can only fail for text that somebody forged.

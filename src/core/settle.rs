@@ -20,6 +20,7 @@ use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId
 use super::input::{Outcome, SettleRequest};
 use super::settings::CommitMode;
 use super::withdraw::{Place, Return, Returned};
+use crate::mutant;
 
 /// Why ids were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,6 +257,7 @@ impl Core {
                 counters.conflicting_settlements += 1;
                 progress.refuse(RefusalReason::Conflict, stretch);
             }
+            Dead::Forgotten if mutant::planted("M15") => {}
             Dead::Forgotten => {
                 counters.stale_settlements += 1;
                 progress.refuse(RefusalReason::Stale, stretch);

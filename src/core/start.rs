@@ -21,6 +21,7 @@ use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError, TopicD
 use super::metadata::{self, Decoded, Expectation};
 use super::settings::{AssignMode, CommitMode, Order, StartPolicy};
 use super::timers::Timer;
+use crate::mutant;
 
 /// How often topics are looked at for having been made again.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(5);
@@ -224,6 +225,11 @@ impl Core {
             if assignment.phase != Phase::Reading || assignment.committed_answer.is_some() {
                 continue;
             }
+            let answer = if mutant::planted("M12") {
+                Ok(answer.unwrap_or(None))
+            } else {
+                answer
+            };
             match answer {
                 Ok(answer) => {
                     let partition = assignment.partition;
@@ -312,7 +318,7 @@ impl Core {
         &mut self,
         id: Assignment,
         partition: PartitionId,
-        committed: CommittedOffset,
+        mut committed: CommittedOffset,
     ) {
         let decoded = metadata::decode(
             &committed.metadata,
@@ -323,6 +329,7 @@ impl Core {
             Decoded::Absent => None,
             Decoded::Ours { marks, .. } => marks.filter(|_| self.settings.commit_metadata),
             Decoded::Ignored(reason) => {
+                committed.offset += i64::from(mutant::planted("M6"));
                 self.report(Event::MetadataIgnored { partition, reason });
                 None
             }
@@ -465,16 +472,17 @@ impl Core {
 
     /// Moves a partition's position: everything taken in is withdrawn, and a new assignment goes on at `to`.
     pub(super) fn reposition(&mut self, id: Assignment, to: i64) {
-        let topic_id = self
-            .assignments
-            .get(&id)
-            .and_then(|assignment| assignment.topic_id);
+        let before = self.assignments.get(&id);
+        let topic_id = before.and_then(|assignment| assignment.topic_id);
+        // At or above the epoch of what lies below `to`, and below that of whatever is written there from
+        // now on: with it the client notices the next cut, which may come before its next fetch.
+        let epoch = before.and_then(|assignment| assignment.window.watermark_epoch());
         let id = self.replace(id);
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
         assignment.topic_id = topic_id;
-        assignment.start_at(to, None, None);
+        assignment.start_at(to, epoch, None);
         self.mark_dirty(id);
         self.commits.hurry = true;
         self.started(id, 0);

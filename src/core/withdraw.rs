@@ -10,6 +10,7 @@ use super::delivery::OutcomeKind;
 use super::effect::{Effect, WithdrawReason};
 use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId, push_id};
 use super::lane::LaneKey;
+use crate::mutant;
 
 /// A live delivery, by where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -373,6 +374,9 @@ impl Core {
         reason: WithdrawReason,
     ) -> u32 {
         let mut killed = 0;
+        if mutant::planted("M3") {
+            return 0;
+        }
         let streams: Vec<StreamId> = self.streams.map.keys().copied().collect();
         for id in streams {
             let mut ids = Vec::new();

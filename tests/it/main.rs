@@ -7,9 +7,12 @@
 //!
 //! One scenario alone: `cargo test --test it NAME`. Brokers are started as needed and end with the test process.
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test may panic, and reads the clock and spawns tasks outside of the sidecar"
+    clippy::too_many_lines,
+    clippy::wildcard_enum_match_arm,
+    reason = "the harness offers more than every scenario needs; a test may panic, and reads the clock and spawns tasks outside of the sidecar"
 )]
 
 mod harness;

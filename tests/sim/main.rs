@@ -1,5 +1,6 @@
 //! The deterministic simulation of the core, as a test.
 
+#[allow(dead_code, reason = "the example uses more of it")]
 mod simulation;
 
 use simulation::{Logging, Range, run, run_one};

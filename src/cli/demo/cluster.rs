@@ -50,9 +50,9 @@ impl Directory {
         Ok(Self(path))
     }
 
-    /// A place in it.
-    pub(super) fn socket(&self, name: &str) -> Place {
-        Place::Unix(self.0.join(name))
+    /// Path of a socket in it.
+    pub(super) fn socket(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 }
 
@@ -173,6 +173,11 @@ impl Members {
     /// Adds one.
     pub(super) fn add(&self, name: char, source: StatusSource) {
         self.locked().push((name, source));
+    }
+
+    /// Takes one away.
+    pub(super) fn remove(&self, name: char) {
+        self.locked().retain(|(of, _)| *of != name);
     }
 
     /// How all of them stand.

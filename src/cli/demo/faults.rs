@@ -106,8 +106,8 @@ impl Faults {
                 );
                 true
             }
-            Some(_) => false,
-            None => may_begin && self.begin(now, job),
+            // The record before may be with another member by now.
+            Some(_) | None => may_begin && attempt == 1 && self.begin(now, job),
         }
     }
 

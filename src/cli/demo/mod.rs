@@ -12,6 +12,7 @@
 //! | `producer`, `application` | sample records, and who works on them |
 //! | `faults` | what goes wrong on purpose |
 //! | `play` | the course of it, to the end |
+//! | `guest` | a second member of the group, for a while |
 //! | `ledger` | what happened to every record |
 //! | `news` | what happens, for people |
 //! | `picture` | one moment as data, which `view` shows on the `screen` or as `lines` |
@@ -19,13 +20,14 @@
 //!
 //! # Invariants
 //!
-//! - The sidecar is the one of `ackline run`, with the same settings, on a socket.
+//! - The sidecar is the one of `ackline run`, with settings of its own, on a socket.
 //! - The verdict stands on what producer, application and broker say, never on the sidecar's own counts.
 //! - Everything random comes from one seed.
 
 mod application;
 mod cluster;
 mod faults;
+mod guest;
 mod ledger;
 mod lines;
 mod news;
@@ -47,6 +49,7 @@ pub use options::Options;
 
 use self::application::Application;
 use self::cluster::{Directory, Member, Members};
+use self::guest::Guest;
 use self::ledger::Ledger;
 use self::news::{Kind, News};
 use self::options::Place;
@@ -96,10 +99,10 @@ async fn demonstrate(options: &Options, news: &News) -> anyhow::Result<Summary> 
     let asked = Shutdown::new();
     let signals = Signals::install().context("could not listen for signals")?;
     let broker = cluster::start_broker()?;
-    let directory = Directory::make()?;
+    let directory = Arc::new(Directory::make()?);
     let place = match &options.listen {
         Some(place) => place.clone(),
-        None => directory.socket("ackline.sock"),
+        None => Place::Unix(directory.socket("ackline.sock")),
     };
     let ledger = Arc::new(Ledger::default());
     let (stage, at_stage) = watch::channel(Stage::Running);
@@ -111,6 +114,13 @@ async fn demonstrate(options: &Options, news: &News) -> anyhow::Result<Summary> 
         seconds: options.seconds,
         producer: Producer::new(broker.brokers(), &ledger, SEED)?,
         application: application(options, &place, &ledger, news),
+        guest: options.listen.is_none().then(|| Guest {
+            brokers: broker.brokers().to_owned(),
+            directory: Arc::clone(&directory),
+            members: members.clone(),
+            ledger: Arc::clone(&ledger),
+            news: news.clone(),
+        }),
         member,
         members: members.clone(),
         ledger: Arc::clone(&ledger),

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::Stage;
 use super::application::Application;
 use super::cluster::{Member, Members};
+use super::guest::Guest;
 use super::ledger::Ledger;
 use super::producer::Producer;
 use crate::shutdown::Shutdown;
@@ -25,6 +26,8 @@ pub(super) struct Play {
     pub(super) producer: Producer,
     /// Absent if the user brings a client.
     pub(super) application: Option<Application>,
+    /// Absent if the user brings a client.
+    pub(super) guest: Option<Guest>,
     pub(super) member: Member,
     pub(super) members: Members,
     pub(super) ledger: Arc<Ledger>,
@@ -40,6 +43,7 @@ impl Play {
             seconds,
             producer,
             application,
+            guest,
             member,
             members,
             ledger,
@@ -58,13 +62,19 @@ impl Play {
         let produce = producer.run(at.clone(), finished);
         let consume = async {
             match application {
-                Some(application) => application.run(at).await,
+                Some(application) => application.run(at.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let visit = async {
+            match guest {
+                Some(guest) => guest.run(at.clone()).await,
                 None => Ok(()),
             }
         };
         let direct = direct(seconds, own, &ledger, &stage, &asked);
         let complete = tokio::select! {
-            played = async { tokio::try_join!(produce, consume, direct) } => played?.2,
+            played = async { tokio::try_join!(produce, consume, visit, direct) } => played?.3,
             ended = member.ended() => {
                 ended?;
                 anyhow::bail!("the sidecar ended by itself");

@@ -127,7 +127,7 @@ fn partition_table(picture: &Picture) -> Table<'static> {
         .into_iter()
         .chain([Cell::from("state")]);
     let rows = picture.rows.iter().enumerate();
-    let widths = [4, 5, 9, 8, 7, 9, 7, 9, 9].map(Constraint::Length);
+    let widths = [4, 5, 9, 8, 7, 9, 7, 9, 12].map(Constraint::Length);
     Table::new(rows.map(|(id, row)| partition_row(id, row)), widths)
         .header(TableRow::new(header).style(DIM))
         .block(Block::bordered().title(format!(
@@ -149,7 +149,7 @@ fn partition_row(id: usize, row: &Row) -> TableRow<'static> {
         number(row.committed),
     ];
     let state = match row.state {
-        "" => Span::styled("joining", Style::new().fg(Color::Yellow)),
+        "" => Span::styled("not joined", Style::new().fg(Color::Yellow)),
         "flows" => Span::styled("flows", Style::new().fg(Color::Green)),
         other => Span::styled(other.replace('_', " "), Style::new().fg(Color::Yellow)),
     };
@@ -270,7 +270,7 @@ mod tests {
             .unwrap();
         let text = terminal.backend().to_string();
         for words in [
-            "5     A    123456   123500  123999        64    1234    123400 fetch fai",
+            "5     A    123456   123500  123999        64    1234    123400 fetch failin",
             "64 in flight, 1234 waiting, 1 stream",
             "9.9 s  the last of many",
             "q or Ctrl-C",

@@ -128,12 +128,7 @@ impl fmt::Display for Summary {
             return line(f, "left", left, "would be delivered again after a restart");
         };
         line(f, "delivered", totals.delivered, "to the application")?;
-        line(
-            f,
-            "redelivered",
-            totals.redelivered,
-            "of these came again, after a failure or a crash",
-        )?;
+        line(f, "redelivered", totals.redelivered, "of these came again")?;
         line(
             f,
             "acknowledged",
@@ -161,9 +156,9 @@ impl fmt::Display for Summary {
         let verdict = if !self.mistakes().is_empty() {
             return Ok(());
         } else if self.complete {
-            "Every record was acknowledged, and the committed offsets are the ends of the logs."
+            "Every record was acknowledged; the committed offsets are the ends of the logs."
         } else {
-            "Cut short: what was not acknowledged was not committed, and would be delivered again."
+            "Cut short: what was not acknowledged was not committed, and would come again."
         };
         writeln!(f, "\n{verdict}")
     }

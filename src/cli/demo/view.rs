@@ -134,8 +134,7 @@ fn lines_or_nowhere(written: io::Result<()>, asked: &Shutdown) -> io::Result<Whe
 fn instructions(place: &Place) -> String {
     let target = place.target();
     format!(
-        "The sidecar listens at {target}. With a checkout of ackline and Python, for example:\n\
-         \n\
+        "The sidecar listens at {target}. In a checkout of ackline:\n\
          pip install grpcio-tools\n\
          python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. \
          proto/ackline/v1/consumer.proto\n\

@@ -82,7 +82,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "listen.app_tcp.token_file",
         Kind::File(FileUse::Token, |c| &mut c.listen.app_tcp.token_file),
         Fixed(""),
-        "File that holds the token which every call over TCP must carry, at least 32 characters.",
+        "File that holds the token which every call over TCP must carry, at least 43 characters.",
     )
     .example("/etc/ackline/token"),
     Setting::new(

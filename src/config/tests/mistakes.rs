@@ -414,7 +414,7 @@ fn files_that_settings_name_must_be_of_use() {
     -> make it readable for the user that runs ackline, or correct the path
 
   listen.app_tcp.token_file = /short  (flag --set)
-    the token has fewer than 32 characters
+    the token has fewer than 43 characters
     -> make one with `openssl rand -hex 32`";
     let shorter = ["word", "none", "empty", "short"]
         .iter()

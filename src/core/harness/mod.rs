@@ -426,11 +426,6 @@ impl Bench {
         });
     }
 
-    /// Where the next record popped of a partition will stand.
-    pub(super) fn seek(&mut self, partition: PartitionId, offset: i64) {
-        self.next_offset.insert(partition, offset);
-    }
-
     /// The effects since they were last asked for whose lines begin with `word`; others stay.
     pub(super) fn lines(&mut self, word: &str) -> Vec<String> {
         let (found, rest) = std::mem::take(&mut self.log)

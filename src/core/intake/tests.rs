@@ -34,6 +34,7 @@ fn nothing_is_popped_at_the_budget_until_something_is_settled() {
     bench.forget();
     bench.ack("0 1");
     assert!(!bench.lines("wake 1").is_empty());
+    assert_eq!(bench.pull(1), "2");
     bench.pull(1);
     assert!(bench.allowance(1) > 0);
 }

@@ -106,11 +106,6 @@ impl Cluster {
     pub(crate) async fn tool(&self, arguments: &[&str]) -> String {
         run_async(script("tool", &self.directory).args(arguments)).await
     }
-
-    /// One of Kafka's own tools, to be run by the caller.
-    pub(crate) fn tool_command(&self) -> Command {
-        script("tool", &self.directory)
-    }
 }
 
 impl Drop for Cluster {

@@ -196,15 +196,6 @@ impl Ledger {
         self.books().stale
     }
 
-    /// Records delivered so far, each counted once.
-    pub(crate) fn seen_count(&self) -> usize {
-        self.books()
-            .entries
-            .values()
-            .filter(|entry| !entry.received.is_empty())
-            .count()
-    }
-
     /// Records accepted so far.
     pub(crate) fn accepted_count(&self) -> usize {
         self.books()

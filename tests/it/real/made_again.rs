@@ -26,7 +26,7 @@ async fn a_topic_made_again_while_the_sidecar_is_down_is_read_from_its_beginning
     topic.write_numbered(&again, 100).await;
     // The broker deletes offsets together with the topic. A mirrored or restored group keeps them,
     // and so may a broker that was down meanwhile.
-    put_commits_back(member, &group, &topic).await;
+    put_commits_back(member, &group).await;
     let sidecar = Sidecar::start_in(directory, settings).await;
     let worker = Worker::start(sidecar.socket(), &again, Manner::new(19));
     again.until_all_accepted().await;
@@ -39,7 +39,7 @@ async fn a_topic_made_again_while_the_sidecar_is_down_is_read_from_its_beginning
 on_every_protocol!(a_topic_made_again_while_the_sidecar_is_down_is_read_from_its_beginning);
 
 /// Commits for the group what its last commits were, metadata included, if the broker lost them.
-async fn put_commits_back(member: Member, group: &str, topic: &Topic<'_>) {
+async fn put_commits_back(member: Member, group: &str) {
     use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
     use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 

@@ -324,10 +324,16 @@ impl World {
         if !process.library.joining || !process.library.subscribed {
             return;
         }
-        if process.library.name.is_some_and(|name| !self.group.knows(name)) {
+        if process
+            .library
+            .name
+            .is_some_and(|name| !self.group.knows(name))
+        {
             return self.lose(member);
         }
-        let name = self.group.join(now, process.library.name, process.library.owned.clone());
+        let name = self
+            .group
+            .join(now, process.library.name, process.library.owned.clone());
         process.library.name = Some(name);
         process.heard_of_at = now;
         self.complete_rebalance();

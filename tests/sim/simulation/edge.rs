@@ -282,6 +282,7 @@ impl World {
 
     fn settle(&mut self, member: usize, request: &ackline::core::SettleRequest) {
         let now = self.now;
+        self.let_time_pass(member);
         self.note(|| format!("member {member} <- {request:?}"));
         self.oracle.pass_time(now, member);
         let mut effects = std::mem::take(&mut self.effects);

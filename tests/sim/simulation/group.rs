@@ -69,6 +69,10 @@ impl Group {
         }
     }
 
+    pub(crate) fn is_settled(&self) -> bool {
+        self.joining_until.is_none()
+    }
+
     pub(crate) fn knows(&self, name: MemberName) -> bool {
         self.members.contains_key(&name)
     }

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ackline::core::{Assignment, Fetch, FetchError, FetchStart, LeaderEpoch, PartitionId, PoppedRecord};
+use ackline::core::{
+    Assignment, Fetch, FetchError, FetchStart, LeaderEpoch, PartitionId, PoppedRecord,
+};
 
 use super::broker::Broker;
 use super::group::{Grant, MemberName};

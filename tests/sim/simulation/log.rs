@@ -85,7 +85,11 @@ impl Log {
     /// marker a cut took away, are nothing that it ever learns of.
     pub(crate) fn readable_end(&self) -> i64 {
         let noticed = |entry: &&Entry| entry.kind != Kind::Aborted;
-        self.entries.iter().rev().find(noticed).map_or(self.start, |entry| entry.offset + 1)
+        self.entries
+            .iter()
+            .rev()
+            .find(noticed)
+            .map_or(self.start, |entry| entry.offset + 1)
     }
 
     /// Removes records here and there, never the newest entry. Returns what went.

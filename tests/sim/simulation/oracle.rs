@@ -93,6 +93,8 @@ struct Book {
     low: usize,
     unfinished: usize,
     fetch: Option<Fetch>,
+    /// The position came with the leader epoch of the record before it.
+    epoch_told: bool,
     /// The client told an error: its position means nothing until the next fetch.
     failed: bool,
     /// Next offset to take in, as far as it was told to the core.
@@ -114,7 +116,7 @@ impl Book {
     /// Whether a record or the committed offset said which leader epoch the position belongs to.
     fn knows_epoch(&self) -> bool {
         let read = matches!(&self.read, Some(Some(committed)) if committed.leader_epoch.is_some());
-        read || !self.taken.is_empty()
+        read || self.epoch_told || !self.taken.is_empty()
     }
 }
 
@@ -126,6 +128,8 @@ struct StreamBook {
     /// Takes records.
     receiving: bool,
     kept_until: Option<Moment>,
+    /// When keeping ended. What else became due at that moment may have come first.
+    expired_at: Option<Moment>,
     live: u32,
     live_bytes: u64,
 }
@@ -139,6 +143,7 @@ pub(crate) struct MemberBook {
     streams: BTreeMap<StreamId, StreamBook>,
     waits: BTreeMap<WaitId, Vec<Uid>>,
     live: u32,
+    held_bytes: u64,
     /// The commit that is outstanding, and since when.
     commit_out: Option<(CommitId, Moment)>,
     revoking: BTreeSet<PartitionId>,
@@ -220,7 +225,10 @@ impl Oracle {
         size: u32,
     ) {
         self.record_bytes_max = self.record_bytes_max.max(u64::from(size));
-        let accounted = self.unfenced.get(&partition).is_some_and(|end| offset < *end);
+        let accounted = self
+            .unfenced
+            .get(&partition)
+            .is_some_and(|end| offset < *end);
         self.truths.push(Truth {
             partition,
             incarnation,
@@ -305,6 +313,7 @@ impl Oracle {
             low: 0,
             unfinished: 0,
             fetch: None,
+            epoch_told: false,
             failed: false,
             frontier: None,
             read: None,
@@ -349,6 +358,7 @@ impl Oracle {
             paused: false,
             receiving: true,
             kept_until: None,
+            expired_at: None,
             live: 0,
             live_bytes: 0,
         };
@@ -423,6 +433,7 @@ impl Oracle {
         for stream in over {
             if let Some(book) = self.members[member].streams.get_mut(&stream) {
                 book.kept_until = None;
+                book.expired_at = Some(now);
             }
             self.end_deliveries(member, stream, Life::Dead);
         }

@@ -1,5 +1,6 @@
 //! What goes wrong, and that it stops.
 
+use ackline::core::metadata::{self, FinishedRuns, Header, Marks};
 use ackline::core::{FlowChange, Input, Moment, PartitionId, TopicIndex};
 
 use super::application::State;
@@ -134,12 +135,14 @@ impl World {
 
     /// Somebody with access to the group writes what they like, but leaves the offset or sets it back.
     fn foreign_commit(&mut self, partition: PartitionId) {
+        let identity_hash = self.broker.identity(partition);
         let random = &mut self.random;
         let Some(committed) = self.broker.committed.get_mut(&partition) else {
             return;
         };
+        let offset = committed.offset;
         let text = &mut committed.metadata;
-        match random.below(6) {
+        match random.below(8) {
             0 => *text = b"bAAQAAAAAAAAAAAAAA==".to_vec(),
             1 => {
                 *text = (0..random.index(60))
@@ -151,8 +154,9 @@ impl World {
                 text[at] = random.pick(b"ABCDEFGHabcdefgh0123456789-_");
             }
             3 => text.truncate(random.index(text.len().max(1))),
-            // Ours, of an older offset.
-            4 => {
+            4 => *text = forged(identity_hash, offset),
+            // Ours, of a newer offset.
+            5 => {
                 committed.offset = committed.offset.saturating_sub(2).max(0);
                 self.oracle.rewound.insert(partition);
             }
@@ -224,7 +228,7 @@ impl World {
         for member in 0..self.members.len() {
             let of_member = &mut self.members[member];
             of_member.cut_off_until = Moment(0);
-            
+
             if of_member.process.is_none() {
                 self.after(
                     std::time::Duration::from_millis(10),
@@ -267,4 +271,28 @@ impl World {
             }
         }
     }
+}
+
+/// Metadata that looks like ours and claims that everything above the offset is finished, but for its
+/// checksum.
+fn forged(identity_hash: u64, offset: i64) -> Vec<u8> {
+    let mut finished = FinishedRuns::default();
+    finished.push(offset, offset.saturating_add(1_000_000_000_000));
+    let marks = Marks {
+        leader_epoch: Some(1_000_000),
+        finished,
+    };
+    let header = Header {
+        cluster: None,
+        topic: None,
+        identity_hash,
+        base_offset: offset,
+        partition_count: 9,
+    };
+    let mut text = metadata::encode(&header, Some(&marks), 4096)
+        .text
+        .into_bytes();
+    let at = text.len() - 3;
+    text[at] = if text[at] == b'A' { b'B' } else { b'A' };
+    text
 }

@@ -330,24 +330,34 @@ impl World {
 
     /// What is not finished or committed yet, if anything.
     fn missing(&self) -> Option<String> {
-        let stopping = |member: &Member| member.process.as_ref().is_some_and(|process| process.stopping);
+        let stopping = |member: &Member| {
+            member
+                .process
+                .as_ref()
+                .is_some_and(|process| process.stopping)
+        };
         let unsettled = |member: &Member| {
             let library = member.process.as_ref().map(|process| &process.library);
             library.is_some_and(|library| {
                 let known = library.name.is_some_and(|name| self.group.knows(name));
-                library.subscribed && (library.event.is_some() || library.joining || !known)
+                library.event.is_some() || (library.subscribed && (library.joining || !known))
             })
         };
-        if self.members.iter().any(|member| self.now < member.frozen_until) {
+        if self
+            .members
+            .iter()
+            .any(|member| self.now < member.frozen_until)
+        {
             return Some("a member is still frozen".to_owned());
         }
-        if self.members.iter().any(unsettled) {
+        if !self.group.is_settled() || self.members.iter().any(unsettled) {
             return Some("a member has not found its place in the group".to_owned());
         }
         if self.members.iter().any(stopping) {
             return Some("a process that was told to stop is still there".to_owned());
         }
-        let outstanding = (0..self.members.len()).find(|member| self.oracle.has_commit_out(*member));
+        let outstanding =
+            (0..self.members.len()).find(|member| self.oracle.has_commit_out(*member));
         if let Some(member) = outstanding {
             return Some(format!("a commit of member {member} is not answered"));
         }
@@ -377,7 +387,7 @@ impl World {
                     .map(|committed| committed.offset);
                 let behind = end > 0 && committed.is_none_or(|committed| committed < end);
                 let behind = behind && !self.oracle.rewound.contains(&partition);
-            behind.then(|| {
+                behind.then(|| {
                     format!(
                         "I-L2: {partition:?} is committed at {committed:?}, its log ends at {end}"
                     )

@@ -1,5 +1,7 @@
 //! Where partitions start, what is committed, and what is passed over.
 
+use std::collections::BTreeSet;
+
 use ackline::core::metadata::{self, Decoded, Expectation, Marks};
 use ackline::core::{
     Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, Event, FetchStart, LeaderEpoch,
@@ -124,6 +126,7 @@ impl Oracle {
         }
         book.fetch = Some(start.fetch);
         book.failed = false;
+        book.epoch_told |= start.leader_epoch.is_some();
         book.frontier = Some(start.offset);
         if let Some(wrong) = wrong {
             self.violate(|| wrong);
@@ -288,38 +291,8 @@ impl Oracle {
         let Some(assignments) = self.members[member].at_shutdown.clone() else {
             return;
         };
-        let keeps_marks = self.settings.commit_metadata
-            && self.settings.commit_metadata_max >= 4096
-            && self.settings.commit_mode == CommitMode::OnAck;
-        if !clean || !keeps_marks {
-            return;
-        }
-        let mut wrong = None;
-        for assignment in assignments {
-            let Some(book) = self.members[member].books.get(&assignment) else {
-                continue;
-            };
-            if self.disturbed.contains(&book.partition) || book.moved {
-                continue;
-            }
-            for taken in book
-                .taken
-                .iter()
-                .filter(|taken| taken.standing == super::Standing::Finished)
-            {
-                let truth = &self.truths[taken.uid];
-                let there = !truth.gone
-                    && truth.incarnation == broker.topic(truth.partition.topic).incarnation;
-                if there && !self.is_covered(broker, book.partition, taken.offset) {
-                    wrong = Some(format!(
-                        "I-S6: a clean stop, but {:?} {} is not committed",
-                        book.partition, taken.offset
-                    ));
-                }
-            }
-        }
-        if let Some(wrong) = wrong {
-            self.violate(|| wrong);
+        for assignment in assignments.into_iter().filter(|_| clean) {
+            self.check_committed(member, assignment, "I-S6: a clean stop", broker);
         }
     }
 
@@ -371,8 +344,8 @@ impl Oracle {
                 }
                 // Without a leader epoch nobody can tell where the logs part (B5): what was written between
                 // the cut and the end is passed over, with this report.
-                if broker.topic(partition.topic).incarnation == 0 {
-                    self.passed_over(*partition, *to, !knows_epoch, broker);
+                if !knows_epoch {
+                    self.passed_over(*partition, *to, true, broker);
                 }
             }
             Event::TopicMadeAgain { partition } => {
@@ -401,6 +374,7 @@ impl Oracle {
             } => {
                 self.next_book(member, *assignment, *partition);
             }
+            Event::Paused { partition } => self.check_fullness(member, *partition),
             Event::MembershipDoubtful => self.members[member].doubtful = true,
             Event::MembershipConfirmed => self.members[member].doubtful = false,
             Event::CommitsStale => self.members[member].stale = true,
@@ -415,10 +389,77 @@ impl Oracle {
             | Event::MarksDropped { .. }
             | Event::UnsettledForLong { .. }
             | Event::Oversize { .. }
-            | Event::Paused { .. }
             | Event::Resumed { .. }
             | Event::Fenced => {}
         }
+    }
+
+    /// I-B5: a partition is paused for what it holds, never for the span of its offsets.
+    fn check_fullness(&mut self, member: usize, partition: PartitionId) {
+        let of_member = &self.members[member];
+        let alive = of_member.books.values().filter(|book| book.alive);
+        let share = self.settings.in_flight_bytes_max / (alive.count() as u64 + 1);
+        let newest = of_member
+            .newest
+            .get(&partition)
+            .and_then(|newest| of_member.books.get(newest));
+        let full = newest.is_some_and(|book| {
+            let waiting = book
+                .taken
+                .iter()
+                .filter(|taken| taken.standing == super::Standing::Waiting);
+            let bytes: u64 = waiting.map(|taken| taken.size).sum();
+            book.unfinished >= self.settings.window_records_max as usize || bytes >= share
+        });
+        let over_budget = of_member.held_bytes >= self.settings.in_flight_bytes_max;
+        self.check(full || over_budget, || {
+            format!("I-B5: {partition:?} is paused, but holds little")
+        });
+    }
+
+    /// M4: what was finished before a partition is given back is committed, if the commit did not take too long.
+    pub(crate) fn given_back(
+        &mut self,
+        member: usize,
+        partitions: &BTreeSet<PartitionId>,
+        broker: &Broker,
+    ) {
+        for partition in partitions {
+            let newest = self.members[member].newest.get(partition).copied();
+            if let Some(newest) = newest {
+                self.check_committed(member, newest, "M4: given back", broker);
+            }
+        }
+    }
+
+    /// Everything that was acknowledged in an assignment is kept from being delivered again.
+    fn check_committed(
+        &mut self,
+        member: usize,
+        assignment: Assignment,
+        when: &str,
+        broker: &Broker,
+    ) {
+        let keeps_marks = self.settings.commit_metadata
+            && self.settings.commit_metadata_max >= 4096
+            && self.settings.commit_mode == CommitMode::OnAck;
+        let Some(book) = self.members[member].books.get(&assignment) else {
+            return;
+        };
+        if !keeps_marks || self.disturbed.contains(&book.partition) || book.moved {
+            return;
+        }
+        let lost = book.taken.iter().find(|taken| {
+            let truth = &self.truths[taken.uid];
+            let there =
+                !truth.gone && truth.incarnation == broker.topic(truth.partition.topic).incarnation;
+            let finished = taken.standing == super::Standing::Finished;
+            finished && there && !self.is_covered(broker, book.partition, taken.offset)
+        });
+        let lost = lost.map(|taken| (book.partition, taken.offset));
+        self.check(lost.is_none(), || {
+            format!("{when}: {lost:?} is acknowledged, but not committed")
+        });
     }
 
     /// G6: records below `offset` are passed over. Unless `latest` was asked for they must be gone or finished.

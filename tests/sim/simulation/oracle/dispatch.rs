@@ -386,7 +386,8 @@ impl Oracle {
     }
 
     /// I-B1: bytes held stay within the budget, one record and one popped batch.
-    pub(crate) fn check_bytes(&mut self, held: u64) {
+    pub(crate) fn check_bytes(&mut self, member: usize, held: u64) {
+        self.members[member].held_bytes = held;
         let limit =
             self.settings.in_flight_bytes_max + self.record_bytes_max + self.batch_bytes_max;
         self.check(held <= limit, || {

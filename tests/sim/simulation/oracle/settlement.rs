@@ -208,23 +208,41 @@ impl Oracle {
 
     pub(crate) fn withdrawn(
         &mut self,
+        now: Moment,
         member: usize,
         stream: StreamId,
         ids: &[IdRange],
         reason: WithdrawReason,
     ) {
+        let expired = self.members[member]
+            .streams
+            .get(&stream)
+            .is_some_and(|stream| stream.expired_at == Some(now));
         for id in ids.iter().flat_map(|range| range.first..=range.last) {
             let alive = self.members[member]
                 .deliveries
                 .get(&id)
                 .is_some_and(|delivery| delivery.life == Life::Live && delivery.stream == stream);
-            self.check(alive, || {
+            self.check(alive || expired, || {
                 format!("id {id} of {stream:?} is withdrawn ({reason:?}), but was not alive there")
+            });
+            let right = self.is_right_reason(member, id, reason);
+            self.check(right, || {
+                format!("M11: id {id} is withdrawn ({reason:?}), but its partition stays")
             });
             if alive {
                 self.end_delivery(member, id, Life::Dead);
             }
         }
+    }
+
+    /// A delivery is taken back as revoked only if its partition is.
+    fn is_right_reason(&self, member: usize, id: u64, reason: WithdrawReason) -> bool {
+        let of_member = &self.members[member];
+        let delivery = of_member.deliveries.get(&id);
+        let book = delivery.and_then(|delivery| of_member.books.get(&delivery.assignment));
+        reason != WithdrawReason::Revoked
+            || book.is_some_and(|book| of_member.revoking.contains(&book.partition))
     }
 
     pub(crate) fn commit_awaited(

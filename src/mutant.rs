@@ -1,0 +1,98 @@
+//! Known bugs, planted on purpose.
+//!
+//! Each is a bug that a relative of ours has shipped, or a hole that the design names. With the cargo
+//! feature `mutants` one of them can be planted at run time; `tests/mutants` plants each in turn and demands
+//! that the simulation notices. Without the feature every question is answered "no" at compile time.
+
+/// What can be planted: its name, and what it does.
+pub const MUTANTS: [(&str, &str); 16] = [
+    (
+        "M1",
+        "commits the highest offset seen, not the lowest unfinished",
+    ),
+    (
+        "M2",
+        "drops the first record of a partition that came back, as if its old state were still there",
+    ),
+    ("M3", "leaves deliveries alive after their assignment ended"),
+    (
+        "M4",
+        "gives a partition back without committing what was finished while draining",
+    ),
+    (
+        "M5",
+        "sweeps on a revocation by partition number, whatever the topic",
+    ),
+    (
+        "M6",
+        "takes the committed offset as finished when its metadata is unreadable",
+    ),
+    (
+        "M7",
+        "believes metadata whose checksum is wrong, and so its forged runs",
+    ),
+    (
+        "M11",
+        "takes back the deliveries of all partitions when some are revoked",
+    ),
+    (
+        "M12",
+        "takes a failed read of the committed offset for `no offset`",
+    ),
+    (
+        "M13",
+        "forgets that a commit is due after the group refused it",
+    ),
+    ("M15", "accepts stale ids"),
+    (
+        "M16",
+        "commits behind the newest finished record, over open gaps",
+    ),
+    (
+        "M20",
+        "lets the group wait for as long as the application works",
+    ),
+    (
+        "position-sampled-late",
+        "believes the client's position after it told an error",
+    ),
+    (
+        "newer-assignment-tag",
+        "takes records of an older fetch in as if they were the living one's",
+    ),
+    (
+        "window-counted-as-span",
+        "counts offsets instead of unfinished records against the window",
+    ),
+];
+
+#[cfg(feature = "mutants")]
+mod planting {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::MUTANTS;
+
+    static PLANTED: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+    /// Plants the mutant at this place of [`MUTANTS`], or none.
+    pub fn plant(index: Option<usize>) {
+        PLANTED.store(index.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn planted(name: &str) -> bool {
+        MUTANTS
+            .get(PLANTED.load(Ordering::Relaxed))
+            .is_some_and(|(planted, _)| *planted == name)
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use planting::plant;
+#[cfg(feature = "mutants")]
+pub(crate) use planting::planted;
+
+/// Whether a mutant is planted: never, in a build that is meant for use.
+#[cfg(not(feature = "mutants"))]
+pub(crate) const fn planted(_name: &str) -> bool {
+    false
+}
