@@ -185,7 +185,14 @@ impl Engine {
         self.inputs.extend(self.polled.drain(..));
         for trouble in polled.troubles {
             self.tell_person(&telling::trouble(&trouble));
-            self.trouble = Some((trouble, self.clock.now()));
+            // Refused by all brokers counts as all brokers down; the refusal is the reason.
+            let follows = trouble.kind == kafka::TroubleKind::BrokersDown
+                && self.trouble.as_ref().is_some_and(|(before, _)| {
+                    before.kind == kafka::TroubleKind::Authentication
+                });
+            if !follows {
+                self.trouble = Some((trouble, self.clock.now()));
+            }
         }
         self.run();
         match polled.fatal {
