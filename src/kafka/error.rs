@@ -180,6 +180,8 @@ pub enum TroubleKind {
     UnknownTopic,
     /// We did not poll for longer than the group allows.
     PollTooLate,
+    /// The client gave up and is built again.
+    ClientFailed,
     /// Anything else.
     Other,
 }

@@ -185,7 +185,14 @@ impl Engine {
         self.inputs.extend(self.polled.drain(..));
         for trouble in polled.troubles {
             self.tell_person(&telling::trouble(&trouble));
-            self.trouble = Some((trouble, self.clock.now()));
+            // Refused by all brokers counts as all brokers down; the refusal is the reason.
+            let follows = trouble.kind == kafka::TroubleKind::BrokersDown
+                && self.trouble.as_ref().is_some_and(|(before, _)| {
+                    before.kind == kafka::TroubleKind::Authentication
+                });
+            if !follows {
+                self.trouble = Some((trouble, self.clock.now()));
+            }
         }
         self.run();
         match polled.fatal {
@@ -196,7 +203,14 @@ impl Engine {
                 self.input(Input::Fenced);
             }
             Some(Fatal::Rebuild(reason)) => {
-                self.tell_person(&ProcessEvent::ClientRebuilt { error: reason });
+                self.tell_person(&ProcessEvent::ClientRebuilt {
+                    error: reason.clone(),
+                });
+                let trouble = kafka::Trouble {
+                    kind: kafka::TroubleKind::ClientFailed,
+                    text: reason,
+                };
+                self.trouble = Some((trouble, self.clock.now()));
                 self.give_client_up();
             }
         }

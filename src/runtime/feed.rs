@@ -63,9 +63,10 @@ pub(super) fn next_frame(
     }
     for _ in 0..POPS_MAX {
         let allowance = engine.core.pop_allowance(now, id);
-        if allowance == 0 || engine.client.is_none() {
+        if allowance == 0 {
             return None;
         }
+        // A client that is being made again has nothing yet: the same as an empty queue.
         let (popped, frame) = engine.pop_and_pull(now, id, allowance, effects);
         if frame.is_some() {
             return frame;

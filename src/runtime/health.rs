@@ -51,7 +51,8 @@ fn hinders(kind: TroubleKind) -> bool {
         | TroubleKind::Authentication
         | TroubleKind::Authorization
         | TroubleKind::UnknownTopic
-        | TroubleKind::PollTooLate => true,
+        | TroubleKind::PollTooLate
+        | TroubleKind::ClientFailed => true,
         // One broker away is what replicas are for.
         TroubleKind::Connection | TroubleKind::Other => false,
     }

@@ -33,6 +33,7 @@ pub(super) fn kind(kind: TroubleKind) -> &'static str {
         TroubleKind::Authorization => "authorization",
         TroubleKind::UnknownTopic => "unknown_topic",
         TroubleKind::PollTooLate => "poll_too_late",
+        TroubleKind::ClientFailed => "client_failed",
         TroubleKind::Other => "other",
     }
 }

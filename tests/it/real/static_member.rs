@@ -82,7 +82,7 @@ async fn a_second_member_of_the_same_name_waits_until_the_first_is_gone() {
     let worker = Worker::start(second.socket(), &ledger, Manner::new(29));
     until("the second one says why it is not ready", async || {
         let (code, body) = second.get("/readyz").await;
-        (code == 503 && body.contains("instance_id")).then_some(())
+        (code == 503 && body.contains("instance ID")).then_some(())
     })
     .await;
     let ids: Vec<u64> = taken.iter().map(|record| record.id).collect();
