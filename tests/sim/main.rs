@@ -5,19 +5,15 @@ mod simulation;
 
 use simulation::{Logging, Range, run, run_one};
 
-/// Histories of an ordinary test run.
+/// Histories of an ordinary test run, and of a long one (`ACKLINE_TEST_LONG`).
 const HISTORIES: u64 = 20_000;
+const HISTORIES_LONG: u64 = 200_000;
 
 #[test]
 fn every_history_holds_every_invariant() {
-    let summary = run(
-        Range {
-            from: 0,
-            to: HISTORIES,
-        },
-        2,
-        1,
-    );
+    let long = std::env::var_os("ACKLINE_TEST_LONG").is_some();
+    let to = if long { HISTORIES_LONG } else { HISTORIES };
+    let summary = run(Range { from: 0, to }, 2, 1);
     println!("{summary}");
     if let Some(failure) = summary.failures.first() {
         panic!("{failure}");

@@ -4,6 +4,8 @@
 //! is unanswered, and the queue of a partition that is paused; its position moves over markers as they are
 //! popped, and to one past the offset of any error that it tells.
 
+mod membership;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ackline::core::{
@@ -11,7 +13,7 @@ use ackline::core::{
 };
 
 use super::broker::Broker;
-use super::group::{Grant, MemberName};
+use super::group::MemberName;
 use super::log::{Kind, Uid};
 use super::plan::Faults;
 use super::random::Random;
@@ -141,110 +143,6 @@ impl Library {
             next_version: 0,
             corrupt: BTreeMap::new(),
             paused: BTreeMap::new(),
-        }
-    }
-
-    // ---- group
-
-    pub(crate) fn subscribe(&mut self) {
-        self.subscribed = true;
-        self.steps.push_back(Step::Join);
-    }
-
-    pub(crate) fn unsubscribe(&mut self) {
-        self.subscribed = false;
-        self.steps.clear();
-        let leaving = self.remaining();
-        if !leaving.is_empty() {
-            self.steps
-                .push_back(Step::Raise(Rebalance::Revoke(leaving)));
-        }
-        self.steps.push_back(Step::Left);
-    }
-
-    /// The coordinator collects joins.
-    pub(crate) fn rebalance_in_progress(&mut self) {
-        if self.joining || !self.subscribed || self.steps.contains(&Step::Join) {
-            return;
-        }
-        let leaving = self.remaining();
-        if !self.cooperative && !leaving.is_empty() {
-            self.steps
-                .push_back(Step::Raise(Rebalance::Revoke(leaving)));
-        }
-        self.steps.push_back(Step::Join);
-    }
-
-    /// The coordinator does not know us, or was not heard of for a whole session. If a revocation waits for
-    /// its answer no other event comes, but the edge can ask whether all is lost; then this is the event.
-    pub(crate) fn lose(&mut self) -> Option<Rebalance> {
-        self.name = None;
-        self.generation = -1;
-        self.joining = false;
-        if !self.subscribed {
-            return None;
-        }
-        self.steps.clear();
-        if matches!(self.event, Some(Rebalance::Revoke(_))) {
-            self.event = Some(Rebalance::Lost(std::mem::take(&mut self.owned)));
-            self.steps.push_back(Step::Join);
-            return self.event.clone();
-        }
-        let lost = self.remaining();
-        if !lost.is_empty() {
-            self.steps.push_back(Step::Raise(Rebalance::Lost(lost)));
-        }
-        self.steps.push_back(Step::Join);
-        None
-    }
-
-    /// What will still be owned when the event that waits for its answer is through.
-    fn remaining(&self) -> BTreeSet<PartitionId> {
-        match &self.event {
-            Some(Rebalance::Revoke(leaving)) => self.owned.difference(leaving).copied().collect(),
-            Some(Rebalance::Assign(_) | Rebalance::Lost(_)) | None => self.owned.clone(),
-        }
-    }
-
-    pub(crate) fn granted(&mut self, grant: Grant) {
-        self.joining = false;
-        self.generation = grant.generation;
-        let revoked: BTreeSet<_> = self.owned.difference(&grant.partitions).copied().collect();
-        let added: BTreeSet<_> = grant.partitions.difference(&self.owned).copied().collect();
-        if !self.cooperative || revoked.is_empty() {
-            self.steps.push_back(Step::Raise(Rebalance::Assign(added)));
-            return;
-        }
-        self.steps
-            .push_back(Step::Raise(Rebalance::Revoke(revoked)));
-        if !added.is_empty() {
-            self.steps.push_back(Step::Raise(Rebalance::Assign(added)));
-        }
-        self.steps.push_back(Step::Join);
-    }
-
-    /// The next thing to do, unless an event waits for its answer.
-    pub(crate) fn next_step(&mut self) -> Option<Step> {
-        if self.event.is_some() {
-            return None;
-        }
-        let step = self.steps.pop_front()?;
-        if let Step::Raise(event) = &step {
-            match event {
-                Rebalance::Assign(added) => self.owned.extend(added.iter().copied()),
-                Rebalance::Revoke(_) => {}
-                Rebalance::Lost(lost) => self.owned.retain(|partition| !lost.contains(partition)),
-            }
-            self.event = Some(event.clone());
-            self.purge(|_| true);
-        }
-        Some(step)
-    }
-
-    /// The application called assign or unassign, which answers whatever waits for an answer.
-    pub(crate) fn answer(&mut self) {
-        if let Some(Rebalance::Revoke(gone)) = self.event.take() {
-            self.owned.retain(|partition| !gone.contains(partition));
         }
     }
 

@@ -10,7 +10,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`plan`] | what kind of history a seed makes |
-//! | [`world`], `turns`, `edge`, `cluster`, `trouble` | what happens |
+//! | [`world`], `turns`, `rebalances`, `edge`, `cluster`, `trouble` | what happens |
 //! | [`log`], [`broker`], [`group`] | Kafka |
 //! | [`library`] | the client library, with its traps |
 //! | [`member`], [`store`], [`application`] | one sidecar and the applications at its socket |
@@ -34,6 +34,7 @@ mod member;
 mod oracle;
 mod plan;
 mod random;
+mod rebalances;
 mod runner;
 mod store;
 mod trouble;

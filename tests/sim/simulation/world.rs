@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `world` | the queue, the order of events, the end |
 //! | `turns` | one member takes an input, and its effects are carried out |
+//! | `rebalances` | what the group gives and takes, and the answers |
 //! | `cluster` | the broker, the coordinator and their answers |
 //! | `edge` | popping and pulling, applications |
 //! | `trouble` | what goes wrong, and that it stops |

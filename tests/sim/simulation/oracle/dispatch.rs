@@ -1,10 +1,11 @@
 //! What is taken in, and what is delivered to whom in which order.
 
-use ackline::core::{Assignment, CommitMode, FramePlan, Moment, Order, StreamId};
+use ackline::core::{Assignment, CommitMode, FramePlan, Moment, Order, PoppedRecord, StreamId};
 
 use super::super::library::Run;
+use super::super::log::Uid;
 use super::super::store::Payload;
-use super::{Book, Delivery, Life, Oracle, Standing, Taken, is_marked};
+use super::{Book, Delivery, Life, Oracle, Standing, Taken, Truth, is_marked};
 
 /// Bytes of a message beside its records that a limit on messages must leave room for.
 const MESSAGE_OVERHEAD_MIN: u64 = 100;
@@ -38,56 +39,11 @@ impl Oracle {
             ));
         }
         for ((record, uid), waits) in run.records.iter().zip(&run.uids).zip(waits) {
-            let marked = book
-                .restored
-                .as_ref()
-                .is_some_and(|marks| is_marked(marks, record.offset, record.leader_epoch));
-            if !waits && !marked {
-                wrong = Some(format!(
-                    "I-S5: offset {} of {:?} is passed over without a mark",
-                    record.offset, run.partition
-                ));
-            }
-            if *waits && marked {
-                wrong = Some(format!(
-                    "I-B3: offset {} of {:?} is marked, but waits",
-                    record.offset, run.partition
-                ));
-            }
-            if book
-                .taken
-                .last()
-                .is_some_and(|last| last.offset >= record.offset)
-            {
-                wrong = Some(format!(
-                    "offset {} of {:?} was taken in before",
-                    record.offset, run.partition
-                ));
-            }
-            book.unfinished += usize::from(*waits);
-            book.taken.push(Taken {
-                uid: *uid,
-                offset: record.offset,
-                key: record.key_hash,
-                size: u64::from(record.size),
-                standing: if *waits {
-                    Standing::Waiting
-                } else {
-                    Standing::Finished
-                },
-                attempts: 0,
-                not_before: Moment(0),
-                avoid: None,
-            });
-            book.frontier = Some(book.frontier.map_or(record.offset + 1, |frontier| {
-                frontier.max(record.offset + 1)
-            }));
+            wrong = wrong.or(take_in(book, record, *uid, *waits));
         }
-        let (unfinished, limit) = (
-            book.unfinished,
-            self.settings.window_records_max as usize + self.batch_records_max,
-        );
-        if unfinished > limit {
+        let limit = self.settings.window_records_max as usize + self.batch_records_max;
+        if book.unfinished > limit {
+            let unfinished = book.unfinished;
             wrong = Some(format!(
                 "I-B5: {unfinished} unfinished records of {:?}, allowed are {limit}",
                 run.partition
@@ -159,7 +115,7 @@ impl Oracle {
         };
         let mut wrong = None;
         let first = plan.first_id.0;
-        if stream.next_id.unwrap_or(first) != first || first < 1 << 40 || first >= 1 << 53 {
+        if stream.next_id.unwrap_or(first) != first || !(1 << 40..1 << 53).contains(&first) {
             wrong = Some(format!(
                 "{id:?}: first id {first}, expected {:?}",
                 stream.next_id
@@ -236,106 +192,37 @@ impl Oracle {
                 format!("{assignment:?} delivers record {number}, which it never took in")
             });
         };
-        let mut wrong = None;
-        if !book.alive {
-            wrong = Some(format!("I-S3: {assignment:?} is dead, but delivers"));
-        }
-        if taken.uid != payload.uid {
-            wrong = Some(format!(
-                "I-S7: bytes of record {} are delivered as {}",
-                payload.uid, taken.uid
-            ));
-        }
-        let truth = &self.truths[taken.uid];
-        if (truth.partition, truth.offset, truth.key) != (book.partition, taken.offset, taken.key) {
-            wrong = Some(format!(
-                "I-S7: {truth:?} is delivered as offset {}",
-                taken.offset
-            ));
-        }
-        if taken.standing != Standing::Waiting {
-            wrong = Some(format!(
-                "I-O3: record {number} of {assignment:?} is delivered while {:?}",
-                taken.standing
-            ));
-        }
-        if attempt != taken.attempts + 1 {
-            wrong = Some(format!(
-                "record {number} of {assignment:?}: attempt {attempt} after {}",
-                taken.attempts
-            ));
-        }
-        if now < taken.not_before
-            || taken
-                .avoid
-                .is_some_and(|(avoid, until)| avoid == stream && now < until)
-        {
-            wrong = Some(format!(
-                "record {number} of {assignment:?} is delivered before its back-off ended"
-            ));
-        }
-        if let Some(Some(read)) = &book.read
-            && taken.offset < read.offset
-            && !book.moved
-        {
-            wrong = Some(format!(
-                "I-B3: offset {} is delivered, committed was {}",
-                taken.offset, read.offset
-            ));
-        }
-        let holder = |id: u64| {
+        let (uid, again) = (taken.uid, taken.attempts > 0);
+        let is_here = |id: u64| {
             of_member
                 .deliveries
                 .get(&id)
-                .map(|delivery| delivery.stream)
+                .is_some_and(|delivery| delivery.stream == stream)
         };
-        wrong = wrong.or(lane_is_wrong(book, order, depth, number, |id| {
-            holder(id) == Some(stream)
-        }));
-        let (again, lane) = (taken.attempts > 0, lane_of(order, taken));
-        let uid = taken.uid;
-        let taken = &mut book.taken[number];
-        taken.attempts += 1;
-        taken.avoid = None;
-        taken.standing = if on_ack {
-            Standing::Live(id)
-        } else {
-            Standing::Finished
-        };
-        // A lane that went to another stream may come back.
-        for other in &mut book.taken[book.low..] {
-            if lane.is_some() && lane_of(order, other) == lane {
-                other.avoid = other.avoid.filter(|(avoided, _)| *avoided == stream);
-            }
-        }
+        let mut wrong = record_is_wrong(book, taken, &self.truths[uid], (attempt, payload))
+            .or_else(|| is_too_early(taken, now, stream))
+            .or_else(|| lane_is_wrong(book, order, depth, number, is_here));
+        book.hand_out(number, order, stream, on_ack.then_some(id));
         let life = if on_ack {
             Life::Live
         } else {
             Life::Settled(super::Kind::Ack)
         };
-        book.unfinished -= usize::from(!on_ack);
-        book.lane_dirty = true;
         of_member.live += u32::from(on_ack);
-        if of_member
-            .deliveries
-            .insert(
-                id,
-                Delivery {
-                    stream,
-                    assignment,
-                    number,
-                    life,
-                },
-            )
-            .is_some()
-        {
+        let delivery = Delivery {
+            stream,
+            assignment,
+            number,
+            life,
+        };
+        if of_member.deliveries.insert(id, delivery).is_some() {
             wrong = Some(format!("id {id} is used twice"));
         }
         self.deliveries += 1;
         self.redeliveries += u64::from(again);
         self.truths[uid].terminal |= !on_ack;
         if let Some(wrong) = wrong {
-            self.violate(|| wrong);
+            self.violate(|| format!("record {number} of {assignment:?}: {wrong}"));
         }
     }
 
@@ -394,6 +281,110 @@ impl Oracle {
             format!("I-B1: {held} bytes are held, allowed are {limit}")
         });
     }
+}
+
+impl Book {
+    /// A record becomes live under an id, or is finished by being handed over.
+    fn hand_out(&mut self, number: usize, order: Order, stream: StreamId, id: Option<u64>) {
+        let lane = lane_of(order, &self.taken[number]);
+        let taken = &mut self.taken[number];
+        taken.attempts += 1;
+        taken.avoid = None;
+        taken.standing = id.map_or(Standing::Finished, Standing::Live);
+        // A lane that went to another stream may come back.
+        for other in &mut self.taken[self.low..] {
+            if lane.is_some() && lane_of(order, other) == lane {
+                other.avoid = other.avoid.filter(|(avoided, _)| *avoided == stream);
+            }
+        }
+        self.unfinished -= usize::from(id.is_none());
+        self.lane_dirty = true;
+    }
+}
+
+/// Notes a record that was taken in. Returns what is wrong with it.
+fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Option<String> {
+    let (partition, offset) = (book.partition, record.offset);
+    let marks = book.restored.as_ref();
+    let marked = marks.is_some_and(|marks| is_marked(marks, offset, record.leader_epoch));
+    let wrong = if !waits && !marked {
+        Some(format!(
+            "I-S5: offset {offset} of {partition:?} is passed over without a mark"
+        ))
+    } else if waits && marked {
+        Some(format!(
+            "I-B3: offset {offset} of {partition:?} is marked, but waits"
+        ))
+    } else if book.taken.last().is_some_and(|last| last.offset >= offset) {
+        Some(format!(
+            "offset {offset} of {partition:?} was taken in before"
+        ))
+    } else {
+        None
+    };
+    book.unfinished += usize::from(waits);
+    book.taken.push(Taken {
+        uid,
+        offset,
+        key: record.key_hash,
+        size: u64::from(record.size),
+        standing: if waits {
+            Standing::Waiting
+        } else {
+            Standing::Finished
+        },
+        attempts: 0,
+        not_before: Moment(0),
+        avoid: None,
+    });
+    book.frontier = book.frontier.max(Some(offset + 1));
+    wrong
+}
+
+fn record_is_wrong(
+    book: &Book,
+    taken: &Taken,
+    truth: &Truth,
+    (attempt, payload): (u32, Payload),
+) -> Option<String> {
+    let committed = match &book.read {
+        Some(Some(read)) if !book.moved => Some(read.offset),
+        Some(_) | None => None,
+    };
+    if !book.alive {
+        Some("I-S3: its assignment is dead".to_owned())
+    } else if taken.uid != payload.uid {
+        Some(format!(
+            "I-S7: bytes of record {} are delivered as {}",
+            payload.uid, taken.uid
+        ))
+    } else if (truth.partition, truth.offset, truth.key)
+        != (book.partition, taken.offset, taken.key)
+    {
+        Some(format!(
+            "I-S7: {truth:?} is delivered as offset {}",
+            taken.offset
+        ))
+    } else if taken.standing != Standing::Waiting {
+        Some(format!("I-O3: it is delivered while {:?}", taken.standing))
+    } else if attempt != taken.attempts + 1 {
+        Some(format!("attempt {attempt} after {}", taken.attempts))
+    } else if committed.is_some_and(|committed| taken.offset < committed) {
+        Some(format!(
+            "I-B3: offset {} is delivered, committed was {committed:?}",
+            taken.offset
+        ))
+    } else {
+        None
+    }
+}
+
+fn is_too_early(taken: &Taken, now: Moment, stream: StreamId) -> Option<String> {
+    let avoided = taken
+        .avoid
+        .is_some_and(|(avoided, until)| avoided == stream && now < until);
+    (avoided || now < taken.not_before)
+        .then(|| "it is delivered before its back-off ended".to_owned())
 }
 
 /// The lane that a record keeps its order in; `None` if it has no order.

@@ -1,0 +1,154 @@
+//! What the core says of itself: explanations of where it starts, goes on and stops.
+
+use ackline::core::{Event, PartitionId, StartPolicy, StopReason};
+
+use super::super::broker::Broker;
+use super::{Oracle, Standing};
+
+impl Oracle {
+    /// The core reports something that a person may want to read.
+    pub(crate) fn reported(&mut self, member: usize, event: &Event, broker: &Broker) {
+        match event {
+            Event::StartedByPolicy {
+                partition,
+                offset,
+                new_partition,
+            } => {
+                self.started_by_policy(member, *partition, *offset, *new_partition, broker);
+            }
+            Event::Skipped { partition, to, .. } => {
+                self.moved(member, *partition);
+                let latest = self.settings.on_out_of_range == StartPolicy::Latest
+                    || self.settings.start == StartPolicy::Latest;
+                self.passed_over(*partition, *to, latest, broker);
+            }
+            Event::Truncated { partition, to, .. } => {
+                let knows_epoch = self
+                    .newest_book(member, *partition)
+                    .is_some_and(|book| book.knows_epoch());
+                self.moved(member, *partition);
+                // Without a leader epoch nobody can tell where the logs part (B5): what was written between
+                // the cut and the end is passed over, with this report.
+                if !knows_epoch {
+                    self.passed_over(*partition, *to, true, broker);
+                }
+            }
+            Event::TopicMadeAgain { partition } => self.moved(member, *partition),
+            Event::Stopped {
+                partition, reason, ..
+            } => self.stopped(member, *partition, *reason),
+            Event::Started {
+                partition,
+                assignment,
+                ..
+            } => {
+                self.next_book(member, *assignment, *partition);
+            }
+            Event::Paused { partition } => self.check_fullness(member, *partition),
+            Event::MembershipDoubtful => self.members[member].doubtful = true,
+            Event::MembershipConfirmed => self.members[member].doubtful = false,
+            Event::CommitsStale => self.members[member].stale = true,
+            Event::CommitRecovered => self.members[member].stale = false,
+            Event::Assigned { .. }
+            | Event::Revoking { .. }
+            | Event::Lost { .. }
+            | Event::MetadataIgnored { .. }
+            | Event::FetchRestarted { .. }
+            | Event::ReadRetried { .. }
+            | Event::CommitFailed { .. }
+            | Event::MarksDropped { .. }
+            | Event::UnsettledForLong { .. }
+            | Event::Oversize { .. }
+            | Event::Resumed { .. }
+            | Event::Fenced => {}
+        }
+    }
+
+    /// A report explains why a position is not where it was.
+    fn moved(&mut self, member: usize, partition: PartitionId) {
+        if let Some(book) = self.newest_book(member, partition) {
+            book.moved = true;
+            book.frontier = None;
+            book.committed = None;
+        }
+    }
+
+    fn stopped(&mut self, member: usize, partition: PartitionId, reason: StopReason) {
+        if let Some(book) = self.newest_book(member, partition) {
+            book.stopped = Some(reason);
+        }
+        let honest = !matches!(reason, StopReason::OffsetsWentBack | StopReason::Corrupt);
+        self.check(honest, || {
+            format!("{partition:?} stops for {reason:?}, which never happened")
+        });
+    }
+
+    fn started_by_policy(
+        &mut self,
+        member: usize,
+        partition: PartitionId,
+        offset: i64,
+        new_partition: bool,
+        broker: &Broker,
+    ) {
+        let Some(book) = self.newest_book(member, partition) else {
+            return;
+        };
+        let (moved, read, new) = (book.moved, book.read.clone(), book.new_partition);
+        let disturbed =
+            self.disturbed.contains(&partition) || broker.topic(partition.topic).incarnation > 0;
+        self.check(read == Some(None) || moved, || {
+            format!("M12: {partition:?} starts by policy, but the broker said {read:?}")
+        });
+        self.check(moved || disturbed || new_partition == new, || {
+            format!("B7: {partition:?} new: {new_partition}, not {new}")
+        });
+        let latest = self.settings.start == StartPolicy::Latest && !new_partition && !moved;
+        self.passed_over(partition, offset, latest, broker);
+    }
+
+    /// I-B5: a partition is paused for what it holds, never for the span of its offsets.
+    fn check_fullness(&mut self, member: usize, partition: PartitionId) {
+        let of_member = &self.members[member];
+        let alive = of_member.books.values().filter(|book| book.alive);
+        let share = self.settings.in_flight_bytes_max / (alive.count() as u64 + 1);
+        let newest = of_member
+            .newest
+            .get(&partition)
+            .and_then(|newest| of_member.books.get(newest));
+        let full = newest.is_some_and(|book| {
+            let waiting = book
+                .taken
+                .iter()
+                .filter(|taken| taken.standing == Standing::Waiting);
+            let bytes: u64 = waiting.map(|taken| taken.size).sum();
+            book.unfinished >= self.settings.window_records_max as usize || bytes >= share
+        });
+        let over_budget = of_member.held_bytes >= self.settings.in_flight_bytes_max;
+        self.check(full || over_budget, || {
+            format!("I-B5: {partition:?} is paused, but holds little")
+        });
+    }
+
+    /// G6: records below `offset` are passed over. Unless `latest` was asked for they must be gone or finished.
+    fn passed_over(&mut self, partition: PartitionId, offset: i64, latest: bool, broker: &Broker) {
+        let Some(log) = broker.log(partition) else {
+            return;
+        };
+        let mut wrong = None;
+        for (entry, record) in log.records().filter(|(entry, _)| entry.offset < offset) {
+            let truth = &mut self.truths[record.uid];
+            if latest {
+                truth.accounted = true;
+            } else if !truth.terminal && !truth.accounted {
+                wrong = Some(format!(
+                    "G6: {partition:?} {} is passed over, but is there",
+                    entry.offset
+                ));
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.violate(|| wrong);
+        }
+    }
+}
