@@ -187,9 +187,10 @@ impl Engine {
             self.tell_person(&telling::trouble(&trouble));
             // Refused by all brokers counts as all brokers down; the refusal is the reason.
             let follows = trouble.kind == kafka::TroubleKind::BrokersDown
-                && self.trouble.as_ref().is_some_and(|(before, _)| {
-                    before.kind == kafka::TroubleKind::Authentication
-                });
+                && self
+                    .trouble
+                    .as_ref()
+                    .is_some_and(|(before, _)| before.kind == kafka::TroubleKind::Authentication);
             if !follows {
                 self.trouble = Some((trouble, self.clock.now()));
             }
