@@ -23,6 +23,7 @@
 //! | `assignment` | the life of one partition here |
 //! | `group` | joining, leaving, rebalances |
 //! | `start` | where does a partition begin? |
+//! | `fetch` | what is handed to the client, and when? |
 //! | `intake` | popped records, positions, failed fetches, back-pressure |
 //! | `dispatch`, `fill` | which records go into the next message of a stream? |
 //! | `balance` | which stream is a lane for, and which is worth waking? |
@@ -56,6 +57,7 @@ mod commit;
 mod delivery;
 mod dispatch;
 pub mod effect;
+mod fetch;
 mod fill;
 mod group;
 #[cfg(test)]
