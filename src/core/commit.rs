@@ -215,7 +215,7 @@ impl Core {
             self.answer_wait(wait, &BTreeSet::new());
         }
         for closing in std::mem::take(&mut self.commits.closing) {
-            self.end_closing(closing.stream, StreamEnd::Closed);
+            self.end_stream(closing.stream, StreamEnd::Closed);
         }
     }
 
@@ -368,7 +368,7 @@ impl Core {
         self.commits.closing = waiting;
         let ended: Vec<Closing> = ended;
         for closing in ended {
-            self.end_closing(closing.stream, StreamEnd::Closed);
+            self.end_stream(closing.stream, StreamEnd::Closed);
         }
     }
 

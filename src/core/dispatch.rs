@@ -14,7 +14,7 @@
 //! - When streams are unequally loaded, one lane at a time moves: it gives nothing until its live records
 //!   are settled, then goes to the other stream. Nothing is withdrawn for it.
 
-use super::delivery::{Frame, StreamPhase};
+use super::delivery::{Frame, Stream, StreamPhase};
 use super::effect::{Effect, Event, StreamEnd};
 use super::fill::{Filling, Found};
 use super::ids::{Assignment, DeliveryId, Moment, PartitionId, RecordNumber, StreamId};
@@ -147,7 +147,7 @@ impl Core {
         }
         let ids_left = self.streams.ids_end(stream.first_id) - stream.next_id;
         if ids_left <= u64::from(stream.open.batch_records_max) {
-            self.end_closing(id, StreamEnd::IdsExhausted);
+            self.end_stream(id, StreamEnd::IdsExhausted);
             return false;
         }
         let Some(mut room) = self.room(id) else {
@@ -238,24 +238,21 @@ impl Core {
 
     /// Whether a message that would not be full should wait for more.
     fn lingers(&mut self, id: StreamId) -> bool {
-        let enough = self
+        let now = self.now;
+        // Few streams linger, and only they pay for the looks at all partitions below.
+        let lingers = |stream: &Stream| !stream.open.batch_linger.is_zero();
+        if !self.streams.map.get(&id).is_some_and(lingers) {
+            return false;
+        }
+        let waiting: u64 = self
             .assignments
             .values()
             .map(|assignment| assignment.waiting_records)
-            .sum::<u64>();
-        let now = self.now;
-        let anything = !self.ready.is_empty()
-            || self
-                .ready_bound
-                .range((id, Assignment(0))..)
-                .next()
-                .is_some_and(|(stream, _)| *stream == id);
+            .sum();
+        let anything = self.ready_between(id, 0, u64::MAX).is_some();
         let Some(stream) = self.streams.map.get_mut(&id) else {
             return false;
         };
-        if stream.open.batch_linger.is_zero() {
-            return false;
-        }
         if !anything {
             stream.linger_until = None;
             return false;
@@ -263,7 +260,7 @@ impl Core {
         let until = *stream
             .linger_until
             .get_or_insert(now.plus(stream.open.batch_linger));
-        let waits = until > now && enough < u64::from(stream.open.batch_records_max);
+        let waits = until > now && waiting < u64::from(stream.open.batch_records_max);
         if waits {
             self.timers.at(until, Timer::Linger(id));
         } else {

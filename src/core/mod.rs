@@ -23,6 +23,7 @@
 //! | `assignment` | the life of one partition here |
 //! | `group` | joining, leaving, rebalances |
 //! | `start` | where does a partition begin? |
+//! | `topic` | is a topic still the one it was? |
 //! | `fetch` | what is handed to the client, and when? |
 //! | `intake` | popped records, positions, failed fetches, back-pressure |
 //! | `dispatch`, `fill` | which records go into the next message of a stream? |
@@ -76,6 +77,7 @@ mod start;
 pub mod status;
 mod streams;
 mod timers;
+mod topic;
 mod window;
 mod withdraw;
 
@@ -96,8 +98,8 @@ use dispatch::Hunger;
 use group::Group;
 use random::SplitMix;
 use shutdown::Shutdown;
-use start::Topic;
 use timers::{Timer, Timers};
+use topic::Topic;
 
 /// See the module.
 #[derive(Debug)]

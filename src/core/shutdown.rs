@@ -139,7 +139,7 @@ impl Core {
     fn end_streams(&mut self) {
         let streams: Vec<StreamId> = self.open_streams().collect();
         for stream in streams {
-            self.end_closing(stream, StreamEnd::GoingAway);
+            self.end_stream(stream, StreamEnd::GoingAway);
         }
     }
 

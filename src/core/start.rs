@@ -9,41 +9,25 @@
 //!
 //! - M12: a read that failed is tried again. Only an answered "no offset" is "no offset".
 //! - B9: a start that a policy chose is committed at once.
-//! - B6: a topic made again is read from its beginning, under a new assignment.
+//! - B6: a topic made again is read from its beginning, under a new assignment (`topic` notices it).
 
 use std::time::Duration;
 
 use super::Core;
 use super::assignment::{AssignmentState, ListPurpose, Phase};
 use super::effect::{Effect, Event, Notice, StopReason, WithdrawReason};
-use super::ids::{Assignment, PartitionId, TopicIndex, TopicUuid};
-use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError, TopicDescription};
+use super::ids::{Assignment, PartitionId, TopicIndex};
+use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError};
 use super::metadata::{self, Decoded, Expectation};
 use super::settings::{CommitMode, Order, StartPolicy};
 use super::timers::Timer;
 use crate::mutant;
 
-/// How often topics are looked at for having been made again.
-const DESCRIBE_EVERY: Duration = Duration::from_secs(5);
 /// Back-off of reads, doubling up to the longest.
 const READ_BACKOFF: Duration = Duration::from_millis(100);
 const READ_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// What is known of a configured topic.
-#[derive(Debug, Default)]
-pub(super) struct Topic {
-    /// The last description; `None` before the first one.
-    description: Option<TopicDescription>,
-    /// The description is not older than the newest assignment.
-    fresh: bool,
-    /// A description was asked for and not answered.
-    asked: bool,
-    tries: u32,
-    /// The broker does not describe topics; it is not asked again.
-    unsupported: bool,
-}
-
-fn backoff(tries: u32) -> Duration {
+pub(super) fn backoff(tries: u32) -> Duration {
     (READ_BACKOFF * 2u32.pow(tries.min(6))).min(READ_BACKOFF_MAX)
 }
 
@@ -79,31 +63,12 @@ impl Core {
             .collect();
         topics.dedup();
         for topic in topics {
-            // At every assignment anew: the topic may have been made again while nobody looked.
-            if let Some(known) = self.topics.get_mut(usize::from(topic.0)) {
-                known.fresh = false;
-            }
-            self.describe(topic);
+            self.describe_anew(topic);
         }
         if !wanted.is_empty() {
             self.effects.push(Effect::ReadCommitted(wanted));
         }
         self.describe_later();
-    }
-
-    /// One such timer runs at a time, or each rebalance would add one for ever.
-    fn describe_later(&mut self) {
-        if !std::mem::replace(&mut self.describing, true) {
-            let at = self.now.plus(DESCRIBE_EVERY);
-            self.timers.at(at, Timer::DescribeAll);
-        }
-    }
-
-    /// Questions that were on their way to a client that is gone are not answered any more.
-    pub(super) fn forget_questions(&mut self) {
-        for topic in &mut self.topics {
-            topic.asked = false;
-        }
     }
 
     pub(super) fn read_again(&mut self, id: Assignment) {
@@ -113,98 +78,6 @@ impl Core {
         if assignment.phase == Phase::Reading && assignment.committed_answer.is_none() {
             self.effects
                 .push(Effect::ReadCommitted(vec![(id, assignment.partition)]));
-        }
-    }
-
-    pub(super) fn describe(&mut self, topic: TopicIndex) {
-        let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
-            return;
-        };
-        if !known.asked && !known.unsupported {
-            known.asked = true;
-            self.effects.push(Effect::DescribeTopics(vec![topic]));
-        }
-    }
-
-    /// Looks at all topics that are read, again and again.
-    pub(super) fn describe_all(&mut self) {
-        let mut topics: Vec<TopicIndex> =
-            self.owned.keys().map(|partition| partition.topic).collect();
-        topics.dedup();
-        for topic in &topics {
-            self.describe(*topic);
-        }
-        self.describing = false;
-        if !topics.is_empty() {
-            self.describe_later();
-        }
-    }
-
-    pub(super) fn topic_described(
-        &mut self,
-        topic: TopicIndex,
-        answer: Result<TopicDescription, ReadError>,
-    ) {
-        let now = self.now;
-        let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
-            return;
-        };
-        known.asked = false;
-        match answer {
-            Ok(description) => {
-                known.description = Some(description);
-                known.fresh = true;
-                known.tries = 0;
-            }
-            Err(ReadError::Unsupported) => known.unsupported = true,
-            Err(
-                ReadError::Transient(error)
-                | ReadError::Unauthorized(error)
-                | ReadError::UnknownTopic(error),
-            ) => {
-                known.tries += 1;
-                let wait = backoff(known.tries);
-                self.timers.at(now.plus(wait), Timer::Describe(topic));
-                self.report(Event::ReadRetried {
-                    what: "topic",
-                    error,
-                });
-                return;
-            }
-        }
-        let of_topic: Vec<Assignment> = self
-            .owned
-            .iter()
-            .filter(|(partition, _)| partition.topic == topic)
-            .map(|(_, id)| *id)
-            .collect();
-        for id in of_topic {
-            self.compare_topic(id);
-            self.resolve_start(id);
-        }
-    }
-
-    /// A living assignment whose topic has another identity now belongs to a topic that is gone.
-    fn compare_topic(&mut self, id: Assignment) {
-        let Some(assignment) = self.assignments.get_mut(&id) else {
-            return;
-        };
-        let partition = assignment.partition;
-        let (known, now) = (
-            assignment.topic_id,
-            self.topics[usize::from(partition.topic.0)].id(),
-        );
-        let (Some(known), Some(now)) = (known, now) else {
-            return;
-        };
-        let settled = matches!(
-            assignment.phase,
-            Phase::Flowing | Phase::Stopped(_) | Phase::Listing(_)
-        );
-        if known != now && settled {
-            self.report(Event::TopicMadeAgain { partition });
-            let id = self.replace(id);
-            self.list_for(id, ListPurpose::MadeAgain);
         }
     }
 
@@ -295,7 +168,7 @@ impl Core {
     }
 
     /// Starts an assignment once both its committed offset and its topic are known.
-    fn resolve_start(&mut self, id: Assignment) {
+    pub(super) fn resolve_start(&mut self, id: Assignment) {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
@@ -369,7 +242,7 @@ impl Core {
         }
     }
 
-    fn list_for(&mut self, id: Assignment, purpose: ListPurpose) {
+    pub(super) fn list_for(&mut self, id: Assignment, purpose: ListPurpose) {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
@@ -489,7 +362,7 @@ impl Core {
     }
 
     /// Ends an assignment and begins the next one of the same partition.
-    fn replace(&mut self, id: Assignment) -> Assignment {
+    pub(super) fn replace(&mut self, id: Assignment) -> Assignment {
         let Some(assignment) = self.assignments.get(&id) else {
             return id;
         };
@@ -497,21 +370,6 @@ impl Core {
         self.end_assignment(id, WithdrawReason::Repositioned);
         self.take_from_client(partition);
         self.new_assignment(partition)
-    }
-}
-
-impl Topic {
-    pub(super) fn id(&self) -> Option<TopicUuid> {
-        self.description.and_then(|description| description.id)
-    }
-
-    pub(super) fn partitions(&self) -> u32 {
-        self.description
-            .map_or(0, |description| description.partitions)
-    }
-
-    fn is_known(&self) -> bool {
-        self.fresh || self.unsupported
     }
 }
 

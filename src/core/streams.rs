@@ -91,8 +91,8 @@ impl Core {
         self.leave_later_if_alone();
     }
 
-    /// Ends a closing stream: it waited long enough.
-    pub(super) fn end_closing(&mut self, id: StreamId, end: StreamEnd) {
+    /// Ends a stream that is open or closing, and tells it how.
+    pub(super) fn end_stream(&mut self, id: StreamId, end: StreamEnd) {
         let Some(stream) = self.streams.map.get_mut(&id) else {
             return;
         };
@@ -145,7 +145,7 @@ impl Core {
             return;
         };
         match stream.phase {
-            StreamPhase::Closing(until) if until <= now => self.end_closing(id, StreamEnd::Closed),
+            StreamPhase::Closing(until) if until <= now => self.end_stream(id, StreamEnd::Closed),
             StreamPhase::Kept(until) if until <= now => self.stop_stream(id),
             StreamPhase::Ended(until) if until <= now => {
                 stream.forget_outcomes();

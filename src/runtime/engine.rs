@@ -11,7 +11,7 @@
 //! - A stream is polled only for what fits it; what nobody asks for stays in the client's queue.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +19,10 @@ use bytes::Bytes;
 use super::clock::Clock;
 use super::feed::Feed;
 use super::store::Store;
+use super::streams::StreamSlot;
 use super::telling;
-use crate::core::{Core, Effect, Input, Moment, Settings, StreamId, StreamOpen};
-use crate::grpc::{CommitWaits, OpenRefused, OpenedStream, Outbox, Outgoing, Peer};
+use crate::core::{Core, Effect, Input, Moment, Settings, StreamId};
+use crate::grpc::CommitWaits;
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
 use crate::observe::{Observer, ProcessEvent};
 
@@ -44,18 +45,6 @@ pub(super) enum Ended {
     Fenced,
 }
 
-/// One open stream, as the engine sees it.
-#[derive(Debug)]
-pub(super) struct StreamSlot {
-    pub(super) outbox: Outbox,
-    pub(super) waker: Option<Waker>,
-    /// It found the client's queue empty: new records are worth a wake-up.
-    pub(super) starving: bool,
-    name: String,
-    /// The core has ended it.
-    ended: bool,
-}
-
 /// See the module.
 pub(super) struct Engine {
     pub(super) clock: Clock,
@@ -68,8 +57,8 @@ pub(super) struct Engine {
     pub(super) store: Store,
     pub(super) feed: Feed,
     pub(super) streams: BTreeMap<StreamId, StreamSlot>,
-    next_stream: u64,
-    streams_max: u32,
+    pub(super) next_stream: u64,
+    pub(super) streams_max: u32,
     pub(super) waits: CommitWaits,
     pub(super) observer: Observer,
     effects: Vec<Effect>,
@@ -77,7 +66,7 @@ pub(super) struct Engine {
     polled: Vec<Input<'static>>,
     pub(super) ended: Option<Ended>,
     fenced: bool,
-    shutting_down: bool,
+    pub(super) shutting_down: bool,
     /// The core wants to be in the group.
     joined: bool,
     /// The client refused to do what it was told in a way that only a new one can mend.
@@ -332,12 +321,7 @@ impl Engine {
                 self.tell(stream, |outbox| outbox.withdraw(&ids, reason));
             }
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
-            Effect::EndStream { stream, end } => {
-                if let Some(slot) = self.streams.get_mut(&stream) {
-                    slot.ended = true;
-                }
-                self.tell(stream, |outbox| outbox.end(end));
-            }
+            Effect::EndStream { stream, end } => self.end_stream(stream, end),
             Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
             Effect::CopyOut {
                 frame,
@@ -415,104 +399,8 @@ impl Engine {
         }
     }
 
-    fn tell(&mut self, stream: StreamId, what: impl FnOnce(&mut Outbox)) {
-        if let Some(slot) = self.streams.get_mut(&stream) {
-            what(&mut slot.outbox);
-            if let Some(waker) = slot.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    fn wake_stream(&mut self, stream: StreamId) {
-        if let Some(waker) = self
-            .streams
-            .get_mut(&stream)
-            .and_then(|slot| slot.waker.take())
-        {
-            waker.wake();
-        }
-    }
-
-    pub(super) fn open_stream(
-        &mut self,
-        open: StreamOpen,
-        peer: &Peer,
-        entropy: u64,
-    ) -> Result<OpenedStream, OpenRefused> {
-        if self.shutting_down {
-            return Err(OpenRefused::ShuttingDown);
-        }
-        let streams_max = self.streams_max;
-        if self.streams.len() >= usize::try_from(streams_max).unwrap_or(usize::MAX) {
-            return Err(OpenRefused::TooManyStreams { streams_max });
-        }
-        self.next_stream += 1;
-        let id = StreamId(self.next_stream);
-        let name = format!("{:08x}-{}", entropy >> 32, self.next_stream);
-        let client = open.client.clone();
-        self.tell_person(&ProcessEvent::StreamOpened {
-            stream: id,
-            client,
-            uid: telling::uid(peer),
-        });
-        let slot = StreamSlot {
-            outbox: Outbox::new(),
-            waker: None,
-            starving: false,
-            name: name.clone(),
-            ended: false,
-        };
-        self.streams.insert(id, slot);
-        self.input(Input::StreamOpened {
-            stream: id,
-            entropy,
-            open,
-        });
-        Ok(OpenedStream { id, name })
-    }
-
-    pub(super) fn close_stream(&mut self, id: StreamId) {
-        if let Some(slot) = self.streams.remove(&id) {
-            let reason = if slot.ended {
-                "as asked"
-            } else {
-                "the application went away"
-            };
-            self.tell_person(&ProcessEvent::StreamEnded { stream: id, reason });
-            self.input(Input::StreamClosed { stream: id });
-        }
-    }
-
-    pub(super) fn stream_named(&self, name: &str) -> Option<StreamId> {
-        self.streams
-            .iter()
-            .find(|(_, slot)| slot.name == name)
-            .map(|(id, _)| *id)
-    }
-
-    /// The next thing to send on a stream.
-    pub(super) fn poll_stream(&mut self, id: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing> {
-        let Some(slot) = self.streams.get_mut(&id) else {
-            return Poll::Pending;
-        };
-        if let Some(outgoing) = slot.outbox.pop(&self.topics) {
-            return Poll::Ready(outgoing);
-        }
-        // Before asking, so that a wake-up which the asking itself brings about is not lost.
-        slot.waker = Some(cx.waker().clone());
-        if let Some(frame) = self.next_frame(id, cx) {
-            return Poll::Ready(Outgoing::Frame(frame));
-        }
-        // Popping may have brought a failure, and that a notice.
-        let outgoing = self
-            .streams
-            .get_mut(&id)
-            .and_then(|slot| slot.outbox.pop(&self.topics));
-        outgoing.map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn next_frame(&mut self, id: StreamId, cx: &mut Context<'_>) -> Option<Bytes> {
+    /// What the next message of a stream is, if records can make one.
+    pub(super) fn next_frame(&mut self, id: StreamId, cx: &mut Context<'_>) -> Option<Bytes> {
         let mut effects = std::mem::take(&mut self.effects);
         let frame = super::feed::next_frame(self, id, cx, &mut effects);
         self.carry_out(&mut effects);

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `engine` | one input, its effects, the next input |
 //! | `feed` | from the client's queue into frames |
+//! | `streams` | who has a stream open, and what is it told? |
 //! | `store` | where the bytes of unfinished records lie |
 //! | `sidecar` | the engine as the gRPC edge sees it |
 //! | `health` | is it alive, is it ready, what does it measure? |
@@ -26,6 +27,7 @@ mod feed;
 mod health;
 mod sidecar;
 mod store;
+mod streams;
 mod telling;
 
 use std::sync::Arc;

@@ -1,0 +1,163 @@
+//! What brokers say of the configured topics, and whether a topic is still the one it was.
+//!
+//! The client does not notice that a topic was deleted and made again. So each topic is described at every
+//! assignment, and every few seconds while it is read; another identity ends its assignments (B6).
+
+use std::time::Duration;
+
+use super::Core;
+use super::assignment::{ListPurpose, Phase};
+use super::effect::{Effect, Event};
+use super::ids::{Assignment, TopicIndex, TopicUuid};
+use super::input::{ReadError, TopicDescription};
+use super::start::backoff;
+use super::timers::Timer;
+
+/// How often topics are looked at for having been made again.
+const DESCRIBE_EVERY: Duration = Duration::from_secs(5);
+
+/// What is known of a configured topic.
+#[derive(Debug, Default)]
+pub(super) struct Topic {
+    /// The last description; `None` before the first one.
+    description: Option<TopicDescription>,
+    /// The description is not older than the newest assignment.
+    fresh: bool,
+    /// A description was asked for and not answered.
+    asked: bool,
+    tries: u32,
+    /// The broker does not describe topics; it is not asked again.
+    unsupported: bool,
+}
+
+impl Topic {
+    pub(super) fn id(&self) -> Option<TopicUuid> {
+        self.description.and_then(|description| description.id)
+    }
+
+    pub(super) fn partitions(&self) -> u32 {
+        self.description
+            .map_or(0, |description| description.partitions)
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.fresh || self.unsupported
+    }
+}
+
+impl Core {
+    /// Describes a topic for a new assignment: it may have been made again while nobody looked.
+    pub(super) fn describe_anew(&mut self, topic: TopicIndex) {
+        if let Some(known) = self.topics.get_mut(usize::from(topic.0)) {
+            known.fresh = false;
+        }
+        self.describe(topic);
+    }
+
+    /// One such timer runs at a time, or each rebalance would add one for ever.
+    pub(super) fn describe_later(&mut self) {
+        if !std::mem::replace(&mut self.describing, true) {
+            let at = self.now.plus(DESCRIBE_EVERY);
+            self.timers.at(at, Timer::DescribeAll);
+        }
+    }
+
+    /// Questions that were on their way to a client that is gone are not answered any more.
+    pub(super) fn forget_questions(&mut self) {
+        for topic in &mut self.topics {
+            topic.asked = false;
+        }
+    }
+
+    pub(super) fn describe(&mut self, topic: TopicIndex) {
+        let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
+            return;
+        };
+        if !known.asked && !known.unsupported {
+            known.asked = true;
+            self.effects.push(Effect::DescribeTopics(vec![topic]));
+        }
+    }
+
+    /// Looks at all topics that are read, again and again.
+    pub(super) fn describe_all(&mut self) {
+        let mut topics: Vec<TopicIndex> =
+            self.owned.keys().map(|partition| partition.topic).collect();
+        topics.dedup();
+        for topic in &topics {
+            self.describe(*topic);
+        }
+        self.describing = false;
+        if !topics.is_empty() {
+            self.describe_later();
+        }
+    }
+
+    pub(super) fn topic_described(
+        &mut self,
+        topic: TopicIndex,
+        answer: Result<TopicDescription, ReadError>,
+    ) {
+        let now = self.now;
+        let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
+            return;
+        };
+        known.asked = false;
+        match answer {
+            Ok(description) => {
+                known.description = Some(description);
+                known.fresh = true;
+                known.tries = 0;
+            }
+            Err(ReadError::Unsupported) => known.unsupported = true,
+            Err(
+                ReadError::Transient(error)
+                | ReadError::Unauthorized(error)
+                | ReadError::UnknownTopic(error),
+            ) => {
+                known.tries += 1;
+                let wait = backoff(known.tries);
+                self.timers.at(now.plus(wait), Timer::Describe(topic));
+                self.report(Event::ReadRetried {
+                    what: "topic",
+                    error,
+                });
+                return;
+            }
+        }
+        let of_topic: Vec<Assignment> = self
+            .owned
+            .iter()
+            .filter(|(partition, _)| partition.topic == topic)
+            .map(|(_, id)| *id)
+            .collect();
+        for id in of_topic {
+            self.compare_topic(id);
+            self.resolve_start(id);
+        }
+    }
+
+    /// A living assignment whose topic has another identity now belongs to a topic that is gone.
+    fn compare_topic(&mut self, id: Assignment) {
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        let partition = assignment.partition;
+        let (known, now) = (
+            assignment.topic_id,
+            self.topics[usize::from(partition.topic.0)].id(),
+        );
+        let (Some(known), Some(now)) = (known, now) else {
+            return;
+        };
+        let settled = matches!(
+            assignment.phase,
+            Phase::Flowing | Phase::Stopped(_) | Phase::Listing(_)
+        );
+        if known != now && settled {
+            self.report(Event::TopicMadeAgain { partition });
+            let id = self.replace(id);
+            self.list_for(id, ListPurpose::MadeAgain);
+        }
+    }
+}
