@@ -237,9 +237,11 @@ impl Core {
                 continue;
             };
             assignment.dirty = false;
+            // What was not allowed is sent again unchanged: only a success says that it is allowed now.
             if let Some(before) = &mut assignment.committed
                 && before.says_the_same(&committed)
                 && !probe
+                && !assignment.unauthorized
             {
                 before.marks_kept = committed.marks_kept;
                 continue;

@@ -198,6 +198,10 @@ impl Core {
     /// Pauses what has been full for long, if that lets others go on.
     pub(super) fn pause_full(&mut self) {
         let now = self.now;
+        // Shares grow when partitions leave, and what was full may not be any more.
+        for id in self.full.clone() {
+            self.look_at_fullness(id);
+        }
         let over_budget = self.held_bytes() >= self.settings.in_flight_bytes_max;
         let mut others_have_room = false;
         let mut pause = Vec::new();

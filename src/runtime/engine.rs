@@ -360,6 +360,10 @@ impl Engine {
     /// Passes an effect on to the client.
     fn ask_client(&mut self, effect: &Effect) {
         let Some(client) = &mut self.client else {
+            // Whoever waits for a client that is gone to leave the group would wait for ever.
+            if *effect == Effect::Leave {
+                self.inputs.push_back(Input::GroupLeft);
+            }
             return;
         };
         let asked = match effect {

@@ -225,3 +225,19 @@ fn doubt_lasts_while_the_probe_is_refused() {
     bench.lose(&[0]);
     assert!(bench.core.confirms(), "a rebalance event says what we are");
 }
+
+// B23, M13
+#[test]
+fn partition_whose_probe_was_not_allowed_flows_again_once_a_commit_is() {
+    let mut bench = Bench::flowing(settings());
+    bench.pass(seconds(5));
+    bench.answers.commits = false;
+    bench.jump(seconds(60));
+    bench.commit_answered(Err(CommitError::Unauthorized("no".to_owned())));
+    assert_eq!(bench.status(0).blocked, Some(Blocked::Unauthorized));
+    // Membership is certain again, so no second probe repeats what is committed already.
+    bench.assign(&[1]);
+    bench.answers.commits = true;
+    bench.pass(seconds(10));
+    assert_eq!(bench.status(0).blocked, None);
+}

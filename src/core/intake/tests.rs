@@ -68,6 +68,21 @@ fn full_partition_is_paused_after_100_ms_and_resumed_below_half() {
 }
 
 #[test]
+fn partition_whose_share_grew_meanwhile_is_not_paused() {
+    let mut bench = Bench::flowing(Settings {
+        in_flight_bytes_max: 1000,
+        ..settings()
+    });
+    bench.assign(&[1, 2]);
+    bench.pop("a:200 a:200 a:200");
+    bench.pull(1);
+    assert_eq!(bench.allowance(1), 0, "400 bytes wait, a third is 333");
+    bench.lose(&[2]);
+    bench.pass(millis(200));
+    assert!(bench.paused.is_empty(), "half is 500");
+}
+
+#[test]
 fn nothing_is_paused_when_no_other_partition_has_room() {
     let mut bench = Bench::flowing(Settings {
         window_records_max: 2,
