@@ -213,7 +213,7 @@ pub struct Commit {
     pub interval: Duration,
     /// Whether finished offsets above the committed one are stored beside it.
     pub metadata: bool,
-    /// How long commits may fail before new deliveries stop.
+    /// How long commits of a partition may fail before nothing new of it is delivered.
     pub staleness_max: Duration,
     /// Time between two commits, `on_delivery`.
     pub delivery_interval: Duration,
@@ -316,6 +316,7 @@ impl Config {
             warn_unsettled_after: self.delivery.warn_unsettled_after,
             assign_mode: self.group.assign_mode(),
             session_timeout: self.group.session_timeout,
+            doubt_after: self.group.doubt_after(),
             seed,
         }
     }
@@ -369,7 +370,19 @@ impl Config {
     }
 }
 
+/// Such a broker does not tell its session timeout, and it may be as short as its administrator likes.
+const DOUBT_AFTER_UNTOLD: Duration = Duration::from_secs(1);
+
 impl Group {
+    /// For how long this process may stand still before it must ask whether it is still a member. The last
+    /// heartbeat may be a third of the session timeout old by then.
+    fn doubt_after(&self) -> Duration {
+        match self.protocol {
+            GroupProtocol::Classic => self.session_timeout / 2,
+            GroupProtocol::Consumer => DOUBT_AFTER_UNTOLD,
+        }
+    }
+
     /// How the Kafka client of such a group takes assignments.
     #[must_use]
     pub fn assign_mode(&self) -> AssignMode {

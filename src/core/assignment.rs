@@ -128,8 +128,14 @@ pub(crate) struct AssignmentState {
     pub(crate) paused: bool,
 
     // ---- commit
-    pub(crate) dirty: bool,
     pub(crate) committed: Option<Committed>,
+    /// Since when something is finished and not known to be committed.
+    pub(crate) uncommitted_since: Option<Moment>,
+    /// That is too long ago.
+    pub(crate) commits_stale: bool,
+    /// Back-off after commits that failed for this partition and not for others.
+    pub(crate) commit_tries: u32,
+    pub(crate) commit_not_before: Moment,
     pub(crate) metadata_refused: u8,
     pub(crate) unauthorized: bool,
     /// When the watermark took its present value while something was unfinished.
@@ -174,8 +180,11 @@ impl AssignmentState {
             waiting_bytes: 0,
             full_since: None,
             paused: false,
-            dirty: false,
             committed: None,
+            uncommitted_since: None,
+            commits_stale: false,
+            commit_tries: 0,
+            commit_not_before: Moment(0),
             metadata_refused: 0,
             unauthorized: false,
             watermark_since: now,
@@ -218,7 +227,7 @@ impl AssignmentState {
             Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
             Phase::Reading | Phase::Draining => false,
         };
-        alive && !self.unauthorized
+        alive && !self.unauthorized && !self.commits_stale
     }
 
     /// Whether it uses up its window or its share of the budget. Live records do not count against the

@@ -5,6 +5,10 @@
 //! the last one while anything changed, and at once for a revocation, a shutdown, a start that a policy
 //! chose, and a caller that waits.
 //!
+//! A failure that hit every entry is the request's: everything backs off. One that hit some of them, or only
+//! such as failed by themselves before, is theirs: only they back off, and the other partitions are committed
+//! as if nothing were wrong.
+//!
 //! # Invariants
 //!
 //! - I-S1: an entry carries the watermark, the lowest offset that is not finished, and nothing else.
@@ -12,18 +16,18 @@
 //! - I-S3: entries are built from living assignments in the turn in which they are handed over; results of
 //!   ended ones change nothing.
 //! - B18 to B23: errors never change an assignment; what was not committed stays dirty.
-//! - I-S8: a waiting caller is told "committed" only by a success of a request built after its settlement
-//!   that covers it, by offset or by marks.
-//! - B26: without a success for `commit.staleness_max` nothing new is delivered.
-//! - B15: after a clock jump nothing is delivered until one commit of the unchanged state succeeds.
+//!
+//! What follows for delivery when commits keep failing is decided in `trust`, who is told of a success in
+//! `awaited`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Core;
-use super::assignment::Committed;
-use super::effect::{CommitEntry, Effect, Event, Notice, StreamEnd};
-use super::ids::{Assignment, CommitId, Moment, StreamId, WaitId};
+use super::assignment::{AssignmentState, Committed};
+use super::awaited::Awaited;
+use super::effect::{CommitEntry, Effect, Event, Notice};
+use super::ids::{Assignment, CommitId, Moment};
 use super::input::CommitError;
 use super::metadata::{self, Header};
 use super::timers::Timer;
@@ -34,24 +38,6 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How long after the session timeout an unanswered request is given up; the client answers before that.
 const ANSWER_SLACK: Duration = Duration::from_secs(15);
-
-/// A caller that waits until what it acknowledged is committed.
-#[derive(Debug)]
-pub(super) struct Wait {
-    pub(super) id: WaitId,
-    /// Highest offset acknowledged, per assignment.
-    pub(super) needs: BTreeMap<Assignment, i64>,
-    /// Something it named was refused, so the answer is no whatever is committed.
-    pub(super) in_vain: bool,
-}
-
-/// A closing stream that waits for one commit.
-#[derive(Debug)]
-pub(super) struct Closing {
-    pub(super) stream: StreamId,
-    /// The request that was built after it began to wait.
-    pub(super) built_after: Option<CommitId>,
-}
 
 /// What one entry of the outstanding request would mean if it succeeds.
 #[derive(Debug)]
@@ -65,7 +51,7 @@ struct Sent {
 pub(super) struct Outstanding {
     id: CommitId,
     entries: Vec<Sent>,
-    waits: Vec<Wait>,
+    sent_at: Moment,
     give_up_at: Moment,
     /// Its success proves our membership.
     probe: bool,
@@ -76,51 +62,31 @@ pub(super) struct Outstanding {
 pub(super) struct Commits {
     pub(super) outstanding: Option<Outstanding>,
     next_id: u64,
+    /// Assignments whose snapshot differs from the last one sent, or whose last one failed.
+    pub(super) dirty: BTreeSet<Assignment>,
     /// Commit without waiting for the interval.
     pub(super) hurry: bool,
     /// Back-off: nothing is sent before this.
-    pub(super) not_before: Moment,
+    not_before: Moment,
     last_sent: Option<Moment>,
     tries: u32,
-    waits: Vec<Wait>,
-    pub(super) closing: Vec<Closing>,
-    /// Since when something is uncommitted.
-    dirty_since: Option<Moment>,
-    /// Nothing was committed for too long.
-    pub(super) stale: bool,
     failing: bool,
     pub(super) last_success: Option<Moment>,
-    /// Since when our membership is in doubt.
-    pub(super) doubt: Option<Moment>,
+    pub(super) awaited: Awaited,
 }
 
 impl Core {
-    /// Whether settlements may be answered now. While membership is in doubt an answer could promise what
-    /// the next rebalance event takes back.
-    #[must_use]
-    pub fn confirms(&self) -> bool {
-        self.commits.doubt.is_none()
-    }
-
     pub(super) fn mark_dirty(&mut self, id: Assignment) {
-        let Some(assignment) = self.assignments.get_mut(&id) else {
-            return;
-        };
-        if assignment.dirty {
+        if !self.assignments.contains_key(&id) || !self.commits.dirty.insert(id) {
             return;
         }
-        assignment.dirty = true;
-        self.commits.dirty_since.get_or_insert(self.now);
+        self.uncommitted(id);
         let due = self
             .commits
             .last_sent
             .map_or(self.now, |sent| sent.plus(self.settings.commit_interval));
         self.timers
             .at(due.max(self.commits.not_before), Timer::Commit);
-        self.timers.at(
-            self.now.plus(self.settings.commit_staleness_max),
-            Timer::Commit,
-        );
     }
 
     /// Whether something of an assignment was finished and is not known to be committed.
@@ -128,75 +94,34 @@ impl Core {
         let sent = |outstanding: &Outstanding| {
             outstanding.entries.iter().any(|sent| sent.assignment == id)
         };
-        self.commits.outstanding.as_ref().is_some_and(sent)
-            || self
-                .assignments
-                .get(&id)
-                .is_some_and(|assignment| assignment.dirty)
+        self.commits.outstanding.as_ref().is_some_and(sent) || self.commits.dirty.contains(&id)
     }
 
-    pub(super) fn await_commit(&mut self, wait: Wait) {
-        self.commits.waits.push(wait);
-    }
-
-    /// B15: we may have been asleep for longer than the group waits.
-    pub(super) fn doubt_membership(&mut self) {
-        if self.commits.doubt.is_none()
-            && self
-                .assignments
-                .values()
-                .any(|assignment| assignment.has_position())
-        {
-            self.commits.doubt = Some(self.now);
-            // Whoever noticed may not be at the end of a turn, where commits are sent.
-            self.timers.at(self.now, Timer::Commit);
-            self.report(Event::MembershipDoubtful);
-        }
-    }
-
-    /// A rebalance event says what we are.
-    pub(super) fn membership_is_certain(&mut self) {
-        if self.commits.doubt.take().is_some() {
-            self.report(Event::MembershipConfirmed);
+    /// Ends the back-off of these: there will be no later chance.
+    pub(super) fn commit_without_backoff(&mut self, ids: &[Assignment]) {
+        self.commits.not_before = self.now;
+        for id in ids {
+            if let Some(assignment) = self.assignments.get_mut(id) {
+                assignment.commit_not_before = self.now;
+            }
         }
     }
 
     pub(super) fn commit_if_due(&mut self) {
         let now = self.now;
-        self.look_at_staleness();
         if let Some(outstanding) = &self.commits.outstanding {
             if outstanding.give_up_at > now {
                 return;
             }
             self.commit_is_lost();
         }
-        let probing = self.commits.doubt.is_some();
-        let dirty = self
-            .assignments
-            .values()
-            .any(|assignment| assignment.dirty && assignment.has_position());
-        if !dirty && !probing {
+        self.answer_what_is_committed();
+        let probing = self.trust.is_doubtful();
+        if self.commits.dirty.is_empty() && !probing {
             self.commits.hurry = false;
-            return self.nothing_to_commit();
+            return self.end_closing_streams();
         }
-        let hurried = self.commits.hurry
-            || probing
-            || !self.commits.waits.is_empty()
-            || !self.commits.closing.is_empty()
-            || self.group.hurries_commit()
-            || self
-                .shutdown
-                .as_ref()
-                .is_some_and(super::Shutdown::hurries_commit);
-        let interval = self
-            .commits
-            .last_sent
-            .map_or(now, |sent| sent.plus(self.settings.commit_interval));
-        let due = if hurried {
-            self.commits.not_before
-        } else {
-            interval.max(self.commits.not_before)
-        };
+        let due = self.commit_due(probing);
         if due > now {
             self.timers.at(due, Timer::Commit);
             return;
@@ -204,69 +129,70 @@ impl Core {
         self.send_commit(probing);
     }
 
-    /// Everything is committed as it is: whoever waits is answered by that.
-    fn nothing_to_commit(&mut self) {
-        // What was not committed may have left with its partition: then nothing is held up any more.
-        self.commits.dirty_since = None;
-        if std::mem::take(&mut self.commits.stale) {
-            self.report(Event::CommitRecovered);
+    /// When the next request may go.
+    fn commit_due(&self, probing: bool) -> Moment {
+        let hurried = self.commits.hurry
+            || probing
+            || self.commits.awaited.is_anyone_waiting()
+            || self.group.hurries_commit()
+            || self
+                .shutdown
+                .as_ref()
+                .is_some_and(super::Shutdown::hurries_commit);
+        let interval = match self.commits.last_sent {
+            Some(sent) if !hurried => sent.plus(self.settings.commit_interval),
+            Some(_) | None => self.now,
+        };
+        let due = interval.max(self.commits.not_before);
+        if probing || due > self.now {
+            return due;
         }
-        for wait in std::mem::take(&mut self.commits.waits) {
-            self.answer_wait(wait, &BTreeSet::new());
-        }
-        for closing in std::mem::take(&mut self.commits.closing) {
-            self.end_stream(closing.stream, StreamEnd::Closed);
-        }
+        let of_entry = |id: &Assignment| {
+            self.assignments
+                .get(id)
+                .map(|assignment| assignment.commit_not_before)
+        };
+        self.commits
+            .dirty
+            .iter()
+            .filter_map(of_entry)
+            .min()
+            .map_or(due, |first| first.max(due))
     }
 
     fn send_commit(&mut self, probe: bool) {
         let now = self.now;
-        let mut entries = Vec::new();
-        let mut sent = Vec::new();
-        let ids: Vec<Assignment> = self
-            .assignments
-            .values()
-            .filter(|assignment| (assignment.dirty || probe) && assignment.has_position())
-            .map(|assignment| assignment.id)
-            .collect();
-        for id in ids {
-            let Some((entry, committed)) = self.snapshot(id) else {
-                continue;
-            };
-            let Some(assignment) = self.assignments.get_mut(&id) else {
-                continue;
-            };
-            assignment.dirty = false;
-            // What was not allowed is sent again unchanged: only a success says that it is allowed now.
-            if let Some(before) = &mut assignment.committed
-                && before.says_the_same(&committed)
-                && !probe
-                && !assignment.unauthorized
-            {
-                before.marks_kept = committed.marks_kept;
-                continue;
-            }
-            entries.push(entry);
-            sent.push(Sent {
-                assignment: id,
-                committed,
-            });
-        }
+        let may_go = |assignment: &&AssignmentState| assignment.commit_not_before <= now;
+        let ids: Vec<Assignment> = if probe {
+            self.assignments
+                .values()
+                .filter(|assignment| assignment.has_position())
+                .map(|assignment| assignment.id)
+                .collect()
+        } else {
+            self.commits
+                .dirty
+                .iter()
+                .filter_map(|id| self.assignments.get(id))
+                .filter(may_go)
+                .map(|assignment| assignment.id)
+                .collect()
+        };
+        let (entries, sent) = self.snapshots(&ids, probe);
         self.commits.hurry = false;
         if entries.is_empty() {
-            return self.nothing_to_commit();
+            // Everything is committed as it is: whoever waits is answered by that.
+            self.answer_what_is_committed();
+            return self.end_closing_streams();
         }
         self.commits.next_id += 1;
         let id = CommitId(self.commits.next_id);
-        for closing in &mut self.commits.closing {
-            closing.built_after.get_or_insert(id);
-        }
+        self.commits.awaited.request_built(id, &ids);
         let give_up_at = now.plus(self.settings.session_timeout).plus(ANSWER_SLACK);
-        let waits = std::mem::take(&mut self.commits.waits);
         self.commits.outstanding = Some(Outstanding {
             id,
             entries: sent,
-            waits,
+            sent_at: now,
             give_up_at,
             probe,
         });
@@ -276,6 +202,38 @@ impl Core {
             request: id,
             entries,
         });
+    }
+
+    /// What is to be sent of these assignments, which are clean then.
+    fn snapshots(&mut self, ids: &[Assignment], probe: bool) -> (Vec<CommitEntry>, Vec<Sent>) {
+        let now = self.now;
+        let mut entries = Vec::new();
+        let mut sent = Vec::new();
+        for id in ids {
+            self.commits.dirty.remove(id);
+            let Some((entry, committed)) = self.snapshot(*id) else {
+                continue;
+            };
+            let Some(assignment) = self.assignments.get_mut(id) else {
+                continue;
+            };
+            // What was not allowed is sent again unchanged: only a success says that it is allowed now.
+            if let Some(before) = &mut assignment.committed
+                && before.says_the_same(&committed)
+                && !probe
+                && !assignment.unauthorized
+            {
+                before.marks_kept = committed.marks_kept;
+                self.committed_until(*id, now);
+                continue;
+            }
+            entries.push(entry);
+            sent.push(Sent {
+                assignment: *id,
+                committed,
+            });
+        }
+        (entries, sent)
     }
 
     /// Offset and metadata of one assignment, as they are now.
@@ -332,53 +290,57 @@ impl Core {
         request: CommitId,
         results: Vec<(Assignment, Result<(), CommitError>)>,
     ) {
-        if self
-            .commits
-            .outstanding
-            .as_ref()
-            .is_none_or(|outstanding| outstanding.id != request)
-        {
-            return;
-        }
-        let Some(outstanding) = self.commits.outstanding.take() else {
+        let answers = |outstanding: &mut Outstanding| outstanding.id == request;
+        let Some(outstanding) = self.commits.outstanding.take_if(answers) else {
             return;
         };
         let mut results: BTreeMap<Assignment, Result<(), CommitError>> =
             results.into_iter().collect();
         let mut failed = BTreeSet::new();
+        let failed_before = |sent: &Sent| {
+            let state = self.assignments.get(&sent.assignment);
+            state.is_none_or(|state| state.commit_tries > 0)
+        };
+        let mut of_request = !outstanding.entries.iter().all(failed_before);
+        let entries = outstanding.entries.len();
         for sent in outstanding.entries {
             let unanswered = || Err(CommitError::Transient("no answer".to_owned()));
             match results.remove(&sent.assignment).unwrap_or_else(unanswered) {
-                Ok(()) => self.committed(sent),
+                Ok(()) => self.committed(sent, outstanding.sent_at),
                 Err(error) => {
                     failed.insert(sent.assignment);
+                    of_request &= error.is_of_request();
                     self.commit_failed(&sent, error);
                 }
             }
         }
-        if failed.is_empty() {
-            self.all_committed(outstanding.probe);
-        } else {
+        let all_failed = failed.len() == entries;
+        if all_failed && (of_request || outstanding.probe) {
             self.back_off();
+        } else {
+            self.commits.tries = 0;
+            self.commits.not_before = self.now;
+            self.back_off_each(&failed);
         }
-        for wait in outstanding.waits {
-            self.answer_wait(wait, &failed);
+        if !all_failed && outstanding.probe {
+            self.membership_is_certain();
         }
-        let (ended, waiting) = std::mem::take(&mut self.commits.closing)
-            .into_iter()
-            .partition(|closing| closing.built_after == Some(request));
-        self.commits.closing = waiting;
-        let ended: Vec<Closing> = ended;
-        for closing in ended {
-            self.end_stream(closing.stream, StreamEnd::Closed);
+        if failed.is_empty() {
+            self.counters.commits += 1;
+            if std::mem::take(&mut self.commits.failing) {
+                self.report(Event::CommitRecovered);
+            }
         }
+        self.request_ended(request, &failed);
     }
 
-    fn committed(&mut self, sent: Sent) {
+    fn committed(&mut self, sent: Sent, sent_at: Moment) {
+        self.committed_until(sent.assignment, sent_at);
         let Some(assignment) = self.assignments.get_mut(&sent.assignment) else {
             return;
         };
         assignment.unauthorized = false;
+        assignment.commit_tries = 0;
         let offset = sent.committed.offset;
         let moved = assignment
             .committed
@@ -420,28 +382,32 @@ impl Core {
         });
     }
 
+    /// The request failed whole: nothing is sent for a while.
     fn back_off(&mut self) {
-        let wait = (BACKOFF * 2u32.pow(self.commits.tries.min(6))).min(BACKOFF_MAX);
-        let jitter = 0.5 + self.random.fraction() / 2.0;
+        let wait = self.backoff(self.commits.tries);
         self.commits.tries += 1;
-        self.commits.not_before = self.now.plus(wait.mul_f64(jitter));
+        self.commits.not_before = self.now.plus(wait);
         self.timers.at(self.commits.not_before, Timer::Commit);
     }
 
-    fn all_committed(&mut self, probe: bool) {
-        let now = self.now;
-        self.counters.commits += 1;
-        self.commits.tries = 0;
-        self.commits.not_before = now;
-        let dirty = self.assignments.values().any(|assignment| assignment.dirty);
-        self.commits.dirty_since = dirty.then_some(now);
-        let was_stale = std::mem::take(&mut self.commits.stale);
-        if std::mem::take(&mut self.commits.failing) || was_stale {
-            self.report(Event::CommitRecovered);
+    /// These failed while others did not: only they wait.
+    fn back_off_each(&mut self, failed: &BTreeSet<Assignment>) {
+        for id in failed {
+            let Some(tries) = self.assignments.get(id).map(|state| state.commit_tries) else {
+                continue;
+            };
+            let until = self.now.plus(self.backoff(tries));
+            if let Some(assignment) = self.assignments.get_mut(id) {
+                assignment.commit_tries += 1;
+                assignment.commit_not_before = until;
+            }
+            self.timers.at(until, Timer::Commit);
         }
-        if probe {
-            self.membership_is_certain();
-        }
+    }
+
+    fn backoff(&mut self, tries: u32) -> Duration {
+        let wait = (BACKOFF * 2u32.pow(tries.min(6))).min(BACKOFF_MAX);
+        wait.mul_f64(0.5 + self.random.fraction() / 2.0)
     }
 
     /// The request will not be answered any more: whether it was applied is unknown, so it stays due.
@@ -452,45 +418,7 @@ impl Core {
         for sent in &outstanding.entries {
             self.mark_dirty(sent.assignment);
         }
-        for wait in outstanding.waits {
-            self.effects.push(Effect::CommitAwaited {
-                wait: wait.id,
-                committed: false,
-            });
-        }
-        for closing in &mut self.commits.closing {
-            closing.built_after = None;
-        }
-    }
-
-    /// Answers a caller once a commit that was built after its acknowledgements ended. `failed` are the
-    /// assignments of which that commit failed: only an older one may cover them, by its offset.
-    fn answer_wait(&mut self, wait: Wait, failed: &BTreeSet<Assignment>) {
-        let covered = |(id, offset): (&Assignment, &i64)| {
-            let committed = self
-                .assignments
-                .get(id)
-                .and_then(|assignment| assignment.committed.as_ref());
-            committed.is_some_and(|committed| {
-                committed.offset > *offset || (committed.marks_kept && !failed.contains(id))
-            })
-        };
-        let committed = !wait.in_vain && wait.needs.iter().all(covered);
-        self.effects.push(Effect::CommitAwaited {
-            wait: wait.id,
-            committed,
-        });
-    }
-
-    fn look_at_staleness(&mut self) {
-        let Some(since) = self.commits.dirty_since else {
-            return;
-        };
-        let stale = since.plus(self.settings.commit_staleness_max) <= self.now;
-        if stale && !self.commits.stale {
-            self.commits.stale = true;
-            self.report(Event::CommitsStale);
-        }
+        self.commits.awaited.request_lost(outstanding.id);
     }
 }
 

@@ -167,8 +167,12 @@ pub(crate) struct Stream {
     pub(crate) taking: Option<(Assignment, LaneKey)>,
     /// Frames whose bytes are gone, among those below.
     pub(crate) evacuated: usize,
-    /// By first id; only frames with something live.
+    /// By first id, and so by age; only frames with something live.
     pub(crate) frames: BTreeMap<u64, Frame>,
+    /// A look at how long its deliveries are unsettled is under way.
+    pub(crate) watched: bool,
+    /// Frames below this id were reported as unsettled for long.
+    pub(crate) warn_from: u64,
     outcomes: BTreeMap<u64, OutcomeRun>,
     /// The assignment served last, so that the next one gets its turn.
     pub(crate) served: Assignment,
@@ -204,6 +208,8 @@ impl Stream {
             taking: None,
             evacuated: 0,
             frames: BTreeMap::new(),
+            watched: false,
+            warn_from: first_id,
             outcomes: BTreeMap::new(),
             served: Assignment(0),
             linger_until: None,

@@ -178,11 +178,6 @@ impl Core {
         false
     }
 
-    /// Whether anything may be delivered at all.
-    pub(super) fn may_deliver(&self) -> bool {
-        self.shutdown.is_none() && !self.commits.stale && self.commits.doubt.is_none()
-    }
-
     /// What the stream may be sent now; `None` if a limit is reached.
     pub(super) fn room(&self, id: StreamId) -> Option<Room> {
         let stream = self.streams.map.get(&id)?;
@@ -394,7 +389,7 @@ impl Core {
         );
         if !self.settings.warn_unsettled_after.is_zero() {
             let when = now.plus(self.settings.warn_unsettled_after);
-            self.timers.at(when, Timer::Unsettled(id, plan.first_id.0));
+            self.warn_unsettled_later(id, when);
         }
         self.look_at_fullness(assignment_id);
     }

@@ -345,8 +345,16 @@ pub enum Event {
         /// The partition.
         partition: PartitionId,
     },
-    /// No commit succeeded for `commit.staleness_max`: new deliveries stop.
-    CommitsStale,
+    /// No commit of these succeeded for `commit.staleness_max`: nothing new of them is delivered.
+    CommitsStale {
+        /// The partitions, at least one.
+        partitions: Vec<PartitionId>,
+    },
+    /// A commit of these succeeded after that.
+    CommitsFresh {
+        /// The partitions, at least one.
+        partitions: Vec<PartitionId>,
+    },
     /// A clock jump makes our membership doubtful; one commit must succeed before anything is delivered.
     MembershipDoubtful,
     /// The doubt is over.

@@ -258,12 +258,9 @@ impl Core {
             for id in &ids {
                 self.withdraw_assignment(*id, WithdrawReason::Revoked);
             }
-            self.enter_last_commit();
+            self.enter_last_commit(&ids);
         }
-        let uncommitted = ids
-            .iter()
-            .filter_map(|id| self.assignments.get(id))
-            .any(|assignment| assignment.dirty);
+        let uncommitted = ids.iter().any(|id| self.commits.dirty.contains(id));
         let over = self
             .group
             .revocation
@@ -275,14 +272,14 @@ impl Core {
         }
     }
 
-    fn enter_last_commit(&mut self) {
+    fn enter_last_commit(&mut self, ids: &[Assignment]) {
         let until = self.now.plus(LAST_COMMIT_MAX);
         if let Some(revocation) = &mut self.group.revocation {
             revocation.step = Step::Committing;
             revocation.until = until;
         }
         self.timers.at(until, Timer::Rebalance);
-        self.commits.not_before = self.now;
+        self.commit_without_backoff(ids);
     }
 
     fn answer_revocation(&mut self) {
@@ -410,6 +407,7 @@ impl Core {
         let partition = assignment.partition;
         self.waiting_bytes -= assignment.waiting_bytes;
         self.owned.remove(&partition);
+        self.commits.dirty.remove(&id);
         self.full.remove(&id);
         self.ready.remove(&id);
         for stream in assignment.ready_bound.keys() {

@@ -223,6 +223,16 @@ pub enum CommitError {
     Unauthorized(String),
 }
 
+impl CommitError {
+    /// Whether it speaks of the request, and so of every partition, if nothing of the request succeeded.
+    pub(crate) fn is_of_request(&self) -> bool {
+        match self {
+            Self::NotMember(_) | Self::Transient(_) => true,
+            Self::MetadataTooLarge | Self::Unauthorized(_) => false,
+        }
+    }
+}
+
 /// A run of popped records of one partition.
 #[derive(Debug, Clone, Copy)]
 pub struct PoppedRun<'a> {

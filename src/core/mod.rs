@@ -31,6 +31,8 @@
 //! | `settle`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
 //! | `streams` | opening, closing, limits |
 //! | `commit` | when is what committed, and what does the answer mean? |
+//! | `awaited` | who waits for a commit, and what are they told? |
+//! | `trust` | may anything be delivered and confirmed? |
 //! | `shutdown` | the end |
 //! | `timers` | what is due when? |
 //!
@@ -53,6 +55,7 @@
 //! replays.
 
 mod assignment;
+mod awaited;
 mod balance;
 mod commit;
 mod delivery;
@@ -78,6 +81,7 @@ pub mod status;
 mod streams;
 mod timers;
 mod topic;
+mod trust;
 mod window;
 mod withdraw;
 
@@ -100,6 +104,7 @@ use random::SplitMix;
 use shutdown::Shutdown;
 use timers::{Timer, Timers};
 use topic::Topic;
+use trust::Trust;
 
 /// See the module.
 #[derive(Debug)]
@@ -144,6 +149,7 @@ pub struct Core {
     numbering: Vec<Option<(Assignment, RecordNumber)>>,
 
     commits: Commits,
+    trust: Trust,
     counters: status::Counters,
 }
 
@@ -182,14 +188,14 @@ impl Core {
             full: BTreeSet::new(),
             numbering: Vec::new(),
             commits: Commits::default(),
+            trust: Trust::default(),
             counters: status::Counters::default(),
         }
     }
 
     /// Takes one fact in and appends what is to be done to `effects`, in order.
     ///
-    /// `now` must not go back; a jump above half the session timeout makes the core doubt its membership
-    /// (B15).
+    /// `now` must not go back; a jump above `doubt_after` makes the core doubt its membership (B15).
     pub fn handle(&mut self, now: Moment, input: Input<'_>, effects: &mut Vec<Effect>) {
         if let Input::GroupLost { partitions } = &input {
             // Before the time that passed: a revocation that is due would be answered, and the loss that
@@ -291,7 +297,7 @@ impl Core {
 
     /// Whether nobody gave us time for longer than the group may have waited (B15).
     fn jumped(&self, now: Moment) -> bool {
-        self.now != Moment::default() && now.since(self.now) > self.settings.session_timeout / 2
+        self.now != Moment::default() && now.since(self.now) > self.settings.doubt_after
     }
 
     fn look_at(&mut self, timer: Timer) {
@@ -299,6 +305,7 @@ impl Core {
             Timer::Lane(assignment, key) => self.lane_changed(assignment, key),
             Timer::Read(assignment) => self.read_again(assignment),
             Timer::List(assignment) => self.list_again(assignment),
+            Timer::Staleness => self.look_at_staleness(),
             Timer::Fetch(_) | Timer::Commit => {} // every turn ends with a look at these
             Timer::Describe(topic) => self.describe(topic),
             Timer::DescribeAll => self.describe_all(),
@@ -308,7 +315,7 @@ impl Core {
             Timer::Linger(stream) => self.wake(stream),
             Timer::Stream(stream) => self.stream_timer(stream),
             Timer::Leave => self.leave_if_alone(),
-            Timer::Unsettled(stream, frame) => self.warn_unsettled(stream, frame),
+            Timer::Unsettled(stream) => self.warn_unsettled(stream),
         }
     }
 
@@ -317,6 +324,7 @@ impl Core {
         self.continue_rebalance();
         self.continue_shutdown();
         self.commit_if_due();
+        self.tell_fresh();
         // A last commit that turned out to be needless is not waited for.
         self.continue_rebalance();
         self.continue_shutdown();

@@ -83,7 +83,7 @@ pub struct Settings {
     pub commit_metadata: bool,
     /// Longest text the broker accepts as commit metadata, in characters.
     pub commit_metadata_max: usize,
-    /// How long commits may fail before new deliveries stop.
+    /// How long commits of a partition may fail before nothing new of it is delivered.
     pub commit_staleness_max: Duration,
     /// Start without a committed offset.
     pub start: StartPolicy,
@@ -107,8 +107,10 @@ pub struct Settings {
     pub warn_unsettled_after: Duration,
     /// How the Kafka client takes assignments.
     pub assign_mode: AssignMode,
-    /// The group's session timeout; a clock jump above half of it makes the core doubt its membership.
+    /// The group's session timeout, as far as it is known: bounds how long an answer can be under way.
     pub session_timeout: Duration,
+    /// A clock jump above this makes the core doubt its membership.
+    pub doubt_after: Duration,
     /// Seed of back-off jitter. Two processes should not share one.
     pub seed: u64,
 }

@@ -13,7 +13,6 @@
 use std::time::Duration;
 
 use super::Core;
-use super::commit::Wait;
 use super::delivery::{Dead, OutcomeKind, Owner};
 use super::effect::Effect;
 use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId};
@@ -107,12 +106,9 @@ impl Core {
             && progress.conflict.is_empty()
             && progress.unknown.is_empty());
         if let Some(id) = request.wait {
-            self.await_commit(Wait {
-                id,
-                needs: progress.needs,
-                // Handing over finished the records, and nobody remembers where they were.
-                in_vain: refused || self.settings.commit_mode == CommitMode::OnDelivery,
-            });
+            // Handing over finished the records, and nobody remembers where they were.
+            let in_vain = refused || self.settings.commit_mode == CommitMode::OnDelivery;
+            self.await_commit(id, progress.needs, in_vain);
         }
         self.finish_turn(effects);
         [

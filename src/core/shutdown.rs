@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Core;
 use super::effect::{Effect, Notice, StreamEnd, WithdrawReason};
 use super::group::LAST_COMMIT_MAX;
-use super::ids::{Moment, StreamId};
+use super::ids::{Assignment, Moment, StreamId};
 use super::timers::Timer;
 
 /// How long leaving the group may take.
@@ -83,11 +83,7 @@ impl Core {
         match shutdown.step {
             Step::Draining if self.live == 0 || due => self.end_drain(),
             Step::Committing => {
-                let dirty = self
-                    .assignments
-                    .values()
-                    .any(|assignment| assignment.dirty && assignment.has_position());
-                let committed = !dirty && self.commits.outstanding.is_none();
+                let committed = self.commits.dirty.is_empty() && self.commits.outstanding.is_none();
                 if committed || due {
                     self.end_last_commit(committed);
                 }
@@ -114,7 +110,8 @@ impl Core {
                 self.withdraw_stream(stream, WithdrawReason::Shutdown);
             }
         }
-        self.commits.not_before = self.now;
+        let all: Vec<Assignment> = self.assignments.keys().copied().collect();
+        self.commit_without_backoff(&all);
         self.enter(Step::Committing, LAST_COMMIT_MAX);
         self.continue_shutdown();
     }

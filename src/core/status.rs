@@ -27,8 +27,8 @@ pub struct Status {
     pub rebalancing: bool,
     /// Whether the process is ending.
     pub shutting_down: bool,
-    /// Commits have failed for too long.
-    pub commits_stale: bool,
+    /// Partitions of which nothing new is delivered because their commits have failed for too long.
+    pub stale_partitions: usize,
     /// Membership is in doubt after a clock jump.
     pub membership_doubtful: bool,
     /// When a commit last succeeded.
@@ -81,6 +81,8 @@ pub enum Blocked {
     FetchFailing,
     /// Committing it is not allowed.
     Unauthorized,
+    /// Committing it has failed for too long.
+    CommitsStale,
     /// It is paused: its window or its share of the budget is full.
     Full,
     /// A record is larger than any open stream accepts.
@@ -91,7 +93,7 @@ pub enum Blocked {
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 12] = [
+    pub const LABELS: [&'static str; 13] = [
         "starting",
         "listing",
         "no_committed_offset",
@@ -101,6 +103,7 @@ impl Blocked {
         "draining",
         "fetch_failing",
         "unauthorized",
+        "commits_stale",
         "full",
         "oversize",
         "no_stream",
@@ -119,6 +122,7 @@ impl Blocked {
             Self::Draining => "draining",
             Self::FetchFailing => "fetch_failing",
             Self::Unauthorized => "unauthorized",
+            Self::CommitsStale => "commits_stale",
             Self::Full => "full",
             Self::Oversize => "oversize",
             Self::NoStream => "no_stream",
@@ -217,8 +221,12 @@ impl Core {
             joined: !self.group.is_out(),
             rebalancing: self.group.rebalancing(),
             shutting_down: self.shutdown.is_some(),
-            commits_stale: self.commits.stale,
-            membership_doubtful: self.commits.doubt.is_some(),
+            stale_partitions: self
+                .assignments
+                .values()
+                .filter(|assignment| assignment.commits_stale)
+                .count(),
+            membership_doubtful: self.trust.is_doubtful(),
             last_commit: self.commits.last_success,
             counters: self.counters,
         }
@@ -262,6 +270,8 @@ impl Core {
         let oversize = self.oversize.iter().any(|(_, of, _)| *of == assignment.id);
         if assignment.unauthorized {
             Some(Blocked::Unauthorized)
+        } else if assignment.commits_stale {
+            Some(Blocked::CommitsStale)
         } else if assignment.fetch_fails(self.now) {
             Some(Blocked::FetchFailing)
         } else if oversize {

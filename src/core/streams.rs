@@ -82,10 +82,7 @@ impl Core {
         self.release_all(id);
         self.give_reserved_lanes_back(id);
         self.hungry.remove(&id);
-        self.commits.closing.push(super::commit::Closing {
-            stream: id,
-            built_after: None,
-        });
+        self.await_close(id);
         self.commits.hurry = true;
         self.timers.at(until, Timer::Stream(id));
         self.leave_later_if_alone();
@@ -135,7 +132,7 @@ impl Core {
             stream.phase = StreamPhase::Ended(until);
             self.timers.at(until, Timer::Stream(id));
         }
-        self.commits.closing.retain(|closing| closing.stream != id);
+        self.commits.awaited.forget_stream(id);
         self.leave_later_if_alone();
     }
 
@@ -200,31 +197,50 @@ impl Core {
         }
     }
 
-    /// Reports the oldest live delivery of a frame that is unsettled for long, once per frame.
-    pub(super) fn warn_unsettled(&mut self, id: StreamId, first_id: u64) {
-        let Some(frame) = self
-            .streams
-            .map
-            .get(&id)
-            .and_then(|stream| stream.frames.get(&first_id))
-        else {
+    /// Looks at a stream's deliveries later, if nobody does already.
+    pub(super) fn warn_unsettled_later(&mut self, id: StreamId, when: Moment) {
+        if let Some(stream) = self.streams.map.get_mut(&id)
+            && !std::mem::replace(&mut stream.watched, true)
+        {
+            self.timers.at(when, Timer::Unsettled(id));
+        }
+    }
+
+    /// Reports the oldest live delivery of each frame that is unsettled for long, once per frame.
+    pub(super) fn warn_unsettled(&mut self, id: StreamId) {
+        let after = self.settings.warn_unsettled_after;
+        let Some(stream) = self.streams.map.get_mut(&id) else {
             return;
         };
-        let Some(assignment) = self.assignments.get(&frame.assignment) else {
-            return;
-        };
-        let number = frame
-            .next_live(0, frame.numbers.len())
-            .map(|index| frame.numbers[index]);
-        let Some(offset) = number.and_then(|number| assignment.window.offset(number)) else {
-            return;
-        };
-        let partition = assignment.partition;
-        self.report(super::Event::UnsettledForLong {
-            partition,
-            offset,
-            stream: id,
-        });
+        stream.watched = false;
+        let mut next = None;
+        let mut late = Vec::new();
+        for (first_id, frame) in stream.frames.range(stream.warn_from..) {
+            let when = frame.delivered_at.plus(after);
+            if when > self.now {
+                next = Some(when);
+                break;
+            }
+            stream.warn_from = first_id + 1;
+            let oldest = frame.next_live(0, frame.numbers.len());
+            late.extend(oldest.map(|index| (frame.assignment, frame.numbers[index])));
+        }
+        for (assignment, number) in late {
+            let Some(assignment) = self.assignments.get(&assignment) else {
+                continue;
+            };
+            let partition = assignment.partition;
+            if let Some(offset) = assignment.window.offset(number) {
+                self.report(super::Event::UnsettledForLong {
+                    partition,
+                    offset,
+                    stream: id,
+                });
+            }
+        }
+        if let Some(when) = next {
+            self.warn_unsettled_later(id, when);
+        }
     }
 
     /// When the oldest live delivery of a stream was handed over.
@@ -233,9 +249,8 @@ impl Core {
             .map
             .get(&id)?
             .frames
-            .values()
-            .map(|frame| frame.delivered_at)
-            .min()
+            .first_key_value()
+            .map(|(_, frame)| frame.delivered_at)
     }
 }
 

@@ -25,8 +25,10 @@ pub(crate) enum Timer {
     DescribeAll,
     /// Partitions may have been full for long enough to be paused.
     Full,
-    /// A commit may be due, or late.
+    /// A commit may be due.
     Commit,
+    /// Something may be uncommitted for too long.
+    Staleness,
     /// A draining may be over.
     Rebalance,
     /// The shutdown may go on.
@@ -37,8 +39,8 @@ pub(crate) enum Timer {
     Stream(StreamId),
     /// The group may have been without a stream for long enough to be left.
     Leave,
-    /// A frame may hold a delivery that is unsettled for long.
-    Unsettled(StreamId, u64),
+    /// A stream may hold deliveries that are unsettled for long.
+    Unsettled(StreamId),
 }
 
 /// See the module.
@@ -63,6 +65,11 @@ impl Timers {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self, what: &Timer) -> usize {
+        self.queue.iter().filter(|(_, timer)| timer == what).count()
     }
 
     pub(crate) fn next(&self) -> Option<Moment> {

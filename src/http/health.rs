@@ -46,8 +46,11 @@ pub fn readiness(status: &Status, topics: &[String]) -> Result<(), String> {
             "not allowed to use topic {topic} with this group; give READ permission to both"
         ));
     }
-    if status.commits_stale {
-        return Err("no commit succeeded for longer than commit.staleness_max".to_owned());
+    if status.stale_partitions > 0 {
+        return Err(format!(
+            "no commit of {} partitions succeeded for longer than commit.staleness_max",
+            status.stale_partitions
+        ));
     }
     if status.membership_doubtful {
         return Err("the process stood still; a commit must confirm its membership".to_owned());
@@ -119,10 +122,10 @@ mod tests {
     fn every_reason_is_named() {
         assert!(reason(&status(Some(Blocked::Unauthorized))).contains("topic orders"));
         let status = Status {
-            commits_stale: true,
+            stale_partitions: 2,
             ..Status::default()
         };
-        assert!(reason(&status).contains("no commit succeeded"));
+        assert!(reason(&status).contains("no commit of 2 partitions succeeded"));
         let status = Status {
             membership_doubtful: true,
             ..Status::default()
@@ -130,7 +133,7 @@ mod tests {
         assert!(reason(&status).contains("membership"));
         let status = Status {
             shutting_down: true,
-            commits_stale: true,
+            stale_partitions: 2,
             ..Status::default()
         };
         assert_eq!(reason(&status), "the process is ending");

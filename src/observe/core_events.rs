@@ -102,10 +102,16 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
             "marks_dropped",
             "finished records do not fit into commit metadata; a restart may repeat them",
         ),
-        E::CommitsStale => (
+        E::CommitsStale { .. } => (
             ERROR,
             "commits_stale",
-            "no commit succeeded for `commit.staleness_max`; nothing new is delivered until one does",
+            "no commit of this partition, and as many as `count` says, succeeded for \
+             `commit.staleness_max`; nothing new of them is delivered until one does",
+        ),
+        E::CommitsFresh { .. } => (
+            INFO,
+            "commits_fresh",
+            "this partition, and as many as `count` says, is committed again and goes on",
         ),
         E::MembershipDoubtful => (
             WARN,
@@ -227,11 +233,14 @@ fn fields(event: &Event) -> Fields {
             bytes: Some(*size),
             ..Fields::at(*partition, *offset)
         },
-        E::CommitRecovered
-        | E::CommitsStale
-        | E::MembershipDoubtful
-        | E::MembershipConfirmed
-        | E::Fenced => Fields::default(),
+        E::CommitsStale { partitions } | E::CommitsFresh { partitions } => Fields {
+            partition: partitions.first().copied(),
+            count: Some(partitions.len() as u64),
+            ..Fields::default()
+        },
+        E::CommitRecovered | E::MembershipDoubtful | E::MembershipConfirmed | E::Fenced => {
+            Fields::default()
+        }
     }
 }
 

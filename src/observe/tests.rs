@@ -70,7 +70,12 @@ fn every_event() -> Vec<Event> {
         },
         Event::CommitRecovered,
         Event::MarksDropped { partition },
-        Event::CommitsStale,
+        Event::CommitsStale {
+            partitions: vec![partition],
+        },
+        Event::CommitsFresh {
+            partitions: vec![partition],
+        },
         Event::MembershipDoubtful,
         Event::MembershipConfirmed,
         Event::UnsettledForLong {

@@ -202,7 +202,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         "commit.staleness_max",
         Kind::Time(Duration::from_secs(1), DAY, |c| &mut c.commit.staleness_max),
         Fixed("1m"),
-        "How long commits may fail before nothing new is delivered. Acknowledgements are still taken.",
+        "How long commits of a partition may fail before nothing new of it is delivered. \
+         Acknowledgements are still taken.",
     )
     .example("2m"),
     Setting::new(

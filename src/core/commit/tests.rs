@@ -14,6 +14,22 @@ fn failing() -> CommitError {
     CommitError::Transient("away".to_owned())
 }
 
+/// Two partitions with two records each in flight, 0 and 1 of partition 0, 1/0 and 1/1 of partition 1.
+fn two_delivered() -> Bench {
+    let mut bench = Bench::flowing(settings());
+    bench.assign(&[1]);
+    bench.pop("a b");
+    bench.pop_on(partition(1), "c d");
+    assert_eq!([bench.pull(1), bench.pull(1)], ["0 1", "1/0 1/1"]);
+    bench.forget();
+    bench.answers.commits = false;
+    bench
+}
+
+fn first_fails(index: i32) -> Result<(), CommitError> {
+    if index == 0 { Err(failing()) } else { Ok(()) }
+}
+
 // I-S1, G2
 #[test]
 fn commit_carries_the_watermark_and_what_is_finished_above_it() {
@@ -181,6 +197,81 @@ fn stale_commits_stop_new_deliveries_until_one_succeeds() {
     assert_eq!(bench.pull(1), "6");
 }
 
+// B26
+#[test]
+fn partition_that_cannot_be_committed_stops_alone() {
+    let mut bench = two_delivered();
+    bench.ack("0 1/0");
+    for _ in 0..70 {
+        bench.pass(seconds(1));
+        if !bench.requests.is_empty() {
+            bench.commit_answered_by(first_fails);
+        }
+    }
+    assert_eq!(
+        bench.lines("event CommitsStale"),
+        ["event CommitsStale { partitions: [PartitionId { topic: TopicIndex(0), partition: 0 }] }"]
+    );
+    assert_eq!(bench.status(0).blocked, Some(Blocked::CommitsStale));
+    assert_eq!(bench.status(1).blocked, None);
+    bench.pop("g");
+    bench.pop_on(partition(1), "h");
+    assert_eq!([bench.pull(1), bench.pull(1)], ["1/2", ""]);
+
+    bench.answers.commits = true;
+    while !bench.requests.is_empty() {
+        bench.commit_answered(Ok(()));
+    }
+    bench.pass(seconds(10));
+    assert_eq!(bench.lines("event CommitsFresh").len(), 1);
+    assert_eq!(bench.status(0).blocked, None);
+    assert!(bench.lines("wake").contains(&"wake 1".to_owned()));
+    assert_eq!(bench.pull(1), "2");
+}
+
+#[test]
+fn partition_that_cannot_be_committed_holds_no_other_back() {
+    let mut bench = two_delivered();
+    bench.ack("0 1/0");
+    bench.pass(seconds(1));
+    bench.commit_answered_by(first_fails);
+    for _ in 0..6 {
+        bench.pass(seconds(6));
+        bench.commit_answered_by(first_fails);
+    }
+    bench.forget();
+    // Partition 0 backs off for seconds by now; whoever waits for partition 1 does not wait for that.
+    bench.ack_and_wait("1/1", 1);
+    assert_eq!(bench.lines("commit"), ["commit 1@2"]);
+    bench.commit_answered_by(first_fails);
+    assert_eq!(bench.lines("awaited"), ["awaited 1 true"]);
+    bench.forget();
+    bench.ack_and_wait("1", 2);
+    assert!(bench.lines("commit").is_empty(), "it still backs off");
+    bench.pass(seconds(6));
+    assert_eq!(bench.lines("commit"), ["commit 0@2"]);
+    bench.commit_answered_by(first_fails);
+    assert_eq!(bench.lines("awaited"), ["awaited 2 false"]);
+}
+
+#[test]
+fn request_that_fails_whole_backs_everything_off() {
+    let mut bench = two_delivered();
+    bench.ack("0");
+    for _ in 0..7 {
+        bench.pass(seconds(6));
+        bench.commit_answered(Err(failing()));
+    }
+    bench.pass(seconds(6));
+    bench.commit_answered(Err(failing()));
+    bench.forget();
+    bench.ack_and_wait("1/0", 1);
+    bench.pass(millis(2400));
+    assert!(bench.lines("commit").is_empty(), "2.5 s at least");
+    bench.pass(millis(2600));
+    assert_eq!(bench.lines("commit"), ["commit 0@1 1@1"]);
+}
+
 #[test]
 fn commits_are_not_stale_for_what_left() {
     let mut bench = delivered(settings());
@@ -193,7 +284,7 @@ fn commits_are_not_stale_for_what_left() {
     bench.answers.commits = true;
     bench.pass(seconds(120));
     assert!(bench.lines("event CommitsStale").is_empty());
-    assert!(!bench.core.status().commits_stale);
+    assert!(bench.core.status().stale_partitions == 0);
 }
 
 // B15
@@ -213,6 +304,16 @@ fn after_a_jump_nothing_is_delivered_or_confirmed_until_a_probe_succeeds() {
     assert!(bench.core.confirms());
     assert!(bench.lines("wake").contains(&"wake 1".to_owned()));
     assert_eq!(bench.pull(1), "6");
+}
+
+#[test]
+fn doubt_ends_though_one_partition_cannot_be_committed() {
+    let mut bench = two_delivered();
+    bench.pass(seconds(5));
+    bench.jump(seconds(60));
+    let no = || CommitError::Unauthorized("no".to_owned());
+    bench.commit_answered_by(|index| if index == 0 { Err(no()) } else { Ok(()) });
+    assert!(bench.core.confirms(), "the group took a commit of ours");
 }
 
 #[test]

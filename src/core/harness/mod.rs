@@ -81,6 +81,7 @@ pub(super) fn settings() -> Settings {
         warn_unsettled_after: seconds(60),
         assign_mode: AssignMode::Incremental,
         session_timeout: seconds(45),
+        doubt_after: millis(22_500),
         seed: 1,
     }
 }
@@ -403,16 +404,20 @@ impl Bench {
 
     /// Answers the oldest commit request.
     pub(super) fn commit_answered(&mut self, result: Result<(), CommitError>) {
+        self.commit_answered_by(|_| result.clone());
+    }
+
+    /// Answers the oldest commit request, each partition in its own way.
+    pub(super) fn commit_answered_by(&mut self, result: impl Fn(i32) -> Result<(), CommitError>) {
         let (request, entries) = self.requests.pop_front().expect("a request is out");
-        if result.is_ok() {
-            for entry in &entries {
+        let mut results = Vec::new();
+        for entry in &entries {
+            let result = result(entry.partition.partition);
+            if result.is_ok() {
                 self.store(entry);
             }
+            results.push((entry.assignment, result));
         }
-        let results = entries
-            .iter()
-            .map(|entry| (entry.assignment, result.clone()))
-            .collect();
         self.input(Input::CommitDone { request, results });
     }
 

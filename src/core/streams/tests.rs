@@ -99,3 +99,28 @@ fn delivery_unsettled_for_long_is_reported_once() {
     assert_eq!(lines.len(), 1);
     assert!(lines[0].contains("offset: 1"));
 }
+
+#[test]
+fn each_message_has_its_own_time_and_a_stream_one_timer() {
+    let mut bench = Bench::flowing(settings());
+    for record in ["a", "b", "c", "d"] {
+        bench.pop(record);
+        bench.pull(1);
+        bench.pass(seconds(10));
+    }
+    let looks = |bench: &Bench| bench.core.timers.count(&Timer::Unsettled(StreamId(1)));
+    assert_eq!(looks(&bench), 1);
+    bench.pass(seconds(25));
+    assert_eq!(
+        bench.lines("event Unsettled").len(),
+        1,
+        "after 65 s, 55 s, 45 s and 35 s"
+    );
+    bench.ack("1");
+    bench.pass(seconds(20));
+    let lines = bench.lines("event Unsettled");
+    assert_eq!(lines.len(), 1, "the third; the second is settled");
+    bench.pass(seconds(60));
+    assert_eq!(bench.lines("event Unsettled").len(), 1);
+    assert_eq!(looks(&bench), 0);
+}

@@ -52,8 +52,8 @@ pub(super) static METRICS: &[Metric] = &[
     gauge(
         "commits_stale",
         None,
-        "1 while commits have failed for longer than `commit.staleness_max`, else 0",
-        |view| Some(switch(view.snapshot.status.commits_stale)),
+        "Partitions of which nothing new is delivered, since their commits have failed for longer than          `commit.staleness_max`",
+        |view| Some(float(view.snapshot.status.stale_partitions)),
     ),
     gauge(
         "membership_doubtful",

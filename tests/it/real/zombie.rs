@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::harness::proto::RefusalReason;
 use crate::harness::{
-    Ledger, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, commits_of,
-    on_every_protocol, unique, until,
+    Ledger, Manner, Member, Reader, Sidecar, Topic, Worker, commits_of, on_every_protocol, unique,
+    until,
 };
 
 use super::until_committed_to_the_end;
@@ -14,21 +14,6 @@ use super::until_committed_to_the_end;
 async fn a_member_that_slept_through_its_session_refuses_late_acknowledgements(member: Member) {
     let (ledger, group) = (Ledger::default(), unique("group"));
     let topic = Topic::create(member.cluster, 2).await;
-    if member.protocol == Protocol::Consumer {
-        // The broker sets the session timeout of such a group and does not tell it, so the sidecar
-        // goes by the broker's default.
-        let entity = [
-            "configs",
-            "--entity-type",
-            "groups",
-            "--entity-name",
-            &group,
-            "--alter",
-        ];
-        let timeout = ["--add-config", "consumer.session.timeout.ms=45000"];
-        let arguments = [entity.as_slice(), &timeout].concat();
-        member.cluster.tool(&arguments).await;
-    }
     let settings = member.settings(&group, &topic);
     topic.write_numbered(&ledger, 100).await;
     let mut sleeper = Sidecar::start(settings.clone()).await;

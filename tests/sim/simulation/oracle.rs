@@ -112,6 +112,8 @@ struct Book {
     /// A report explained why the position is not the committed one.
     moved: bool,
     stopped: Option<StopReason>,
+    /// It was not committed for too long.
+    stale: bool,
     committed: Option<i64>,
     lane_dirty: bool,
 }
@@ -152,7 +154,6 @@ pub(crate) struct MemberBook {
     commit_out: Option<(CommitId, Moment)>,
     revoking: BTreeSet<PartitionId>,
     doubtful: bool,
-    stale: bool,
     /// Records answered as accepted by a process that was told to stop, by assignment.
     at_shutdown: Option<BTreeSet<Assignment>>,
 }
@@ -325,6 +326,7 @@ impl Oracle {
             new_partition: false,
             moved: false,
             stopped: None,
+            stale: false,
             committed: None,
             lane_dirty: false,
         })

@@ -213,6 +213,7 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
             AssignMode::Whole,
         ]),
         session_timeout: Duration::from_secs(6),
+        doubt_after: random.pick(&[Duration::from_secs(1), Duration::from_secs(3)]),
         seed: random.next(),
     }
 }

@@ -73,7 +73,11 @@ impl Oracle {
     ) {
         self.check_stream(member, stream, plan, payloads);
         let of_member = &self.members[member];
-        let allowed = !of_member.doubtful && !of_member.stale && of_member.at_shutdown.is_none();
+        let of_stale = of_member
+            .books
+            .get(&plan.assignment)
+            .is_some_and(|book| book.stale);
+        let allowed = !of_member.doubtful && !of_stale && of_member.at_shutdown.is_none();
         self.check(allowed, || {
             "B15, B26: delivered although nothing may be delivered".to_owned()
         });

@@ -47,8 +47,8 @@ impl Oracle {
             Event::Paused { partition } => self.check_fullness(member, *partition),
             Event::MembershipDoubtful => self.members[member].doubtful = true,
             Event::MembershipConfirmed => self.members[member].doubtful = false,
-            Event::CommitsStale => self.members[member].stale = true,
-            Event::CommitRecovered => self.members[member].stale = false,
+            Event::CommitsStale { partitions } => self.stale(member, partitions, true),
+            Event::CommitsFresh { partitions } => self.stale(member, partitions, false),
             Event::Assigned { .. }
             | Event::Revoking { .. }
             | Event::Lost { .. }
@@ -56,6 +56,7 @@ impl Oracle {
             | Event::FetchRestarted { .. }
             | Event::ReadRetried { .. }
             | Event::CommitFailed { .. }
+            | Event::CommitRecovered
             | Event::MarksDropped { .. }
             | Event::UnsettledForLong { .. }
             | Event::Oversize { .. }
@@ -70,6 +71,14 @@ impl Oracle {
             book.moved = true;
             book.frontier = None;
             book.committed = None;
+        }
+    }
+
+    fn stale(&mut self, member: usize, partitions: &[PartitionId], stale: bool) {
+        for partition in partitions {
+            if let Some(book) = self.newest_book(member, *partition) {
+                book.stale = stale;
+            }
         }
     }
 
