@@ -18,6 +18,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::core::Drained;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
@@ -110,9 +111,8 @@ pub trait Parts {
     /// only shorten the wait.
     fn drain(&self, within: Duration, reason: &'static str);
 
-    /// Resolves when the core is through: whether everything delivered was settled and committed.
-    /// May be asked by two at once.
-    fn drained(&self) -> impl Future<Output = bool>;
+    /// Resolves when the core is through, with what it leaves undone. May be asked by two at once.
+    fn drained(&self) -> impl Future<Output = Drained>;
 
     /// Closes the Kafka client.
     fn close_client(&self) -> impl Future<Output = ()>;
@@ -124,10 +124,8 @@ pub trait Parts {
 /// How the process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Everything delivered was settled and committed.
-    Clean,
-    /// In order, but some records will be delivered again.
-    WithLeftovers,
+    /// Step by step, in time.
+    InOrder(Drained),
     /// The deadline passed first.
     TooLate,
 }
@@ -138,17 +136,16 @@ pub async fn run(parts: &impl Parts, shutdown: &Shutdown, deadline: Duration) ->
     let end = Instant::now() + deadline;
     parts.drain(drain_within(deadline), reason);
     let in_order = async {
-        let clean = tokio::select! {
+        let drained = tokio::select! {
             biased; // an end that comes with the second signal is still an end in order
-            clean = parts.drained() => clean,
-            clean = drained_in_a_hurry(parts, shutdown, reason) => clean,
+            drained = parts.drained() => drained,
+            drained = drained_in_a_hurry(parts, shutdown, reason) => drained,
         };
         parts.close_client().await;
-        clean
+        drained
     };
     let ending = match time::timeout_at(end, in_order).await {
-        Ok(true) => Ending::Clean,
-        Ok(false) => Ending::WithLeftovers,
+        Ok(drained) => Ending::InOrder(drained),
         Err(_) => Ending::TooLate,
     };
     parts.close_listeners();
@@ -161,7 +158,11 @@ fn drain_within(deadline: Duration) -> Duration {
     deadline - AFTER_DRAIN.min(deadline / 2)
 }
 
-async fn drained_in_a_hurry(parts: &impl Parts, shutdown: &Shutdown, reason: &'static str) -> bool {
+async fn drained_in_a_hurry(
+    parts: &impl Parts,
+    shutdown: &Shutdown,
+    reason: &'static str,
+) -> Drained {
     shutdown.hurried().await;
     parts.drain(Duration::ZERO, reason);
     parts.drained().await
@@ -209,12 +210,16 @@ mod tests {
             *self.drain_until.borrow_mut() = Some(Instant::now() + within);
         }
 
-        async fn drained(&self) -> bool {
+        async fn drained(&self) -> Drained {
             let settled = self.start + self.settles_after;
             let until = self.drain_until.borrow().unwrap();
             time::sleep_until(settled.min(until)).await;
             time::sleep(self.commit_takes).await;
-            settled <= until
+            if settled <= until {
+                Drained::Whole
+            } else {
+                Drained::Unsettled
+            }
         }
 
         async fn close_client(&self) {
@@ -245,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn parts_end_in_order_as_soon_as_everything_is_settled() {
         let parts = Scripted::new(4, 1, 1);
-        assert_eq!(end(&parts, &[0]).await, Ending::Clean);
+        assert_eq!(end(&parts, &[0]).await, Ending::InOrder(Drained::Whole));
         let calls = parts.calls.borrow();
         assert_eq!(
             *calls,
@@ -256,7 +261,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_happens_before_somebody_asks() {
         let parts = Scripted::new(0, 0, 0);
-        assert_eq!(end(&parts, &[7]).await, Ending::Clean);
+        assert_eq!(end(&parts, &[7]).await, Ending::InOrder(Drained::Whole));
         let calls = parts.calls.borrow();
         assert_eq!(
             *calls,
@@ -267,7 +272,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn application_that_never_settles_leaves_time_for_the_last_commit() {
         let parts = Scripted::new(1_000, 3, 1);
-        assert_eq!(end(&parts, &[0]).await, Ending::WithLeftovers);
+        assert_eq!(end(&parts, &[0]).await, Ending::InOrder(Drained::Unsettled));
         let calls = parts.calls.borrow();
         assert_eq!(
             *calls,
@@ -282,7 +287,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_second_signal_ends_the_wait_but_not_the_last_commit() {
         let parts = Scripted::new(1_000, 2, 0);
-        assert_eq!(end(&parts, &[0, 5, 6, 7]).await, Ending::WithLeftovers);
+        assert_eq!(
+            end(&parts, &[0, 5, 6, 7]).await,
+            Ending::InOrder(Drained::Unsettled)
+        );
         let calls = parts.calls.borrow();
         assert_eq!(
             *calls,

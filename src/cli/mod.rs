@@ -2,8 +2,8 @@
 //!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | done, or ended cleanly |
-//! | 1 | failed while running |
+//! | 0 | done, or ended with everything acknowledged committed |
+//! | 1 | failed while running, or ended without the last commit |
 //! | 64 | the command line or the settings are wrong; nothing was started |
 //!
 //! # Deliberately absent
@@ -141,6 +141,9 @@ enum Command {
     /// A first SIGTERM or SIGINT stops deliveries, waits for records in flight to be settled,
     /// commits, leaves the group and ends, all within `drain.shutdown`. A second one does not wait
     /// for records in flight.
+    ///
+    /// Exit code 0 means that everything acknowledged is committed, 1 that it is not, or that the
+    /// process failed; 64 that a setting is wrong, and nothing was started.
     ///
     /// Flags win over ACKLINE_… variables, variables over the settings file.
     #[command(after_help = RUN_EXAMPLES)]

@@ -101,11 +101,22 @@ pub enum Effect {
     FreeAssignment(Assignment),
     /// The last thing to do: the group was left (or there was none), and the process may exit.
     Finished {
-        /// Whether everything delivered was settled and committed.
-        clean: bool,
+        /// What is left undone.
+        drained: Drained,
     },
     /// Something happened that a person may want to read or count.
     Report(Event),
+}
+
+/// What a shutdown leaves undone, the worse the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drained {
+    /// Nothing: everything delivered was settled, and that is committed.
+    Whole,
+    /// Deliveries that were not settled in time will be made again. What was acknowledged is committed.
+    Unsettled,
+    /// Something acknowledged is not known to be committed, and may be delivered again.
+    Uncommitted,
 }
 
 /// Where a partition's fetch starts.

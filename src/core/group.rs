@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::assignment::Phase;
-use super::effect::{Effect, Event, Notice, WithdrawReason};
+use super::effect::{Drained, Effect, Event, Notice, WithdrawReason};
 use super::ids::{Assignment, Moment, PartitionId};
 use super::settings::{AssignMode, JoinWhen};
 use super::timers::Timer;
@@ -398,8 +398,11 @@ impl Core {
             | WithdrawReason::Shutdown
             | WithdrawReason::StreamEnded => self.counters.withdrawn_revoked += u64::from(killed),
         }
-        if killed > 0 || self.is_uncommitted(id) {
-            self.unclean();
+        if killed > 0 {
+            self.leave_undone(Drained::Unsettled);
+        }
+        if self.is_uncommitted(id) {
+            self.leave_undone(Drained::Uncommitted);
         }
         let Some(assignment) = self.assignments.remove(&id) else {
             return;

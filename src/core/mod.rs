@@ -197,19 +197,14 @@ impl Core {
     ///
     /// `now` must not go back; a jump above `doubt_after` makes the core doubt its membership (B15).
     pub fn handle(&mut self, now: Moment, input: Input<'_>, effects: &mut Vec<Effect>) {
-        if let Input::GroupLost { partitions } = &input {
-            // Before the time that passed: a revocation that is due would be answered, and the loss that
-            // ended it once more.
-            self.now = self.now.max(now);
-            self.group_lost(partitions);
-        }
+        self.lose(now, &input);
         self.advance(now);
         match input {
             Input::Tick => self.join_at_start(),
             Input::ClusterKnown { id } => self.cluster = Some(id),
             Input::GroupAssigned { partitions } => self.group_assigned(&partitions),
             Input::GroupRevoked { partitions } => self.group_revoked(&partitions),
-            Input::GroupLost { .. } => {}
+            Input::GroupLost { .. } | Input::ClientRestarted => {} // done before
             Input::GroupLeft => self.group_left(),
             Input::Rejoin => self.rejoin(),
             Input::CommittedRead { answers, siblings } => self.committed_read(answers, &siblings),
@@ -247,7 +242,6 @@ impl Core {
                 reason,
             } => self.begin_shutdown(drain_within, reason),
             Input::Fenced => self.fenced(),
-            Input::ClientRestarted => self.client_restarted(),
         }
         self.finish_turn(effects);
     }
@@ -280,6 +274,18 @@ impl Core {
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.frame_bytes + self.waiting_bytes
+    }
+
+    /// A loss comes before the time that passed: what is due meanwhile would be asked of a client that is
+    /// gone, and a revocation that is due would be answered, and the loss that ended it once more.
+    fn lose(&mut self, now: Moment, input: &Input<'_>) {
+        if let Input::GroupLost { partitions } = input {
+            self.now = self.now.max(now);
+            self.group_lost(partitions);
+        } else if matches!(input, Input::ClientRestarted) {
+            self.now = self.now.max(now);
+            self.client_restarted();
+        }
     }
 
     /// Lets time pass: notices jumps, and looks at everything that is due.

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::Core;
-use super::effect::{Effect, Notice, StreamEnd, WithdrawReason};
+use super::effect::{Drained, Effect, Notice, StreamEnd, WithdrawReason};
 use super::group::LAST_COMMIT_MAX;
 use super::ids::{Assignment, Moment, StreamId};
 use super::timers::Timer;
@@ -33,7 +33,7 @@ pub(super) struct Shutdown {
     step: Step,
     until: Moment,
     reason: &'static str,
-    clean: bool,
+    drained: Drained,
 }
 
 impl Shutdown {
@@ -62,7 +62,7 @@ impl Core {
                 step: Step::Draining,
                 until,
                 reason,
-                clean: true,
+                drained: Drained::Whole,
             },
         };
         let notice = shutdown.notice(self.now);
@@ -104,7 +104,7 @@ impl Core {
 
     fn end_drain(&mut self) {
         if self.live > 0 {
-            self.unclean();
+            self.leave_undone(Drained::Unsettled);
             let streams: Vec<StreamId> = self.streams.map.keys().copied().collect();
             for stream in streams {
                 self.withdraw_stream(stream, WithdrawReason::Shutdown);
@@ -116,16 +116,16 @@ impl Core {
         self.continue_shutdown();
     }
 
-    /// A shutdown under way loses something that was accepted or in flight.
-    pub(super) fn unclean(&mut self) {
+    /// A shutdown under way loses something.
+    pub(super) fn leave_undone(&mut self, what: Drained) {
         if let Some(shutdown) = &mut self.shutdown {
-            shutdown.clean = false;
+            shutdown.drained = shutdown.drained.max(what);
         }
     }
 
     fn end_last_commit(&mut self, committed: bool) {
         if !committed {
-            self.unclean();
+            self.leave_undone(Drained::Uncommitted);
         }
         self.end_streams();
         self.leave();
@@ -141,12 +141,12 @@ impl Core {
     }
 
     fn finish(&mut self) {
-        let clean = self
+        let drained = self
             .shutdown
             .as_ref()
-            .is_some_and(|shutdown| shutdown.clean);
+            .map_or(Drained::Whole, |shutdown| shutdown.drained);
         self.enter(Step::Done, Duration::ZERO);
-        self.effects.push(Effect::Finished { clean });
+        self.effects.push(Effect::Finished { drained });
     }
 
     /// The end of a member that was replaced: nothing to wait for, nothing to commit.
@@ -155,7 +155,7 @@ impl Core {
             step: Step::Leaving,
             until: self.now,
             reason: "another member took over",
-            clean: false,
+            drained: Drained::Uncommitted,
         });
         self.end_streams();
         self.finish();

@@ -186,6 +186,11 @@ impl Outbox {
         }
     }
 
+    /// Whether the stream ends because its client leaves too much unread.
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.end == Some(End::TooManyUnread)
+    }
+
     fn event(&mut self, partition: PartitionId, assignment: Assignment, what: PartitionChange) {
         if self.events.len() == EVENTS_MAX {
             self.events.clear();

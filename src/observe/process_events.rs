@@ -5,7 +5,8 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::line::{Fields, Line, cut};
-use crate::core::StreamId;
+use crate::core::{Drained, StreamId};
+use crate::shutdown::Ending;
 
 /// Longest name of a client in a line, in characters.
 const CLIENT_CHARS_MAX: usize = 64;
@@ -92,8 +93,8 @@ pub enum ProcessEvent {
     DrainCutShort,
     /// The process has ended.
     Ended {
-        /// Whether everything delivered was settled and committed.
-        clean: bool,
+        /// How, and what is left undone.
+        ending: Ending,
     },
 }
 
@@ -151,12 +152,27 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             "drain_cut_short",
             "ending now: records in flight are not waited for and will be delivered again",
         ),
-        E::Ended { clean: true } => (
-            INFO,
+        E::Ended { ending } => ended(*ending),
+    }
+}
+
+fn ended(ending: Ending) -> (Level, &'static str, &'static str) {
+    match ending {
+        Ending::InOrder(Drained::Whole) => (
+            Level::INFO,
             "ended",
             "ended: everything delivered was settled and committed",
         ),
-        E::Ended { clean: false } => (WARN, "ended", "ended: some records will be delivered again"),
+        Ending::InOrder(Drained::Unsettled) => (
+            Level::WARN,
+            "ended",
+            "ended: what was acknowledged is committed; what was in flight will be delivered again",
+        ),
+        Ending::InOrder(Drained::Uncommitted) | Ending::TooLate => (
+            Level::ERROR,
+            "ended",
+            "ended: acknowledged records could not be committed and may be delivered again",
+        ),
     }
 }
 

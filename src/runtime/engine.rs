@@ -21,7 +21,7 @@ use super::feed::Feed;
 use super::store::Store;
 use super::streams::StreamSlot;
 use super::telling;
-use crate::core::{Core, Effect, Input, Moment, Settings, StreamId};
+use crate::core::{Core, Drained, Effect, Input, Moment, Settings, StreamId};
 use crate::grpc::CommitWaits;
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
 use crate::observe::{Observer, ProcessEvent};
@@ -37,10 +37,7 @@ const REMAKE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
     /// As asked.
-    Shutdown {
-        /// Everything delivered was settled and committed.
-        clean: bool,
-    },
+    Shutdown(Drained),
     /// Another member with our instance id took over.
     Fenced,
 }
@@ -62,7 +59,7 @@ pub(super) struct Engine {
     pub(super) waits: CommitWaits,
     pub(super) observer: Observer,
     effects: Vec<Effect>,
-    inputs: VecDeque<Input<'static>>,
+    pub(super) inputs: VecDeque<Input<'static>>,
     polled: Vec<Input<'static>>,
     pub(super) ended: Option<Ended>,
     fenced: bool,
@@ -277,7 +274,8 @@ impl Engine {
         self.run();
     }
 
-    fn run(&mut self) {
+    /// Takes every input that waits.
+    pub(super) fn run(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
             let now = self.clock.now();
             let mut effects = std::mem::take(&mut self.effects);
@@ -334,11 +332,11 @@ impl Engine {
                 numbers,
             } => self.store.free_records(assignment, &numbers),
             Effect::FreeAssignment(assignment) => self.store.free_assignment(assignment),
-            Effect::Finished { clean } => {
+            Effect::Finished { drained } => {
                 let ended = if self.fenced {
                     Ended::Fenced
                 } else {
-                    Ended::Shutdown { clean }
+                    Ended::Shutdown(drained)
                 };
                 self.ended.get_or_insert(ended);
             }

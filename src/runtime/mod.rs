@@ -40,7 +40,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::core::{Moment, Status};
+use crate::core::{Drained, Moment, Status};
 use crate::grpc::{self, Listen, Terms};
 use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
@@ -249,10 +249,13 @@ impl shutdown::Parts for Parts {
         self.handle.changed();
     }
 
-    async fn drained(&self) -> bool {
+    async fn drained(&self) -> Drained {
         let mut ended = self.ended.clone();
         let ended = ended.wait_for(Option::is_some).await;
-        ended.is_ok_and(|ended| *ended == Some(Ended::Shutdown { clean: true }))
+        match ended.ok().as_deref() {
+            Some(Some(Ended::Shutdown(drained))) => *drained,
+            Some(Some(Ended::Fenced) | None) | None => Drained::Uncommitted,
+        }
     }
 
     async fn close_client(&self) {
@@ -366,15 +369,22 @@ async fn close_client(handle: &Handle) {
 }
 
 fn finish(handle: &Handle, ending: Ending, fenced: bool) -> anyhow::Result<()> {
-    handle.lock().tell_person(&ProcessEvent::Ended {
-        clean: ending == Ending::Clean,
-    });
+    handle.lock().tell_person(&ProcessEvent::Ended { ending });
     anyhow::ensure!(
         !fenced,
         "another member of the group uses the same `group.instance_id`; nothing was committed. \
          Give each member an id of its own, such as the name of its pod"
     );
-    Ok(())
+    match ending {
+        Ending::InOrder(Drained::Whole | Drained::Unsettled) => Ok(()),
+        Ending::InOrder(Drained::Uncommitted) => anyhow::bail!(
+            "the last commit did not succeed; acknowledged records may be delivered again. \
+             See `commit_failed` and `kafka_trouble` in the log above"
+        ),
+        Ending::TooLate => anyhow::bail!(
+            "`drain.shutdown` passed before the group was left; acknowledged records may be delivered again"
+        ),
+    }
 }
 
 fn listen(config: &Config) -> Listen {

@@ -153,6 +153,7 @@ impl Engine {
         let mut effects = Vec::new();
         let refused = self.core.settle(now, request, &mut effects);
         self.carry_out(&mut effects);
+        self.run();
         refused
             .into_iter()
             .map(|refusal| Refused {

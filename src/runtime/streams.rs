@@ -16,8 +16,8 @@ pub(super) struct StreamSlot {
     /// It found the client's queue empty: new records are worth a wake-up.
     pub(super) starving: bool,
     name: String,
-    /// The core has ended it.
-    ended: bool,
+    /// Why it ended, once it has for the core.
+    ended: Option<&'static str>,
 }
 
 impl Engine {
@@ -25,6 +25,11 @@ impl Engine {
     pub(super) fn tell(&mut self, stream: StreamId, what: impl FnOnce(&mut Outbox)) {
         if let Some(slot) = self.streams.get_mut(&stream) {
             what(&mut slot.outbox);
+            if slot.outbox.has_overflowed() && slot.ended.is_none() {
+                // Who does not read will not settle: others get what it holds.
+                slot.ended = Some("too much was left unread");
+                self.inputs.push_back(Input::StreamClosed { stream });
+            }
             if let Some(waker) = slot.waker.take() {
                 waker.wake();
             }
@@ -33,7 +38,7 @@ impl Engine {
 
     pub(super) fn end_stream(&mut self, stream: StreamId, end: StreamEnd) {
         if let Some(slot) = self.streams.get_mut(&stream) {
-            slot.ended = true;
+            slot.ended.get_or_insert("as asked");
         }
         self.tell(stream, |outbox| outbox.end(end));
     }
@@ -75,7 +80,7 @@ impl Engine {
             waker: None,
             starving: false,
             name: name.clone(),
-            ended: false,
+            ended: None,
         };
         self.streams.insert(id, slot);
         self.input(Input::StreamOpened {
@@ -88,11 +93,7 @@ impl Engine {
 
     pub(super) fn close_stream(&mut self, id: StreamId) {
         if let Some(slot) = self.streams.remove(&id) {
-            let reason = if slot.ended {
-                "as asked"
-            } else {
-                "the application went away"
-            };
+            let reason = slot.ended.unwrap_or("the application went away");
             self.tell_person(&ProcessEvent::StreamEnded { stream: id, reason });
             self.input(Input::StreamClosed { stream: id });
         }

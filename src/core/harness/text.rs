@@ -120,7 +120,7 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
             numbers,
         } => format!("free records {}", books.numbers(*assignment, numbers)),
         Effect::FreeAssignment(assignment) => format!("free assignment {}", assignment.0),
-        Effect::Finished { clean } => format!("finished clean={clean}"),
+        Effect::Finished { drained } => format!("finished {drained:?}"),
         Effect::Report(event) => format!("event {event:?}"),
     }
 }

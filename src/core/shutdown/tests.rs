@@ -37,7 +37,7 @@ fn shutdown_drains_commits_ends_streams_leaves_and_only_then_finishes() {
     bench.revoke(&[0]);
     assert!(bench.lines("finished").is_empty());
     bench.input(Input::GroupLeft);
-    assert_eq!(bench.lines("finished"), ["finished clean=true"]);
+    assert_eq!(bench.lines("finished"), ["finished Whole"]);
 }
 
 // I-L4
@@ -50,7 +50,7 @@ fn application_that_never_settles_cannot_outlast_the_deadline() {
     bench.pass(millis(1));
     assert_eq!(bench.lines("withdrawn"), ["withdrawn 1: 0 2 Shutdown"]);
     leave(&mut bench);
-    assert_eq!(bench.lines("finished"), ["finished clean=false"]);
+    assert_eq!(bench.lines("finished"), ["finished Unsettled"]);
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn second_signal_cuts_the_drain_short() {
     bench.shut_down(seconds(20));
     bench.shut_down(seconds(0));
     leave(&mut bench);
-    assert_eq!(bench.lines("finished"), ["finished clean=false"]);
+    assert_eq!(bench.lines("finished"), ["finished Unsettled"]);
 }
 
 #[test]
-fn shutdown_without_an_answer_to_its_last_commit_is_not_clean() {
+fn shutdown_without_an_answer_to_its_last_commit_says_so() {
     let mut bench = flowing();
     bench.answers.commits = false;
     bench.shut_down(seconds(20));
@@ -73,7 +73,7 @@ fn shutdown_without_an_answer_to_its_last_commit_is_not_clean() {
     bench.pass(millis(1));
     assert_eq!(bench.lines("leave"), ["leave"]);
     bench.pass(seconds(3));
-    assert_eq!(bench.lines("finished"), ["finished clean=false"]);
+    assert_eq!(bench.lines("finished"), ["finished Uncommitted"]);
 }
 
 // B17
@@ -84,5 +84,5 @@ fn fenced_member_commits_nothing_and_finishes() {
     bench.forget();
     bench.input(Input::Fenced);
     assert!(bench.lines("commit").is_empty());
-    assert_eq!(bench.lines("finished"), ["finished clean=false"]);
+    assert_eq!(bench.lines("finished"), ["finished Uncommitted"]);
 }

@@ -139,6 +139,23 @@ impl Broker {
         metadata::decode(&committed.metadata, &expect, committed.offset)
     }
 
+    /// The topic that a commit was made for, if its header can be read and names one.
+    pub(crate) fn topic_of(
+        &self,
+        partition: PartitionId,
+        committed: &CommittedOffset,
+    ) -> Option<TopicUuid> {
+        let expect = Expectation {
+            cluster: None,
+            topic: None,
+            identity_hash: self.identity(partition),
+        };
+        match metadata::decode(&committed.metadata, &expect, committed.offset) {
+            Decoded::Ours { header, .. } => header.topic,
+            Decoded::Absent | Decoded::Ignored(_) | Decoded::MadeAgain => None,
+        }
+    }
+
     /// Partition count of the topic as the commit of one of its partitions remembers it.
     pub(crate) fn remembered_partitions(
         &self,

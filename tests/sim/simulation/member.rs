@@ -32,7 +32,7 @@ pub(crate) struct Process {
     pub(crate) asked_at: Moment,
     pub(crate) stopping: bool,
     /// How it ended.
-    pub(crate) finished: Option<bool>,
+    pub(crate) finished: Option<ackline::core::Drained>,
 }
 
 impl Process {

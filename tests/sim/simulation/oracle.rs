@@ -174,7 +174,7 @@ pub(crate) struct Oracle {
     /// Partitions whose committed offset somebody set back, which a member that has committed does not see.
     pub(crate) rewound: BTreeSet<PartitionId>,
     /// Below these offsets records may be written that nobody can tell from those that a cut took away,
-    /// because the position above them has no leader epoch.
+    /// because the position above them has no leader epoch, or from those of a topic that was deleted.
     unfenced: BTreeMap<PartitionId, i64>,
     pub(crate) violation: Option<String>,
     pub(crate) deliveries: u64,
@@ -251,28 +251,40 @@ impl Oracle {
         }
     }
 
-    /// A log was cut. Positions above the cut whose leader epoch is not known cannot notice.
+    /// A log that ended at `end` was cut. Positions above the cut whose leader epoch is not known cannot notice.
     pub(crate) fn truncated(
         &mut self,
         partition: PartitionId,
+        end: i64,
         committed: Option<&CommittedOffset>,
     ) {
         self.disturbed.insert(partition);
-        let stored = committed
-            .filter(|committed| committed.leader_epoch.is_none())
-            .map(|committed| committed.offset);
-        let live = self.members.iter().filter_map(|member| {
-            let book = member.books.get(member.newest.get(&partition)?)?;
-            if book.knows_epoch() {
-                None
-            } else {
-                book.frontier
-            }
+        // A first commit may be on its way.
+        let stored = committed.is_none_or(|committed| committed.leader_epoch.is_none());
+        // Where a client stands, or where a policy is about to start it, it need not have told yet.
+        let live = self.members.iter().any(|member| {
+            let newest = member.newest.get(&partition);
+            let book = newest.and_then(|newest| member.books.get(newest));
+            book.is_some_and(|book| book.alive && !book.knows_epoch())
         });
-        if let Some(end) = live.chain(stored).max() {
-            let known = self.unfenced.entry(partition).or_insert(end);
-            *known = (*known).max(end);
+        if stored || live {
+            self.unfence(partition, end);
         }
+    }
+
+    /// A committed offset says no more that it belongs to a topic that was since deleted and made again:
+    /// somebody wrote over the header. Whoever reads it takes it for an offset of the new topic.
+    pub(crate) fn misplaced(&mut self, partition: PartitionId, offset: i64, incarnation: u8) {
+        self.unfence(partition, offset);
+        for truth in &mut self.truths {
+            let below = truth.partition == partition && truth.offset < offset;
+            truth.accounted |= below && truth.incarnation == incarnation;
+        }
+    }
+
+    fn unfence(&mut self, partition: PartitionId, end: i64) {
+        let known = self.unfenced.entry(partition).or_insert(end);
+        *known = (*known).max(end);
     }
 
     /// Records that somebody still has to finish.

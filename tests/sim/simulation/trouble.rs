@@ -94,16 +94,29 @@ impl World {
             return;
         }
         let end = random.pick(&newest);
+        let end_before = log.end;
         let gone = log.truncate(end);
         self.note(|| format!("{partition:?} is cut at {end}: {gone:?} are gone"));
         self.oracle.vanished(&gone);
         self.oracle
-            .truncated(partition, self.broker.committed.get(&partition));
+            .truncated(partition, end_before, self.broker.committed.get(&partition));
     }
 
     fn make_again(&mut self, topic: TopicIndex) {
         let offsets_too = self.random.chance(400);
+        let nameless: Vec<(PartitionId, i64)> = self
+            .broker
+            .committed
+            .iter()
+            .filter(|(partition, _)| partition.topic == topic && !offsets_too)
+            .filter(|(partition, committed)| self.broker.topic_of(**partition, committed).is_none())
+            .map(|(partition, committed)| (*partition, committed.offset))
+            .collect();
         let gone = self.broker.make_again(topic, offsets_too);
+        let incarnation = self.broker.topic(topic).incarnation;
+        for (partition, offset) in nameless {
+            self.oracle.misplaced(partition, offset, incarnation);
+        }
         self.note(|| format!("{topic:?} is made again: {gone:?} are gone"));
         self.oracle.vanished(&gone);
         let partitions = self.broker.partitions();
@@ -136,6 +149,10 @@ impl World {
     /// Somebody with access to the group writes what they like, but leaves the offset or sets it back.
     fn foreign_commit(&mut self, partition: PartitionId) {
         let identity_hash = self.broker.identity(partition);
+        let topic = self.broker.topic(partition.topic);
+        let (incarnation, id) = (topic.incarnation, topic.uuid(partition.topic));
+        let before = self.broker.committed.get(&partition);
+        let named = before.and_then(|committed| self.broker.topic_of(partition, committed));
         let random = &mut self.random;
         let Some(committed) = self.broker.committed.get_mut(&partition) else {
             return;
@@ -164,6 +181,11 @@ impl World {
         }
         self.note(|| format!("somebody else writes into the commit of {partition:?}"));
         self.oracle.disturbed.insert(partition);
+        let after = &self.broker.committed[&partition];
+        if named.is_some_and(|named| named != id) && self.broker.topic_of(partition, after) != named
+        {
+            self.oracle.misplaced(partition, after.offset, incarnation);
+        }
     }
 
     pub(crate) fn member_trouble(&mut self) {

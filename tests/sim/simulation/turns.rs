@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ackline::core::{Core, Effect, Input, PoppedRun};
+use ackline::core::{Core, Drained, Effect, Input, PoppedRun};
 
 use super::library::Popped;
 use super::member::Process;
@@ -260,8 +260,8 @@ impl World {
             | Effect::FreeFrame(_)
             | Effect::FreeRecords { .. }
             | Effect::FreeAssignment(_) => self.move_bytes(member, &effect),
-            Effect::Finished { clean } => self.with_process(member, |process| {
-                process.finished = Some(clean);
+            Effect::Finished { drained } => self.with_process(member, |process| {
+                process.finished = Some(drained);
                 Ok(())
             }),
             Effect::Report(event) => self.oracle.reported(member, &event, &self.broker),
@@ -375,10 +375,10 @@ impl World {
 
     /// The core said that it is finished: the process exits.
     fn end_process(&mut self, member: usize) {
-        let Some(clean) = self.process(member).and_then(|process| process.finished) else {
+        let Some(drained) = self.process(member).and_then(|process| process.finished) else {
             return;
         };
-        self.oracle.finished(member, clean, &self.broker);
+        self.oracle.finished(member, drained, &self.broker);
         if matches!(self.stage, Stage::Stopping { .. }) {
             let Some(process) = self.members[member].process.as_ref() else {
                 return;
@@ -387,9 +387,10 @@ impl World {
             let waits = self.oracle.unanswered_waits(member);
             // Deliveries of a topic that was made again are taken back whenever that is noticed.
             let made_again = self.broker.topics.iter().any(|topic| topic.incarnation > 0);
-            self.oracle.check(clean || made_again, || {
-                "I-S6: a stop without any trouble is not clean".to_owned()
-            });
+            self.oracle
+                .check(drained == Drained::Whole || made_again, || {
+                    "I-S6: a stop without any trouble is not clean".to_owned()
+                });
             self.oracle.check(empty, || {
                 format!("bytes are held after everything: {:?}", process.store)
             });
@@ -397,7 +398,7 @@ impl World {
                 format!("I-S8: {waits} callers still wait for a commit")
             });
         }
-        self.note(|| format!("member {member} exits, clean: {clean}"));
+        self.note(|| format!("member {member} exits, drained: {drained:?}"));
         self.kill(member);
         if !matches!(self.stage, Stage::Stopping { .. }) {
             self.start_again(member);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ackline::core::metadata::{self, Decoded, Expectation, Marks};
 use ackline::core::{
-    Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, FetchStart, LeaderEpoch,
-    Moment, PartitionId,
+    Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, Drained, FetchStart,
+    LeaderEpoch, Moment, PartitionId,
 };
 
 use super::super::broker::Broker;
@@ -286,12 +286,15 @@ impl Oracle {
         of_member.at_shutdown.get_or_insert(alive);
     }
 
-    /// I-S6: after a clean stop nothing that was accepted is delivered again.
-    pub(crate) fn finished(&mut self, member: usize, clean: bool, broker: &Broker) {
+    /// I-S6: after a stop that says so nothing that was accepted is delivered again.
+    pub(crate) fn finished(&mut self, member: usize, drained: Drained, broker: &Broker) {
         let Some(assignments) = self.members[member].at_shutdown.clone() else {
             return;
         };
-        for assignment in assignments.into_iter().filter(|_| clean) {
+        if drained == Drained::Uncommitted {
+            return;
+        }
+        for assignment in assignments {
             self.check_committed(member, assignment, "I-S6: a clean stop", broker);
         }
     }
