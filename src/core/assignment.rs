@@ -28,6 +28,9 @@ use crate::mutant;
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
 const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
 
+/// A log that goes on, and gives nothing to read for this long, is worth a word.
+const NOTHING_READABLE_FOR: Duration = Duration::from_secs(10);
+
 /// Why the log's range is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListPurpose {
@@ -107,6 +110,8 @@ pub(crate) struct AssignmentState {
     pub(crate) topic_id: Option<TopicUuid>,
     pub(crate) end: Option<i64>,
     pub(crate) caught_up: bool,
+    /// Since when the log goes on behind the frontier, with nothing left to do before it.
+    pub(crate) behind_since: Option<Moment>,
     pub(crate) window: Window,
 
     // ---- records
@@ -168,6 +173,7 @@ impl AssignmentState {
             topic_id: None,
             end: None,
             caught_up: false,
+            behind_since: None,
             window: Window::new(0, None, None, false),
             pool: Runs::default(),
             partition_lane: Lane::default(),
@@ -218,6 +224,12 @@ impl AssignmentState {
     pub(crate) fn fetch_fails(&self, now: Moment) -> bool {
         self.fetch_failed_at
             .is_some_and(|at| now.since(at) < FETCH_WELL_AFTER)
+    }
+
+    /// Whether the log goes on, and nothing of it has been readable for long (B2).
+    pub(crate) fn nothing_readable(&self, now: Moment) -> bool {
+        self.behind_since
+            .is_some_and(|since| now.since(since) >= NOTHING_READABLE_FOR)
     }
 
     /// Whether records of it may be delivered.

@@ -159,6 +159,11 @@ impl Core {
         }
     }
 
+    /// Whether a stream waits for nothing but records.
+    pub(super) fn is_anyone_hungry_for_work(&self) -> bool {
+        self.hungry.values().any(|hunger| *hunger == Hunger::Work)
+    }
+
     fn has_work_for(&self, id: StreamId) -> bool {
         let Some(stream) = self.streams.map.get(&id) else {
             return false;

@@ -99,6 +99,7 @@ impl Core {
         }
         assignment.fetch_failed_at = None;
         assignment.caught_up = false;
+        assignment.behind_since = None;
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
             self.mark_dirty(id);
@@ -275,8 +276,11 @@ impl Core {
             return;
         };
         let id = assignment.id;
-        let watermark = assignment.window.watermark();
+        let (watermark, frontier) = (assignment.window.watermark(), assignment.window.frontier());
         assignment.window.raise_frontier(offset);
+        if assignment.window.frontier() != frontier {
+            assignment.behind_since = None;
+        }
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
             self.mark_dirty(id);
@@ -285,10 +289,13 @@ impl Core {
     }
 
     pub(super) fn end_sampled(&mut self, partition: PartitionId, fetch: Fetch, end: i64) {
+        let now = self.now;
         let Some(assignment) = self.by_fetch(partition, fetch) else {
             return;
         };
         assignment.end = Some(end);
+        let behind = assignment.window.unfinished() == 0 && assignment.window.frontier().0 < end;
+        assignment.behind_since = behind.then(|| assignment.behind_since.unwrap_or(now));
         let id = assignment.id;
         self.look_at_end(id);
     }

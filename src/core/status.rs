@@ -87,13 +87,15 @@ pub enum Blocked {
     Full,
     /// A record is larger than any open stream accepts.
     Oversize,
+    /// Its log goes on, and yet nothing of it can be read: a transaction was left open.
+    NothingReadable,
     /// No stream is open.
     NoStream,
 }
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 13] = [
+    pub const LABELS: [&'static str; 14] = [
         "starting",
         "listing",
         "no_committed_offset",
@@ -106,6 +108,7 @@ impl Blocked {
         "commits_stale",
         "full",
         "oversize",
+        "nothing_readable",
         "no_stream",
     ];
 
@@ -125,6 +128,7 @@ impl Blocked {
             Self::CommitsStale => "commits_stale",
             Self::Full => "full",
             Self::Oversize => "oversize",
+            Self::NothingReadable => "nothing_readable",
             Self::NoStream => "no_stream",
         }
     }
@@ -280,6 +284,8 @@ impl Core {
             Some(Blocked::NoStream)
         } else if assignment.paused || assignment.full_since.is_some() {
             Some(Blocked::Full)
+        } else if assignment.nothing_readable(self.now) && self.is_anyone_hungry_for_work() {
+            Some(Blocked::NothingReadable)
         } else {
             None
         }

@@ -76,6 +76,7 @@ pub(crate) fn entropy() -> u64 {
 ///
 /// What kept it from starting, or ended it before it was told to.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    forbid_core_dumps().context("could not forbid core dumps")?;
     start_logging(&config.log).context("could not start logging")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -89,6 +90,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             () = signals.forward_to(shutdown.clone()) => Ok(()),
         }
     })
+}
+
+/// The memory of this process holds passwords and what is in the records (C-10). The limit keeps the kernel from
+/// writing a file, the flag from feeding a program that collects dumps.
+fn forbid_core_dumps() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 /// A sidecar whose sockets are bound and whose client exists.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 mod cluster;
 mod committed;
+pub(crate) mod http2;
 mod ledger;
 mod matrix;
 mod reader;

@@ -167,10 +167,28 @@ impl Sidecar {
         assert!(status.unwrap().success());
     }
 
+    /// What `ackline config memory` says that it takes at most.
+    pub(crate) async fn memory_bytes_max(&self) -> u64 {
+        let output = Command::new(env!("CARGO_BIN_EXE_ackline"))
+            .args(["config", "memory", "--config"])
+            .arg(self.directory.path().join("ackline.yaml"))
+            .output()
+            .await;
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        let line = text.lines().find(|line| line.starts_with("at most"));
+        let number = line.unwrap().split_whitespace().nth(2).unwrap();
+        number.strip_suffix("MiB").unwrap().parse::<u64>().unwrap() << 20
+    }
+
+    /// Lines of a file about the process under `/proc`.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        let id = self.child.id().expect("the sidecar runs");
+        std::fs::read_to_string(format!("/proc/{id}/{file}")).unwrap()
+    }
+
     /// Resident memory, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let id = self.child.id().expect("the sidecar runs");
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let status = self.proc("status");
         let line = status
             .lines()
             .find(|line| line.starts_with("VmRSS:"))

@@ -198,6 +198,14 @@ impl<'a> Topic<'a> {
         records: impl IntoIterator<Item = (i32, Logged)>,
         ending: Ending,
     ) {
+        self.open_transaction(records).await.end(ledger, ending);
+    }
+
+    /// Writes records in a transaction that stays open.
+    pub(crate) async fn open_transaction(
+        &self,
+        records: impl IntoIterator<Item = (i32, Logged)>,
+    ) -> OpenTransaction {
         let producer: FutureProducer = client_config(self.cluster)
             .set("transactional.id", unique("transaction"))
             .create()
@@ -205,16 +213,7 @@ impl<'a> Topic<'a> {
         producer.init_transactions(TIMEOUT).unwrap();
         producer.begin_transaction().unwrap();
         let sent = self.send(&producer, records).await;
-        match ending {
-            Ending::Commit => producer.commit_transaction(TIMEOUT).unwrap(),
-            Ending::Abort => producer.abort_transaction(TIMEOUT).unwrap(),
-        }
-        for (place, logged) in sent {
-            match ending {
-                Ending::Commit => ledger.written(place, logged),
-                Ending::Abort => ledger.aborted(place),
-            }
-        }
+        OpenTransaction { producer, sent }
     }
 
     async fn send(
@@ -249,6 +248,28 @@ impl<'a> Topic<'a> {
             topic: self.name.clone(),
             partition,
             offset,
+        }
+    }
+}
+
+/// A transaction that was neither committed nor aborted.
+pub(crate) struct OpenTransaction {
+    producer: FutureProducer,
+    sent: Vec<(Place, Logged)>,
+}
+
+impl OpenTransaction {
+    /// Commits or aborts it.
+    pub(crate) fn end(self, ledger: &Ledger, ending: Ending) {
+        match ending {
+            Ending::Commit => self.producer.commit_transaction(TIMEOUT).unwrap(),
+            Ending::Abort => self.producer.abort_transaction(TIMEOUT).unwrap(),
+        }
+        for (place, logged) in self.sent {
+            match ending {
+                Ending::Commit => ledger.written(place, logged),
+                Ending::Abort => ledger.aborted(place),
+            }
         }
     }
 }

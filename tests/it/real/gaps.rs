@@ -9,7 +9,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::harness::{
     Cluster, Ending, Ledger, Line, Logged, Manner, Member, Protocol, Sidecar, Topic, Worker,
-    on_every_protocol, unique, until,
+    described_offsets, on_every_protocol, unique, until,
 };
 
 use super::{assert_worked_off, until_committed_to_the_end};
@@ -48,6 +48,37 @@ async fn aborted_transactions_are_passed_over_and_the_commit_reaches_the_end(mem
     assert_eq!(ledger.delivery_count(), 120);
 }
 on_every_protocol!(aborted_transactions_are_passed_over_and_the_commit_reaches_the_end);
+
+// R2 B2
+async fn a_transaction_left_open_holds_the_rest_back_visibly(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 1).await;
+    topic.write_numbered(&ledger, 10).await;
+    let open = topic.open_transaction(records(1, 5)).await;
+    let sidecar = Sidecar::start(member.settings(&group, &topic)).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(11));
+    ledger.until_all_accepted().await;
+    topic.write_numbered(&ledger, 20).await;
+    let held = ["reason=\"nothing_readable\""];
+    until("it is said that nothing is readable", async || {
+        let held = sidecar.metric("ackline_blocked", &held).await;
+        (held > 0.5).then_some(())
+    })
+    .await;
+    let backlog = sidecar.metric("ackline_backlog_records", &[]).await;
+    assert!((backlog - 25.0).abs() < 0.5, "{backlog} records behind");
+    assert_eq!(ledger.delivery_count(), 10, "nothing is passed over");
+    let offsets = described_offsets(member.cluster, &group).await;
+    assert_eq!(offsets[&0].0, 10, "and nothing is claimed");
+
+    open.end(&ledger, Ending::Abort);
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    sidecar.stop().await;
+    assert_eq!(ledger.delivery_count(), 30);
+    assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+on_every_protocol!(a_transaction_left_open_holds_the_rest_back_visibly);
 
 // R1 B1
 #[tokio::test]

@@ -9,6 +9,7 @@ mod brokers;
 mod bytes;
 mod crash;
 mod finished;
+mod floods;
 mod gaps;
 mod made_again;
 mod members;

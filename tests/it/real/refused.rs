@@ -178,10 +178,23 @@ async fn ten_million_invented_ids_cost_no_memory_and_disturb_nobody() {
         }
     }
     let grown = sidecar.resident_bytes().saturating_sub(before);
-    assert!(grown <= 4 << 20, "grew by {grown} bytes");
+    assert!(grown <= 2 << 20, "grew by {grown} bytes");
     let ids: Vec<u64> = taken.iter().map(|record| record.id).collect();
     assert!(honest.ack_committed(&ids).await);
     honest.close().await;
     sidecar.stop().await;
     assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+
+// C-10
+#[tokio::test]
+async fn a_crash_writes_no_memory_to_disk() {
+    let sidecar = Sidecar::start(Settings::new("127.0.0.1:9", "group", &["orders"])).await;
+    let limits = sidecar.proc("limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words: Vec<&str> = core.unwrap().split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{core:?}");
+    sidecar.stop().await;
 }

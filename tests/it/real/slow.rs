@@ -60,7 +60,18 @@ async fn an_application_slower_than_the_poll_interval_causes_no_rebalance_and_no
 
     reader.close().await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(21));
+    let all = 2048;
+    for count in (0..=all).step_by(256) {
+        ledger.until_accepted(count).await;
+        resident.push(sidecar.resident_bytes());
+    }
     ledger.until_all_accepted().await;
+    // G5, I-B2
+    let (most, formula) = (resident.iter().max(), sidecar.memory_bytes_max().await);
+    assert!(
+        most < Some(&formula),
+        "{most:?} bytes, promised were {formula}"
+    );
     worker.finish().await;
     sidecar.stop().await;
     ledger.assert_nothing_repeated();
