@@ -101,6 +101,8 @@ pub(crate) struct AssignmentState {
     /// When it is to be handed to the client (again); in the past for "as soon as possible".
     pub(crate) fetch_due: Option<Moment>,
     pub(crate) read_tries: u32,
+    /// The last try to read its committed offset or its log's range was not allowed.
+    pub(crate) read_refused: bool,
     pub(crate) fetch_tries: u32,
     /// When the fetch last failed.
     pub(crate) fetch_failed_at: Option<Moment>,
@@ -165,6 +167,7 @@ impl AssignmentState {
             fetch: None,
             fetch_due: None,
             read_tries: 0,
+            read_refused: false,
             fetch_tries: 0,
             fetch_failed_at: None,
             corrupt_at: None,

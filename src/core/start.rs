@@ -103,6 +103,7 @@ impl Core {
             } else {
                 answer
             };
+            assignment.read_refused = matches!(answer, Err(ReadError::Unauthorized(_)));
             match answer {
                 Ok(answer) => {
                     let partition = assignment.partition;
@@ -278,6 +279,7 @@ impl Core {
         let Phase::Listing(purpose) = assignment.phase else {
             return;
         };
+        assignment.read_refused = matches!(answer, Err(ReadError::Unauthorized(_)));
         let range = match answer {
             Ok(range) => range,
             Err(error) => {

@@ -79,7 +79,7 @@ pub enum Blocked {
     Draining,
     /// Its fetch failed and is tried again.
     FetchFailing,
-    /// Committing it is not allowed.
+    /// Reading or committing its offset is not allowed.
     Unauthorized,
     /// Committing it has failed for too long.
     CommitsStale,
@@ -264,7 +264,12 @@ impl Core {
     }
 
     fn blocked(&self, assignment: &AssignmentState, no_stream: bool) -> Option<Blocked> {
+        let topic_refused = self.topics[usize::from(assignment.partition.topic.0)].is_refused();
         match assignment.phase {
+            Phase::Reading if assignment.read_refused || topic_refused => {
+                return Some(Blocked::Unauthorized);
+            }
+            Phase::Listing(_) if assignment.read_refused => return Some(Blocked::Unauthorized),
             Phase::Reading => return Some(Blocked::Starting),
             Phase::Listing(_) => return Some(Blocked::Listing),
             Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),

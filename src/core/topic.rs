@@ -26,6 +26,8 @@ pub(super) struct Topic {
     /// A description was asked for and not answered.
     asked: bool,
     tries: u32,
+    /// The last try was not allowed.
+    refused: bool,
     /// The broker does not describe topics; it is not asked again.
     unsupported: bool,
 }
@@ -38,6 +40,11 @@ impl Topic {
     pub(super) fn partitions(&self) -> u32 {
         self.description
             .map_or(0, |description| description.partitions)
+    }
+
+    /// Whether we are not allowed to know it.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -103,6 +110,7 @@ impl Core {
             return;
         };
         known.asked = false;
+        known.refused = matches!(answer, Err(ReadError::Unauthorized(_)));
         match answer {
             Ok(description) => {
                 known.description = Some(description);

@@ -114,7 +114,7 @@ impl Observer {
     }
 
     fn write(&self, now: Moment, state: &mut State, line: &Line) {
-        if let Some(left_out) = state.limit.admit(now, line.event) {
+        if let Some(left_out) = state.limit.admit(now, line) {
             line.write(&self.topics, left_out);
         }
     }

@@ -126,11 +126,7 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             "accept_failed",
             "could not accept a connection; tried again",
         ),
-        E::KafkaTrouble { .. } => (
-            WARN,
-            "kafka_trouble",
-            "trouble with Kafka; tried again until it passes",
-        ),
+        E::KafkaTrouble { kind, .. } => (WARN, "kafka_trouble", trouble(kind)),
         E::ClientRebuilt { .. } => (
             WARN,
             "client_rebuilt",
@@ -153,6 +149,29 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             "ending now: records in flight are not waited for and will be delivered again",
         ),
         E::Ended { ending } => ended(*ending),
+    }
+}
+
+/// What a kind of trouble means and what to do. All of it is tried again until it passes.
+fn trouble(kind: &str) -> &'static str {
+    match kind {
+        "brokers_down" => {
+            "no broker answers; check `kafka.brokers`, the network, and `kafka.tls`; tried again"
+        }
+        "connection" => "a connection to a broker failed; tried again",
+        "authentication" => {
+            "brokers do not take our credentials; check `kafka.sasl` and `kafka.tls`; tried again"
+        }
+        "authorization" => {
+            "brokers do not allow it; give READ and DESCRIBE on the topics, and READ on the group; tried again"
+        }
+        "unknown_topic" => {
+            "a topic does not exist or may not be seen; create it, or correct `topics`; tried again"
+        }
+        "poll_too_late" => {
+            "the process got no CPU for `group.max_poll_interval` and has lost its partitions; give it more"
+        }
+        _ => "trouble with Kafka; tried again until it passes",
     }
 }
 

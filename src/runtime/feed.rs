@@ -59,7 +59,7 @@ pub(super) fn next_frame(
 ) -> Option<Bytes> {
     let now = engine.clock.now();
     if engine.core.pull(now, id, &mut engine.feed.plan, effects) {
-        return engine.encode_stored();
+        return Some(engine.encode_stored());
     }
     for _ in 0..POPS_MAX {
         let allowance = engine.core.pop_allowance(now, id);
@@ -83,7 +83,7 @@ pub(super) fn next_frame(
 
 impl Engine {
     /// Encodes a planned frame whose records all have copies of their own.
-    fn encode_stored(&mut self) -> Option<Bytes> {
+    fn encode_stored(&mut self) -> Bytes {
         let feed = &mut self.feed;
         encode(&feed.plan, None, &self.core, &mut self.store, &self.topics)
     }
@@ -116,7 +116,8 @@ impl Engine {
         feed.batch.take_failures(&mut feed.inputs);
         let frame = if self.core.pull(now, id, &mut feed.plan, effects) {
             let from = Some(&feed.batch);
-            encode(&feed.plan, from, &self.core, &mut self.store, &self.topics)
+            let (plan, store) = (&feed.plan, &mut self.store);
+            Some(encode(plan, from, &self.core, store, &self.topics))
         } else {
             feed.plan.records.clear();
             None
@@ -172,7 +173,7 @@ fn encode(
     core: &Core,
     store: &mut Store,
     topics: &[String],
-) -> Option<Bytes> {
+) -> Bytes {
     /// Where a record's body comes from.
     enum Source<'a> {
         Popped(Message<'a>),
@@ -184,7 +185,7 @@ fn encode(
         let popped = batch.and_then(|batch| locate(batch, core, plan.assignment, *number));
         let source = match popped {
             Some(message) => Source::Popped(message),
-            None => Source::Stored(store.take(plan.assignment, *number)?),
+            None => Source::Stored(stored(store, plan.assignment, *number)),
         };
         let body_len = match &source {
             Source::Popped(message) => wire::body_len(message),
@@ -218,7 +219,18 @@ fn encode(
     if plan.keep {
         store.keep_frame(plan.first_id, frame.clone());
     }
-    Some(frame)
+    frame
+}
+
+/// The bytes of a record that waited.
+///
+/// # Panics
+///
+/// If there are none. The core would take a record for delivered that nobody got, and hold its lane for ever; a
+/// process that starts again from the commit loses nothing.
+fn stored(store: &mut Store, assignment: Assignment, number: RecordNumber) -> Box<[u8]> {
+    let body = store.take(assignment, number);
+    body.unwrap_or_else(|| panic!("{assignment:?} plans {number:?}, whose bytes are gone"))
 }
 
 /// Copies what was popped, not picked, and must wait.

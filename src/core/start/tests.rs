@@ -54,21 +54,40 @@ fn failed_read_is_tried_again_and_never_taken_for_no_offset() {
     bench.answers.committed = false;
     bench.assign(&[0]);
     let assignment = bench.status(0).assignment;
-    for error in [
-        ReadError::Transient("x".to_owned()),
-        ReadError::Unauthorized("x".to_owned()),
-        ReadError::Unsupported,
+    for (error, blocked) in [
+        (ReadError::Transient("x".to_owned()), Blocked::Starting),
+        (
+            ReadError::Unauthorized("x".to_owned()),
+            Blocked::Unauthorized,
+        ),
+        (ReadError::Unsupported, Blocked::Starting),
     ] {
         bench.forget();
         let answer = Err(error);
         let answers = vec![CommittedAnswer { assignment, answer }];
         let siblings = Vec::new();
         bench.input(Input::CommittedRead { answers, siblings });
-        assert_eq!(bench.status(0).blocked, Some(Blocked::Starting));
+        assert_eq!(bench.status(0).blocked, Some(blocked));
         bench.pass(seconds(5));
         assert_eq!(bench.lines("read"), ["read 0"]);
     }
     assert!(bench.client.is_empty());
+}
+
+// B23
+#[test]
+fn topic_that_may_not_be_described_is_named() {
+    let mut bench = starting(StartPolicy::Latest);
+    bench.answers.topics = false;
+    bench.assign(&[0]);
+    let told = |answer| Input::TopicDescribed {
+        topic: TopicIndex(0),
+        answer,
+    };
+    bench.input(told(Err(ReadError::Unauthorized("no".to_owned()))));
+    assert_eq!(bench.status(0).blocked, Some(Blocked::Unauthorized));
+    bench.input(told(Ok(describe(0, 1))));
+    assert_eq!(bench.status(0).blocked, None);
 }
 
 fn restarted(change: impl FnOnce(&mut Bench)) -> Bench {
