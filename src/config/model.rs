@@ -373,6 +373,14 @@ impl Config {
 /// Such a broker does not tell its session timeout, and it may be as short as its administrator likes.
 const DOUBT_AFTER_UNTOLD: Duration = Duration::from_secs(1);
 
+impl Kafka {
+    /// Whether the password can be read on the way to the brokers.
+    #[must_use]
+    pub fn sends_password_in_clear(&self) -> bool {
+        self.sasl.mechanism == Some(SaslMechanism::Plain) && !self.tls.enabled
+    }
+}
+
 impl Group {
     /// For how long this process may stand still before it must ask whether it is still a member. The last
     /// heartbeat may be a third of the session timeout old by then.

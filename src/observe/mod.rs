@@ -100,6 +100,7 @@ impl Observer {
             | ProcessEvent::FileReloaded { .. }
             | ProcessEvent::FileUnusable { .. }
             | ProcessEvent::Draining { .. }
+            | ProcessEvent::PasswordInClear
             | ProcessEvent::DrainCutShort
             | ProcessEvent::Ended { .. } => {}
         }

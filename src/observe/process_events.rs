@@ -89,6 +89,8 @@ pub enum ProcessEvent {
         /// How long it may take.
         within: Duration,
     },
+    /// The password goes over the network as it is.
+    PasswordInClear,
     /// Records in flight are no longer waited for.
     DrainCutShort,
     /// The process has ended.
@@ -142,6 +144,12 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             INFO,
             "draining",
             "ending: nothing new is delivered, records in flight are waited for",
+        ),
+        E::PasswordInClear => (
+            WARN,
+            "password_in_clear",
+            "`kafka.sasl.mechanism: PLAIN` without `kafka.tls` shows the password to everybody on the way; \
+             enable TLS, or use SCRAM",
         ),
         E::DrainCutShort => (
             WARN,
@@ -244,6 +252,8 @@ fn fields(event: &ProcessEvent) -> Fields {
             ..Fields::default()
         }
         .reason(reason),
-        E::Joining | E::Left | E::DrainCutShort | E::Ended { .. } => Fields::default(),
+        E::Joining | E::Left | E::PasswordInClear | E::DrainCutShort | E::Ended { .. } => {
+            Fields::default()
+        }
     }
 }

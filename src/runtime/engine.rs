@@ -277,6 +277,9 @@ impl Engine {
     /// Takes every input that waits.
     pub(super) fn run(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
+            if matches!(input, Input::GroupLeft) {
+                self.tell_person(&ProcessEvent::Left);
+            }
             let now = self.clock.now();
             let mut effects = std::mem::take(&mut self.effects);
             self.core.handle(now, input, &mut effects);
@@ -346,6 +349,7 @@ impl Engine {
 
     fn join(&mut self) {
         self.joined = true;
+        self.tell_person(&ProcessEvent::Joining);
         if let Some(settings) = self.replacement.take() {
             self.client_settings = settings;
             self.discarded.extend(self.client.take());

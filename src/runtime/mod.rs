@@ -154,6 +154,9 @@ impl Sidecar {
             None => None,
         };
         tell_places(&observer, clock.now(), &config, &grpc, http.as_ref());
+        if config.kafka.sends_password_in_clear() {
+            observer.report_process(clock.now(), &ProcessEvent::PasswordInClear);
+        }
         let changed = Arc::new(Notify::new());
         let wakes = Arc::clone(&changed);
         let engine = Engine::new(engine::Parts {

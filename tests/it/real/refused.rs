@@ -198,3 +198,24 @@ async fn a_crash_writes_no_memory_to_disk() {
     assert_eq!(words[4..6], ["0", "0"], "{core:?}");
     sidecar.stop().await;
 }
+
+#[tokio::test]
+async fn a_password_that_travels_in_clear_is_warned_of() {
+    let secrets = tempfile::TempDir::new().unwrap();
+    for (name, secret) in [("user", "alice"), ("password", "planted-canary")] {
+        std::fs::write(secrets.path().join(name), secret).unwrap();
+    }
+    let sasl = json!({
+        "mechanism": "PLAIN",
+        "username_file": secrets.path().join("user"),
+        "password_file": secrets.path().join("password"),
+    });
+    let settings = Settings::new("127.0.0.1:1", "group", &["topic"])
+        .with(json!({"kafka": {"sasl": sasl}, "group": {"join": "at_start"}}));
+    let sidecar = Sidecar::start(settings).await;
+    sidecar
+        .until_logged(&["\"password_in_clear\"", "SCRAM"])
+        .await;
+    sidecar.until_logged(&["\"joining\""]).await;
+    sidecar.stop().await;
+}
