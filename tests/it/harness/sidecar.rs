@@ -100,10 +100,7 @@ impl Sidecar {
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        // The tests' own variables would be refused as settings that do not exist.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKLINE_")) {
-            command.env_remove(name);
-        }
+        without_variables(&mut command);
         let child = command.spawn().unwrap();
         Self { directory, child }
     }
@@ -169,12 +166,13 @@ impl Sidecar {
 
     /// What `ackline config memory` says that it takes at most.
     pub(crate) async fn memory_bytes_max(&self) -> u64 {
-        let output = Command::new(env!("CARGO_BIN_EXE_ackline"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
+        command
             .args(["config", "memory", "--config"])
-            .arg(self.directory.path().join("ackline.yaml"))
-            .output()
-            .await;
-        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+            .arg(self.directory.path().join("ackline.yaml"));
+        without_variables(&mut command);
+        let output = command.output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
         let line = text.lines().find(|line| line.starts_with("at most"));
         let number = line.unwrap().split_whitespace().nth(2).unwrap();
         number.strip_suffix("MiB").unwrap().parse::<u64>().unwrap() << 20
@@ -249,6 +247,13 @@ impl Drop for Sidecar {
         if std::thread::panicking() {
             eprintln!("log of the sidecar:\n{}", tail(&self.log_path()));
         }
+    }
+}
+
+/// The tests' own variables would be refused as settings that do not exist.
+fn without_variables(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKLINE_")) {
+        command.env_remove(name);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Like Apache Kafka, it checks a commit's member and generation (in [`super::group`]) and the length of its
 //! metadata, and never whether the member owns the partition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ackline::core::metadata::{self, Decoded, Expectation};
 use ackline::core::{
@@ -37,6 +37,8 @@ impl Topic {
 pub(crate) struct Broker {
     pub(crate) topics: Vec<Topic>,
     pub(crate) committed: BTreeMap<PartitionId, CommittedOffset>,
+    /// Partitions beside whose committed offset stands what no member wrote.
+    pub(crate) tampered: BTreeSet<PartitionId>,
     pub(crate) metadata_max: usize,
     pub(crate) epochs: bool,
     pub(crate) topic_ids: bool,
@@ -59,6 +61,7 @@ impl Broker {
         Self {
             topics,
             committed: BTreeMap::new(),
+            tampered: BTreeSet::new(),
             metadata_max: plan.metadata_max,
             epochs: plan.epochs,
             topic_ids: plan.topic_ids,
@@ -192,6 +195,7 @@ impl Broker {
             return Err(CommitError::MetadataTooLarge);
         }
         self.committed.insert(partition, committed);
+        self.tampered.remove(&partition);
         Ok(())
     }
 

@@ -154,7 +154,7 @@ impl Faults {
             },
             truncation: !topics_made_again && random.chance(300),
             topics_made_again,
-            foreign_commits: random.chance(200),
+            foreign_commits: random.chance(300),
             crashing_applications: rate(random) / 2,
             hostile_applications: rate(random),
             slow_applications: rate(random) + 20,

@@ -43,7 +43,7 @@ impl World {
                 self.make_again(partition.topic)
             }
             7 => self.add_partition(partition.topic),
-            8 if self.plan.faults.foreign_commits => self.foreign_commit(partition),
+            8 | 9 if self.plan.faults.foreign_commits => self.foreign_commit(partition),
             _ => self.end_with_markers(partition),
         }
         let wait = self.plan.faults.log_every;
@@ -157,7 +157,7 @@ impl World {
         let Some(committed) = self.broker.committed.get_mut(&partition) else {
             return;
         };
-        let offset = committed.offset;
+        let (offset, written) = (committed.offset, committed.metadata.clone());
         let text = &mut committed.metadata;
         match random.below(8) {
             0 => *text = b"bAAQAAAAAAAAAAAAAA==".to_vec(),
@@ -171,7 +171,7 @@ impl World {
                 text[at] = random.pick(b"ABCDEFGHabcdefgh0123456789-_");
             }
             3 => text.truncate(random.index(text.len().max(1))),
-            4 => *text = forged(identity_hash, offset),
+            4 | 6 => *text = forged(identity_hash, offset),
             // Ours, of a newer offset.
             5 => {
                 committed.offset = committed.offset.saturating_sub(2).max(0);
@@ -181,6 +181,15 @@ impl World {
         }
         self.note(|| format!("somebody else writes into the commit of {partition:?}"));
         self.oracle.disturbed.insert(partition);
+        let after = &self.broker.committed[&partition];
+        if after.metadata != written {
+            self.broker.tampered.insert(partition);
+        }
+        if self.random.chance(400) {
+            // So that somebody reads it before the next commit writes over it.
+            let member = self.random.index(self.members.len());
+            self.kill_and_start_again(member);
+        }
         let after = &self.broker.committed[&partition];
         if named.is_some_and(|named| named != id) && self.broker.topic_of(partition, after) != named
         {
@@ -195,11 +204,7 @@ impl World {
         let member = self.random.index(self.members.len());
         if self.members[member].process.is_some() {
             match self.random.below(10) {
-                0 | 1 => {
-                    self.note(|| format!("member {member} is killed"));
-                    self.kill(member);
-                    self.start_again(member);
-                }
+                0 | 1 => self.kill_and_start_again(member),
                 2 | 3 => {
                     let wait = self.random.millis(100..9000);
                     self.note(|| format!("member {member} is frozen for {wait:?}"));
@@ -221,6 +226,14 @@ impl World {
         }
         let wait = self.plan.faults.member_every;
         self.after(wait, Happening::MemberTrouble);
+    }
+
+    fn kill_and_start_again(&mut self, member: usize) {
+        if self.members[member].process.is_some() {
+            self.note(|| format!("member {member} is killed"));
+            self.kill(member);
+            self.start_again(member);
+        }
     }
 
     /// The client library died and was made anew; the group still waits for the old one.
