@@ -37,8 +37,8 @@ impl Topic {
 pub(crate) struct Broker {
     pub(crate) topics: Vec<Topic>,
     pub(crate) committed: BTreeMap<PartitionId, CommittedOffset>,
-    /// Partitions beside whose committed offset stands what no member wrote.
-    pub(crate) tampered: BTreeSet<PartitionId>,
+    /// Texts that stood beside committed offsets and that no member wrote.
+    pub(crate) tampered: BTreeSet<Vec<u8>>,
     pub(crate) metadata_max: usize,
     pub(crate) epochs: bool,
     pub(crate) topic_ids: bool,
@@ -195,7 +195,6 @@ impl Broker {
             return Err(CommitError::MetadataTooLarge);
         }
         self.committed.insert(partition, committed);
-        self.tampered.remove(&partition);
         Ok(())
     }
 

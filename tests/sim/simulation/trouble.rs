@@ -183,7 +183,7 @@ impl World {
         self.oracle.disturbed.insert(partition);
         let after = &self.broker.committed[&partition];
         if after.metadata != written {
-            self.broker.tampered.insert(partition);
+            self.broker.tampered.insert(after.metadata.clone());
         }
         if self.random.chance(400) {
             // So that somebody reads it before the next commit writes over it.

@@ -67,7 +67,7 @@ impl Oracle {
             .is_some_and(|partitions| i64::from(partitions) <= i64::from(partition.partition));
         // Not by the codec's word alone, which is what may be wrong (M7).
         if let Some(committed) = committed
-            && !broker.tampered.contains(&partition)
+            && !broker.tampered.contains(&committed.metadata)
             && let Decoded::Ours { marks, .. } = broker.decode(partition, committed, knows_cluster)
         {
             book.restored = marks;
