@@ -83,7 +83,7 @@ pub struct ListenTcp {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.
-    #[error("could not listen on {address}")]
+    #[error("could not listen on {address}; {}", remedy(source))]
     Bind {
         /// The address or path.
         address: String,
@@ -109,6 +109,20 @@ pub enum Error {
     /// The server failed.
     #[error("the gRPC server failed")]
     Serve(#[source] tonic::transport::Error),
+}
+
+/// What to do about a socket that cannot be bound.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "create its directory, or choose another place with `listen.app`"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "let this user write into its directory, or choose another place with `listen.app`"
+        }
+        std::io::ErrorKind::AddrInUse => "another process has it; choose another address",
+        _ => "choose another address",
+    }
 }
 
 /// Bound listeners, not yet served.

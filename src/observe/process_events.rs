@@ -221,7 +221,7 @@ fn fields(event: &ProcessEvent) -> Fields {
             uid,
         } => Fields {
             stream: Some(stream.0),
-            client: Some(client.chars().take(CLIENT_CHARS_MAX).collect()),
+            client: (!client.is_empty()).then(|| client.chars().take(CLIENT_CHARS_MAX).collect()),
             uid: *uid,
             ..Fields::default()
         },
