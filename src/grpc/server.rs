@@ -113,15 +113,15 @@ pub enum Error {
 
 /// What to do about a socket that cannot be bound.
 fn remedy(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "create its directory, or choose another place with `listen.app`"
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            "let this user write into its directory, or choose another place with `listen.app`"
-        }
-        std::io::ErrorKind::AddrInUse => "another process has it; choose another address",
-        _ => "choose another address",
+    let kind = error.kind();
+    if kind == std::io::ErrorKind::NotFound {
+        "create its directory, or choose another place with `listen.app`"
+    } else if kind == std::io::ErrorKind::PermissionDenied {
+        "let this user write into its directory, or choose another place with `listen.app`"
+    } else if kind == std::io::ErrorKind::AddrInUse {
+        "another process has it; choose another address"
+    } else {
+        "choose another address"
     }
 }
 
