@@ -109,6 +109,30 @@ pub(crate) fn fill(brokers: &str, topic: &str, shape: Shape) -> anyhow::Result<(
         .context("could not write everything")
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct FillArguments {
+    #[arg(long)]
+    brokers: String,
+    #[arg(long)]
+    topic: String,
+    #[arg(long)]
+    value_bytes: usize,
+    #[arg(long)]
+    records: u64,
+}
+
+/// Creates and fills a topic as the benchmark does.
+pub(crate) fn fill_by_hand(arguments: &FillArguments) -> anyhow::Result<()> {
+    create(&arguments.brokers, &arguments.topic)?;
+    let shape = Shape {
+        name: "by hand",
+        value_bytes: arguments.value_bytes,
+        compression: "none",
+        records: arguments.records,
+    };
+    fill(&arguments.brokers, &arguments.topic, shape)
+}
+
 fn send(
     producer: &BaseProducer,
     topic: &str,

@@ -42,6 +42,8 @@ struct Cli {
 enum Command {
     /// Measure everything and print the table
     Run(RunArguments),
+    /// Create and fill a topic, to look at one thing by hand
+    Fill(load::FillArguments),
     /// The application: reads a stream and acknowledges everything
     Sink(sink::Arguments),
     /// Write records at a steady pace, each with the time in it
@@ -73,6 +75,7 @@ struct RunArguments {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(arguments) => plan::run(&arguments),
+        Command::Fill(arguments) => load::fill_by_hand(&arguments),
         Command::Sink(arguments) => sink::run(&arguments),
         Command::Pace(arguments) => load::pace(&arguments),
     }

@@ -101,6 +101,11 @@ impl Room {
                 }
     }
 
+    /// How many records of this size a message holds, at least one.
+    pub(super) fn holds(&self, size: u64) -> u64 {
+        (self.bytes / size.max(1)).clamp(1, self.records)
+    }
+
     pub(super) fn take(&mut self, size: u64) {
         self.records -= 1;
         self.bytes = self.bytes.saturating_sub(size);

@@ -145,9 +145,12 @@ impl Core {
             }
             return 0;
         }
-        // More than the stream can take would have to wait here instead of in the client.
+        // More than the next message can take would have to wait here, in a copy, instead of in the client.
+        let mean = self.mean_record_bytes;
         let wanted = match self.hungry.get(&stream) {
-            Some(Hunger::Work | Hunger::Budget) => self.room(stream).map_or(0, |room| room.records),
+            Some(Hunger::Work | Hunger::Budget) => {
+                self.room(stream).map_or(0, |room| room.holds(mean))
+            }
             Some(Hunger::Room) | None => 0,
         };
         usize::try_from(allowance.min(wanted)).unwrap_or(0)
