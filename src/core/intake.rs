@@ -146,13 +146,11 @@ impl Core {
             return 0;
         }
         // More than the next message can take would have to wait here, in a copy, instead of in the client.
-        let mean = self.mean_record_bytes;
-        let wanted = match self.hungry.get(&stream) {
-            Some(Hunger::Work | Hunger::Budget) => {
-                self.room(stream).map_or(0, |room| room.holds(mean))
-            }
-            Some(Hunger::Room) | None => 0,
+        let room = match self.hungry.get(&stream) {
+            Some(Hunger::Work | Hunger::Budget) => self.room(stream),
+            Some(Hunger::Room) | None => None,
         };
+        let wanted = room.map_or(0, |room| room.holds(self.mean_record_bytes));
         usize::try_from(allowance.min(wanted)).unwrap_or(0)
     }
 
