@@ -70,6 +70,13 @@ async fn stop_waits_for_somebody_to_commit_and_says_so() {
     reader.close().await;
     let directory = sidecar.stop().await;
 
+    // The tool refuses while a member may still be on its way out.
+    let state = ["groups", "--describe", "--state", "--group", &group];
+    until("the group is empty", async || {
+        let text = member.cluster.tool(&state).await;
+        text.contains("Empty").then_some(())
+    })
+    .await;
     let reset = [
         "groups",
         "--group",
