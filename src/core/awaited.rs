@@ -56,11 +56,11 @@ impl Awaited {
         !(self.waits.is_empty() && self.closing.is_empty())
     }
 
-    /// A request was built from these assignments.
+    /// A request was built from these assignments, in rising order.
     pub(super) fn request_built(&mut self, request: CommitId, ids: &[Assignment]) {
         for wait in &mut self.waits {
             for (id, need) in &mut wait.needs {
-                if ids.contains(id) {
+                if ids.binary_search(id).is_ok() {
                     need.request.get_or_insert(request);
                 }
             }

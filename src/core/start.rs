@@ -86,7 +86,6 @@ impl Core {
         answers: Vec<CommittedAnswer>,
         siblings: &[(PartitionId, Vec<u8>)],
     ) {
-        let now = self.now;
         for CommittedAnswer {
             assignment: id,
             answer,
@@ -114,30 +113,33 @@ impl Core {
                     }
                     self.resolve_start(id);
                 }
-                Err(
-                    ReadError::Transient(error)
-                    | ReadError::Unauthorized(error)
-                    | ReadError::UnknownTopic(error),
-                ) => {
+                Err(error) => {
                     assignment.read_tries += 1;
-                    let wait = backoff(assignment.read_tries);
-                    self.timers.at(now.plus(wait), Timer::Read(id));
-                    self.report(Event::ReadRetried {
-                        what: "committed offset",
-                        error,
-                    });
-                }
-                Err(ReadError::Unsupported) => {
-                    assignment.read_tries += 1;
-                    self.timers.at(now.plus(READ_BACKOFF_MAX), Timer::Read(id));
-                    let error = "the broker does not support it".to_owned();
-                    self.report(Event::ReadRetried {
-                        what: "committed offset",
-                        error,
-                    });
+                    let wait = match error {
+                        ReadError::Unsupported => READ_BACKOFF_MAX,
+                        ReadError::Transient(_)
+                        | ReadError::Unauthorized(_)
+                        | ReadError::UnknownTopic(_) => backoff(assignment.read_tries),
+                    };
+                    self.read_failed("committed offset", error, wait, Timer::Read(id));
                 }
             }
         }
+    }
+
+    /// What was asked of the broker is asked again after a while.
+    pub(super) fn read_failed(
+        &mut self,
+        what: &'static str,
+        error: ReadError,
+        wait: Duration,
+        again: Timer,
+    ) {
+        self.timers.at(self.now.plus(wait), again);
+        self.report(Event::ReadRetried {
+            what,
+            error: error.into_text(),
+        });
     }
 
     /// The highest partition count that commits of the topic's other partitions speak of.
@@ -272,7 +274,6 @@ impl Core {
     }
 
     pub(super) fn offsets_listed(&mut self, id: Assignment, answer: Result<LogRange, ReadError>) {
-        let now = self.now;
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
@@ -285,12 +286,7 @@ impl Core {
             Err(error) => {
                 assignment.read_tries += 1;
                 let wait = backoff(assignment.read_tries);
-                self.timers.at(now.plus(wait), Timer::List(id));
-                let error = error.into_text();
-                return self.report(Event::ReadRetried {
-                    what: "log range",
-                    error,
-                });
+                return self.read_failed("log range", error, wait, Timer::List(id));
             }
         };
         match purpose {

@@ -105,7 +105,6 @@ impl Core {
         topic: TopicIndex,
         answer: Result<TopicDescription, ReadError>,
     ) {
-        let now = self.now;
         let Some(known) = self.topics.get_mut(usize::from(topic.0)) else {
             return;
         };
@@ -118,19 +117,10 @@ impl Core {
                 known.tries = 0;
             }
             Err(ReadError::Unsupported) => known.unsupported = true,
-            Err(
-                ReadError::Transient(error)
-                | ReadError::Unauthorized(error)
-                | ReadError::UnknownTopic(error),
-            ) => {
+            Err(error) => {
                 known.tries += 1;
                 let wait = backoff(known.tries);
-                self.timers.at(now.plus(wait), Timer::Describe(topic));
-                self.report(Event::ReadRetried {
-                    what: "topic",
-                    error,
-                });
-                return;
+                return self.read_failed("topic", error, wait, Timer::Describe(topic));
             }
         }
         let of_topic: Vec<Assignment> = self
