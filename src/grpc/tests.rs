@@ -10,5 +10,6 @@ mod consume;
 mod door;
 mod fake;
 mod hostile;
+mod http2;
 mod raw;
 mod stream;

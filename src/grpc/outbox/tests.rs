@@ -253,10 +253,12 @@ fn too_many_unread_events_end_the_stream() {
     }
     assert!(matches!(outbox.pop(&topics()), Some(Outgoing::Message(_))));
     outbox.notify(&event);
+    assert!(!outbox.has_overflowed(), "full, and no more");
     outbox.withdraw(&[range(1, 1)], WithdrawReason::Revoked);
     for _ in 0..10 {
         outbox.notify(&event);
     }
+    assert!(outbox.has_overflowed());
     outbox.end(StreamEnd::GoingAway);
     assert_eq!(drain(&mut outbox).len(), 1, "the withdrawal is still told");
     assert_eq!(

@@ -8,19 +8,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::fake::{Served, ack, within};
+use super::http2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS,
+    frame, headers,
+};
 use crate::core::StreamId;
 use crate::grpc::proto::consume_request::Request;
 use crate::grpc::{proto, wire};
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const REFUSED_STREAM: u32 = 7;
@@ -32,10 +26,7 @@ struct Raw(UnixStream);
 impl Raw {
     async fn connect(socket: &Path) -> Self {
         let mut raw = Self(UnixStream::connect(socket).await.unwrap());
-        raw.0
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .unwrap();
+        raw.0.write_all(PREFACE).await.unwrap();
         raw.send(SETTINGS, 0, 0, &[]).await.unwrap();
         raw
     }
@@ -47,11 +38,7 @@ impl Raw {
         stream: u32,
         payload: &[u8],
     ) -> std::io::Result<()> {
-        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = vec![len[1], len[2], len[3], kind, flags];
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.0.write_all(&frame).await
+        self.0.write_all(&frame(kind, flags, stream, payload)).await
     }
 
     /// The next frame: kind, stream, payload. `None` once the connection is closed.
@@ -75,37 +62,6 @@ impl Raw {
         }
         None
     }
-}
-
-/// A header block without compression: literals that are not indexed.
-fn headers(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    let usual = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", "localhost"),
-        (":path", path),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ];
-    let mut block = Vec::new();
-    for (name, value) in usual.iter().chain(more) {
-        block.push(0);
-        for text in [name, value] {
-            // Lengths below 127 take one byte; longer ones spill over in sevens.
-            if let Some(mut rest) = text.len().checked_sub(127) {
-                block.push(127);
-                while rest >= 128 {
-                    block.push(u8::try_from(rest % 128).unwrap() | 128);
-                    rest /= 128;
-                }
-                block.push(u8::try_from(rest).unwrap());
-            } else {
-                block.push(u8::try_from(text.len()).unwrap());
-            }
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    block
 }
 
 const CONSUME: &str = "/ackline.v1.ConsumerService/Consume";
@@ -199,10 +155,7 @@ async fn rapid_reset_ends_the_connection() {
                 (HEADERS, END_HEADERS, block.as_slice()),
                 (RST_STREAM, 0, CANCEL.as_slice()),
             ] {
-                let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-                frames.extend_from_slice(&[len[1], len[2], len[3], kind, flags]);
-                frames.extend_from_slice(&stream.to_be_bytes());
-                frames.extend_from_slice(payload);
+                frames.extend(frame(kind, flags, stream, payload));
             }
         }
         // The server may hang up before it has read everything.

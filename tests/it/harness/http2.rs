@@ -7,50 +7,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const SETTINGS: u8 = 4;
+#[path = "../../../src/grpc/tests/http2.rs"]
+mod frames;
+
+pub(crate) use frames::{DATA, END_HEADERS, HEADERS, PREFACE, SETTINGS, frame, headers};
+
 pub(crate) const PING: u8 = 6;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
-
-pub(crate) const END_HEADERS: u8 = 4;
 
 /// Opens a connection whose frames are written by hand. `settings` is the payload of its first SETTINGS.
 pub(crate) async fn open_raw(socket: &Path, settings: &[u8]) -> UnixStream {
     let mut stream = UnixStream::connect(socket).await.unwrap();
-    let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut hello = PREFACE.to_vec();
     hello.extend(frame(SETTINGS, 0, 0, settings));
     stream.write_all(&hello).await.unwrap();
     stream
-}
-
-/// The bytes of one frame.
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![len[1], len[2], len[3], kind, flags];
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
-/// A header block of a gRPC call, without compression.
-pub(crate) fn call(path: &str) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", "localhost"),
-        (":path", path),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ] {
-        block.push(0);
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    block
 }
 
 /// Sends the same bytes again and again, until that often or until nobody takes them any more.

@@ -8,7 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
 use crate::harness::http2::{
-    DATA, END_HEADERS, HEADERS, PING, SETTINGS, WINDOW_UPDATE, call, drain, flood, frame, open_raw,
+    DATA, END_HEADERS, HEADERS, PING, SETTINGS, WINDOW_UPDATE, drain, flood, frame, headers,
+    open_raw,
 };
 use crate::harness::{Ledger, Line, Manner, Member, Protocol, Sidecar, Topic, Worker, unique};
 
@@ -17,7 +18,7 @@ use super::assert_worked_off;
 const CONSUME: &str = "/ackline.v1.ConsumerService/Consume";
 const STREAM: &str = "/ackline.v1.ConsumerService/Stream";
 
-/// A request without fields, which opens a stream with defaults, as a gRPC message.
+/// Opens a stream with defaults and without a name: a request of `Consume`, as a gRPC message.
 const OPEN: [u8; 9] = [0, 0, 0, 0, 4, 0x12, 0x02, 0x0a, 0x00];
 
 /// Whom a scenario harms: a sidecar with a worker that has had its first records.
@@ -153,7 +154,7 @@ async fn a_flood_of_settings_takes_no_memory_and_stops_nobody() {
 #[tokio::test]
 async fn a_flood_of_empty_data_takes_no_memory_and_stops_nobody() {
     let victim = Victim::start(63).await;
-    let mut open = frame(HEADERS, END_HEADERS, 1, &call(CONSUME));
+    let mut open = frame(HEADERS, END_HEADERS, 1, &headers(CONSUME, &[]));
     open.extend(frame(DATA, 0, 1, &OPEN));
     let empty = frame(DATA, 0, 1, &[]);
     let floods = Floods {
@@ -169,7 +170,7 @@ async fn windows_of_one_byte_take_no_memory_and_stop_nobody() {
     let victim = Victim::start(64).await;
     // SETTINGS_INITIAL_WINDOW_SIZE of 1, and then one more byte at a time, for the call and the connection.
     let mut open = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
-    open.extend(frame(HEADERS, END_HEADERS, 1, &call(STREAM)));
+    open.extend(frame(HEADERS, END_HEADERS, 1, &headers(STREAM, &[])));
     open.extend(frame(DATA, 1, 1, &[0, 0, 0, 0, 0]));
     let mut one_more = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
     one_more.extend(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
