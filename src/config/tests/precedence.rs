@@ -158,3 +158,34 @@ fn the_core_gets_what_was_set() {
     assert_eq!(core.assign_mode, AssignMode::Whole);
     assert_eq!(core.commit_interval, Duration::from_secs(5));
 }
+
+// B15
+#[test]
+fn membership_is_doubted_sooner_where_the_broker_does_not_tell_its_timeout() {
+    let doubt_after = |flags: &[(&str, &str)]| {
+        let config = load(LEAST, &[], flags).unwrap();
+        config.core_settings(0).doubt_after
+    };
+    assert_eq!(doubt_after(&[]), Duration::from_millis(22_500), "half");
+    let short = [("group.session_timeout", "6s")];
+    assert_eq!(doubt_after(&short), Duration::from_secs(3));
+    let untold = [("group.protocol", "consumer")];
+    assert_eq!(doubt_after(&untold), Duration::from_secs(1));
+}
+
+#[test]
+fn password_is_in_clear_only_with_plain_and_without_tls() {
+    let in_clear = |mechanism: &str, tls: &str| {
+        let flags = [
+            ("kafka.sasl.mechanism", mechanism),
+            ("kafka.sasl.username_file", "/user"),
+            ("kafka.sasl.password_file", "/password"),
+            ("kafka.tls.enabled", tls),
+        ];
+        let config = load(LEAST, &[], &flags).unwrap();
+        config.kafka.sends_password_in_clear()
+    };
+    assert!(in_clear("PLAIN", "false"));
+    assert!(!in_clear("PLAIN", "true"));
+    assert!(!in_clear("SCRAM-SHA-256", "false"));
+}
