@@ -264,7 +264,7 @@ impl Report {
             } else {
                 "benches/run"
             },
-            settings: Settings::Wide.changes(),
+            settings: Settings::Wide.changes("partition"),
             throughput: Vec::new(),
             latency: Vec::new(),
             resident: Resident::default(),
@@ -368,7 +368,13 @@ fn ratios(of: &[Pass], to: &[Pass], value: fn(&Pass) -> f64) -> Vec<f64> {
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let at = |index: usize| values.get(index).copied().unwrap_or(0.0);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        at(middle)
+    } else {
+        f64::midpoint(at(middle.saturating_sub(1)), at(middle))
+    }
 }
 
 fn spread(values: &[f64], digits: usize) -> String {

@@ -18,9 +18,10 @@ pub(crate) enum Settings {
 
 impl Settings {
     /// What differs from the defaults.
-    pub(crate) fn changes(self) -> Value {
+    pub(crate) fn changes(self, order: &str) -> Value {
         match self {
             Self::Wide => json!({
+                "lane_depth": if order == "partition" { 10_000 } else { 1 },
                 "in_flight": {
                     "records": 200_000,
                     "bytes": "32MiB",
@@ -52,7 +53,7 @@ impl Sidecar {
     ) -> anyhow::Result<Self> {
         let directory = std::env::temp_dir().join(format!("ackline-bench-{group}"));
         std::fs::create_dir_all(&directory)?;
-        let mut file = settings.changes();
+        let mut file = settings.changes(order);
         let entries = [
             ("kafka", json!({"brokers": [brokers]})),
             ("group", json!({"id": group})),
@@ -63,9 +64,6 @@ impl Sidecar {
         ];
         for (key, value) in entries {
             file[key] = value;
-        }
-        if settings == Settings::Wide && order == "partition" {
-            file["lane_depth"] = json!(10_000);
         }
         file["listen"] = json!({
             "app": format!("unix:{}", directory.join("ackline.sock").display()),
