@@ -33,6 +33,7 @@
 //! | [`core`] | what is delivered, withdrawn, committed, and when? |
 //! | [`kafka`] | how is that said to librdkafka, and what does librdkafka say? |
 //! | [`grpc`] | how is it said to applications, and what do they say? |
+//! | `fixed_hash` | the hash of the tables that are never iterated |
 //! | [`record`] | what is a record, seen without copying it? All that the two edges share |
 //! | [`runtime`] | who calls whom, and where do bytes lie meanwhile? |
 //! | [`shutdown`] | in which order does the process end? |
@@ -55,8 +56,8 @@
 //!    pushes. The engine asks the core for a frame ([`core::Core::pull`]). If nothing is ready and the budget
 //!    has room, it pops a batch from librdkafka, tells the core, and asks again.
 //! 4. What was picked is encoded from librdkafka's messages straight into one frame. The frame is also the
-//!    store of these records, should they have to come again. Popped records that must wait for their lane
-//!    are copied once, in wire form. Then the batch is freed.
+//!    store of these records, should they have to come again. The batch is held for the next frames, a moment
+//!    at most; popped records that must wait for longer are copied once, in wire form.
 //! 5. The application settles deliveries by their ids ([`core::Core::settle`]). The window of the assignment
 //!    moves its watermark; the lane lets the next record go; the frame is dropped with its last live record.
 //! 6. When a commit is due, the core hands over offset and metadata of everything that changed
@@ -106,6 +107,7 @@
 pub mod cli;
 pub mod config;
 pub mod core;
+mod fixed_hash;
 pub mod grpc;
 pub mod http;
 pub mod kafka;

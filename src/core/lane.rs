@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 
 use super::ids::{Moment, StreamId};
 use super::runs::Runs;
+use crate::fixed_hash::FixedState;
 
 /// Names a lane within its assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,45 +56,6 @@ impl Lane {
 /// Lane tables are never iterated, so their order cannot leak into a replay; the hash is fixed all the
 /// same, so that memory and speed replay too.
 pub(crate) type Lanes = HashMap<LaneKey, Lane, FixedState>;
-
-/// A fixed, fast hash for keys that are hashes or small numbers already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FixedState;
-
-impl std::hash::BuildHasher for FixedState {
-    type Hasher = FixedHasher;
-
-    fn build_hasher(&self) -> FixedHasher {
-        FixedHasher(0)
-    }
-}
-
-/// See [`FixedState`].
-#[derive(Debug)]
-pub(crate) struct FixedHasher(u64);
-
-impl std::hash::Hasher for FixedHasher {
-    fn finish(&self) -> u64 {
-        // The table takes its tag from the top bits, its bucket from the low ones: mix both ways.
-        self.0 ^ self.0 >> 32
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        // Fibonacci hashing: 2^64 divided by the golden ratio.
-        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_isize(&mut self, value: isize) {
-        // Discriminants of `LaneKey`: 0, 1 and 2.
-        self.write_u64(u64::try_from(value).unwrap_or(0));
-    }
-}
 
 #[cfg(test)]
 mod tests;

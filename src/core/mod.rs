@@ -25,7 +25,8 @@
 //! | `start` | where does a partition begin? |
 //! | `topic` | is a topic still the one it was? |
 //! | `fetch` | what is handed to the client, and when? |
-//! | `intake` | popped records, positions, failed fetches, back-pressure |
+//! | `intake` | popped records, positions, failed fetches |
+//! | `backpressure` | how many records may be popped, and what is paused? |
 //! | `dispatch`, `fill` | which records go into the next message of a stream? |
 //! | `balance` | which stream is a lane for, and which is worth waking? |
 //! | `settle`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
@@ -56,6 +57,7 @@
 
 mod assignment;
 mod awaited;
+mod backpressure;
 mod balance;
 mod commit;
 mod delivery;

@@ -16,13 +16,15 @@
 //!
 //! # Invariants
 //!
-//! - F1: a frame's buffer is allocated once and ends up exactly full.
+//! - F1: a frame's buffer is allocated once, and holds exactly what was announced when it was.
 //! - F2: what is written decodes with the generated types to exactly what the record said.
 //! - F3: a record takes at most [`RECORD_OVERHEAD`] bytes besides its body, and everything before
 //!   the first record at most [`HEAD_MAX`].
 
-use bytes::{BufMut, Bytes};
-use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
+use bytes::Bytes;
+use prost::encoding::{decode_varint, encoded_len_varint};
+
+use small::Small;
 
 use crate::record::{Header, Record, TimestampKind};
 
@@ -86,27 +88,46 @@ pub fn body_len(record: &impl Record) -> u32 {
 }
 
 /// Writes all fields of a `Record` except id and attempt.
-pub fn encode_body(record: &impl Record, out: &mut impl BufMut) {
+pub fn encode_body(record: &impl Record, out: &mut Vec<u8>) {
+    encode_after(Small::default(), record, out);
+}
+
+/// Writes what is in `small`, then the body of a record.
+fn encode_after(mut small: Small, record: &impl Record, out: &mut Vec<u8>) {
     let (timestamp_ms, kind) = record.timestamp();
-    put_varint_field(tag::OFFSET, signed(record.offset()), out);
-    put_varint_field(tag::TIMESTAMP_MS, signed(timestamp_ms), out);
+    small.varint_field(tag::OFFSET, signed(record.offset()));
+    small.varint_field(tag::TIMESTAMP_MS, signed(timestamp_ms));
     match kind {
         TimestampKind::Unknown => {}
-        TimestampKind::CreateTime => put_varint_field(tag::TIMESTAMP_TYPE, 1, out),
-        TimestampKind::LogAppendTime => put_varint_field(tag::TIMESTAMP_TYPE, 2, out),
+        TimestampKind::CreateTime => small.varint_field(tag::TIMESTAMP_TYPE, 1),
+        TimestampKind::LogAppendTime => small.varint_field(tag::TIMESTAMP_TYPE, 2),
     }
     if let Some(key) = record.key() {
-        put_bytes_field(tag::KEY, key, out);
+        small.head_of_bytes(tag::KEY, key.len());
+        small.flush(out);
+        out.extend_from_slice(key);
     }
     if let Some(value) = record.value() {
-        put_bytes_field(tag::VALUE, value, out);
+        small.head_of_bytes(tag::VALUE, value.len());
+        small.flush(out);
+        out.extend_from_slice(value);
     }
+    small.flush(out);
+    encode_headers(record, out);
+    if let Some(epoch) = record.leader_epoch() {
+        small.varint_field(tag::LEADER_EPOCH, signed(i64::from(epoch)));
+        small.flush(out);
+    }
+}
+
+fn encode_headers(record: &impl Record, out: &mut Vec<u8>) {
     for index in 0.. {
         let Some(header) = record.header(index) else {
             break;
         };
-        out.put_u8(tag::HEADER);
-        encode_varint(header_len(&header) as u64, out);
+        let mut small = Small::default();
+        small.head_of_bytes(tag::HEADER, header_len(&header));
+        small.flush(out);
         // A protobuf string must be UTF-8, or the client's decoder fails the whole message.
         let name_tag = match std::str::from_utf8(header.name) {
             Ok(_) => tag::HEADER_NAME,
@@ -116,9 +137,6 @@ pub fn encode_body(record: &impl Record, out: &mut impl BufMut) {
         if let Some(value) = header.value {
             put_bytes_field(tag::HEADER_VALUE, value, out);
         }
-    }
-    if let Some(epoch) = record.leader_epoch() {
-        put_varint_field(tag::LEADER_EPOCH, signed(i64::from(epoch)), out);
     }
 }
 
@@ -164,8 +182,13 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Reserves exactly what the records in `slots` take and writes what comes before the first.
-    pub fn new(head: &Head<'_>, slots: impl Iterator<Item = Slot>) -> Self {
+    /// Takes a buffer with exactly the room that the records in `slots` need, or more, from `allocate`, which is told
+    /// that room, and writes what comes before the first record.
+    pub fn new(
+        head: &Head<'_>,
+        slots: impl Iterator<Item = Slot>,
+        allocate: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Self {
         let records_len = bytes_field_len(head.topic.as_bytes())
             + varint_field_len(signed(i64::from(head.partition)))
             + varint_field_len(head.assignment)
@@ -173,31 +196,30 @@ impl Frame {
                 .map(|slot| nested_field_len(slot.record_len()))
                 .sum::<usize>();
         let message_len = nested_field_len(records_len);
-        let mut bytes = Vec::with_capacity(PREFIX + message_len);
-        put_prefix(message_len, &mut bytes);
-        bytes.push(tag::RESPONSE_RECORDS);
-        encode_varint(records_len as u64, &mut bytes);
-        put_bytes_field(tag::TOPIC, head.topic.as_bytes(), &mut bytes);
-        put_varint_field(
-            tag::PARTITION,
-            signed(i64::from(head.partition)),
-            &mut bytes,
+        let size = PREFIX + message_len;
+        let mut bytes = allocate(size);
+        debug_assert!(
+            bytes.is_empty() && bytes.capacity() >= size,
+            "F1: a buffer that is empty and large enough"
         );
-        put_varint_field(tag::ASSIGNMENT, head.assignment, &mut bytes);
-        Self {
-            bytes,
-            size: PREFIX + message_len,
-        }
+        put_prefix(message_len, &mut bytes);
+        let mut small = Small::default();
+        small.head_of_bytes(tag::RESPONSE_RECORDS, records_len);
+        small.flush(&mut bytes);
+        put_bytes_field(tag::TOPIC, head.topic.as_bytes(), &mut bytes);
+        small.varint_field(tag::PARTITION, signed(i64::from(head.partition)));
+        small.varint_field(tag::ASSIGNMENT, head.assignment);
+        small.flush(&mut bytes);
+        Self { bytes, size }
     }
 
     /// Appends a record straight from the Kafka client's memory.
     pub fn record(&mut self, slot: &Slot, record: &impl Record) {
-        self.open(slot);
-        let start = self.bytes.len();
-        encode_body(record, &mut self.bytes);
+        let before = self.bytes.len();
+        encode_after(opening(slot), record, &mut self.bytes);
         debug_assert_eq!(
-            self.bytes.len() - start,
-            slot.body_len as usize,
+            self.bytes.len() - before,
+            nested_field_len(slot.record_len()),
             "F1: body as announced"
         );
     }
@@ -205,28 +227,25 @@ impl Frame {
     /// Appends a record whose body was stored before.
     pub fn stored(&mut self, slot: &Slot, body: &[u8]) {
         debug_assert_eq!(body.len(), slot.body_len as usize, "F1: body as announced");
-        self.open(slot);
+        opening(slot).flush(&mut self.bytes);
         self.bytes.extend_from_slice(body);
     }
 
-    /// The finished frame, ready for HTTP/2.
+    /// The finished frame.
     #[must_use]
-    pub fn finish(self) -> Bytes {
-        debug_assert_eq!(
-            self.bytes.len(),
-            self.size,
-            "F1: the buffer is exactly full"
-        );
-        Bytes::from(self.bytes)
+    pub fn finish(self) -> Vec<u8> {
+        debug_assert_eq!(self.bytes.len(), self.size, "F1: as much as announced");
+        self.bytes
     }
+}
 
-    fn open(&mut self, slot: &Slot) {
-        self.bytes.push(tag::RECORD);
-        encode_varint(slot.record_len() as u64, &mut self.bytes);
-        self.bytes.push(tag::ID);
-        self.bytes.extend_from_slice(&slot.id.to_le_bytes());
-        put_varint_field(tag::ATTEMPT, u64::from(slot.attempt), &mut self.bytes);
-    }
+/// What stands before a record's body.
+fn opening(slot: &Slot) -> Small {
+    let mut small = Small::default();
+    small.head_of_bytes(tag::RECORD, slot.record_len());
+    small.fixed_field(tag::ID, slot.id);
+    small.varint_field(tag::ATTEMPT, u64::from(slot.attempt));
+    small
 }
 
 /// The records of a finished frame, each with its id and its body, in their order.
@@ -302,16 +321,14 @@ fn header_len(header: &Header<'_>) -> usize {
     bytes_field_len(header.name) + header.value.map_or(0, bytes_field_len)
 }
 
-fn put_varint_field(tag: u8, value: u64, out: &mut impl BufMut) {
-    out.put_u8(tag);
-    encode_varint(value, out);
+fn put_bytes_field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    let mut small = Small::default();
+    small.head_of_bytes(tag, bytes.len());
+    small.flush(out);
+    out.extend_from_slice(bytes);
 }
 
-fn put_bytes_field(tag: u8, bytes: &[u8], out: &mut impl BufMut) {
-    out.put_u8(tag);
-    encode_varint(bytes.len() as u64, out);
-    out.put_slice(bytes);
-}
+mod small;
 
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,14 @@ use crate::record::Record;
 
 /// What one pop brought. Its buffers are reused by the next pop into it.
 ///
-/// A record pins the whole response of the broker that it came in: look at what is needed at once,
+/// A record pins the whole response of the broker that it came in: look at what is needed soon,
 /// copy what must stay, and [`Batch::clear`].
 #[derive(Default)]
 pub struct Batch {
     messages: Messages,
     records: Vec<PoppedRecord>,
+    /// Which of the records have headers.
+    headers: Vec<bool>,
     runs: Vec<Run>,
     failures: Vec<(PartitionId, Fetch, FetchError)>,
 }
@@ -84,7 +86,9 @@ impl Batch {
             run.count
         );
         let message = self.messages.get(run.first_message + index);
-        message.unwrap_or_else(|| unreachable!("a run lies within its batch"))
+        message
+            .unwrap_or_else(|| unreachable!("a run lies within its batch"))
+            .with_headers(self.headers[run.first_record + index])
     }
 
     /// Moves the failed fetches to `inputs`. They happened after the runs, so tell those first.
@@ -102,16 +106,18 @@ impl Batch {
     pub fn clear(&mut self) {
         self.messages.clear();
         self.records.clear();
+        self.headers.clear();
         self.runs.clear();
         self.failures.clear();
     }
 
-    fn push(&mut self, run: Run, record: PoppedRecord, goes_on: bool) {
+    fn push(&mut self, run: Run, record: PoppedRecord, headers: bool, goes_on: bool) {
         match self.runs.last_mut() {
             Some(last) if goes_on => last.count += 1,
             Some(_) | None => self.runs.push(run),
         }
         self.records.push(record);
+        self.headers.push(headers);
     }
 }
 
@@ -161,6 +167,8 @@ impl Client {
                 current = None;
                 continue;
             }
+            let headers = message.has_headers();
+            let message = message.with_headers(headers);
             let record = PoppedRecord {
                 offset: message.offset(),
                 key_hash: if hash_keys {
@@ -180,7 +188,7 @@ impl Client {
                 first_record: batch.records.len(),
                 first_message: index,
             };
-            batch.push(run, record, goes_on);
+            batch.push(run, record, headers, goes_on);
             goes_on = true;
         }
         batch.messages = messages;

@@ -29,6 +29,9 @@ use crate::observe::{Observer, ProcessEvent};
 /// How often the ends of the logs are read.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
+/// How long buffers may wait for a frame.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+
 /// How long after the death of a client the next one is made; doubles while they die young.
 const REMAKE_MIN: Duration = Duration::from_millis(500);
 const REMAKE_MAX: Duration = Duration::from_secs(30);
@@ -77,6 +80,9 @@ pub(super) struct Engine {
     pub(super) discarded: Vec<kafka::Client>,
     pub(super) last_turn: Moment,
     ends_sampled: Moment,
+    /// When to look whether the held batch is too old.
+    release_at: Option<Moment>,
+    trimmed: Moment,
     /// What the client last complained about, and when; cleared by a success.
     pub(super) trouble: Option<(kafka::Trouble, Moment)>,
     /// Wakes tasks that wait until settlements may be answered.
@@ -101,6 +107,8 @@ impl Engine {
         Ok(Self {
             last_turn: parts.clock.now(),
             ends_sampled: Moment::default(),
+            release_at: None,
+            trimmed: Moment::default(),
             clock: parts.clock,
             feed: Feed::new(&parts.settings),
             core: Core::new(parts.settings),
@@ -138,6 +146,7 @@ impl Engine {
         self.remake_client();
         self.poll_client();
         self.sample_ends();
+        self.tidy();
         self.input(Input::Tick);
         // New records come without an event of their own.
         for slot in self.streams.values_mut() {
@@ -148,7 +157,26 @@ impl Engine {
                 waker.wake();
             }
         }
-        self.core.next_wakeup()
+        self.next_turn()
+    }
+
+    /// When the next turn is due at the latest, if anything says so.
+    pub(super) fn next_turn(&self) -> Option<Moment> {
+        let wakeup = self.core.next_wakeup();
+        wakeup.into_iter().chain(self.release_at).min()
+    }
+
+    /// Frees memory that is not needed for long.
+    fn tidy(&mut self) {
+        let now = self.last_turn;
+        let (held, store) = (&mut self.feed.held, &mut self.store);
+        held.release_old(now, &self.core, store);
+        // Asked for once per batch, it would be a turn per batch.
+        self.release_at = self.feed.held.due();
+        if now.since(self.trimmed) >= TRIM_EVERY {
+            self.trimmed = now;
+            self.feed.buffers.trim();
+        }
     }
 
     fn poll_client(&mut self) {
@@ -218,6 +246,8 @@ impl Engine {
     /// A client that died is given up, and its assignments are lost; another one is made a little later. What
     /// killed it may kill the next one at once: a member that still has our instance id, for example.
     fn give_client_up(&mut self) {
+        // Its messages must be gone before it goes.
+        self.release_held();
         if let Some(dead) = self.client.take() {
             self.discarded.push(dead);
         }
@@ -230,6 +260,12 @@ impl Engine {
         };
         self.remake_at = now.plus(self.remake_after);
         self.input(Input::ClientRestarted);
+    }
+
+    /// The client, to be closed for good. Its messages go before it does.
+    pub(super) fn take_client(&mut self) -> Option<kafka::Client> {
+        self.release_held();
+        self.client.take()
     }
 
     /// Makes the client that is missing, if it is time, and lets it do what the core asked for meanwhile.
@@ -334,7 +370,10 @@ impl Engine {
                 assignment,
                 numbers,
             } => self.store.free_records(assignment, &numbers),
-            Effect::FreeAssignment(assignment) => self.store.free_assignment(assignment),
+            Effect::FreeAssignment(assignment) => {
+                self.feed.held.forget(assignment);
+                self.store.free_assignment(assignment);
+            }
             Effect::Finished { drained } => {
                 let ended = if self.fenced {
                     Ended::Fenced
@@ -352,6 +391,7 @@ impl Engine {
         self.tell_person(&ProcessEvent::Joining);
         if let Some(settings) = self.replacement.take() {
             self.client_settings = settings;
+            self.release_held();
             self.discarded.extend(self.client.take());
             self.remake_at = Moment::default();
             return self.remake_client();
@@ -409,6 +449,9 @@ impl Engine {
     pub(super) fn next_frame(&mut self, id: StreamId, cx: &mut Context<'_>) -> Option<Bytes> {
         let mut effects = std::mem::take(&mut self.effects);
         let frame = super::feed::next_frame(self, id, cx, &mut effects);
+        if self.release_at.is_none() {
+            self.release_at = self.feed.held.due();
+        }
         self.carry_out(&mut effects);
         self.effects = effects;
         self.run();

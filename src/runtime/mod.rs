@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `engine` | one input, its effects, the next input |
 //! | `feed` | from the client's queue into frames |
+//! | `held` | the batch that frames are made of |
+//! | `buffers` | the memory of frames, used again |
 //! | `streams` | who has a stream open, and what is it told? |
 //! | `store` | where the bytes of unfinished records lie |
 //! | `sidecar` | the engine as the gRPC edge sees it |
@@ -20,11 +22,13 @@
 //! then the client is closed, then the sockets. A task that ends before that ends the process, with its
 //! reason.
 
+mod buffers;
 mod clock;
 mod credentials;
 mod engine;
 mod feed;
 mod health;
+mod held;
 mod sidecar;
 mod store;
 mod streams;
@@ -372,7 +376,7 @@ fn reloaded(handle: &Handle, file: &str) {
 
 /// Leaves the group for good and lets the client go.
 async fn close_client(handle: &Handle) {
-    let Some(mut client) = handle.lock().client.take() else {
+    let Some(mut client) = handle.lock().take_client() else {
         return;
     };
     client.begin_close();

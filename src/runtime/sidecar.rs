@@ -59,9 +59,9 @@ impl Handle {
     /// Does something that may make a timer due earlier.
     fn change<T>(&self, what: impl FnOnce(&mut Engine) -> T) -> T {
         let mut engine = self.lock();
-        let before = engine.core.next_wakeup();
+        let before = engine.next_turn();
         let result = what(&mut engine);
-        if engine.core.next_wakeup() != before || engine.ended.is_some() {
+        if engine.next_turn() != before || engine.ended.is_some() {
             self.shared.changed.notify_one();
         }
         result

@@ -4,18 +4,21 @@
 //! frame is live, or in a copy of its own, in wire form, if it waits or outlived its frame. Which one it is,
 //! and when a place is given up, is the core's decision; this is only the shelf.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
+use hashbrown::HashMap;
 
 use crate::core::{Assignment, DeliveryId, RecordNumber};
+use crate::fixed_hash::FixedState;
 use crate::grpc::wire;
+
+/// Keys are numbers that we give out: nobody can choose them so that they collide.
+type Table<K, V> = HashMap<K, V, FixedState>;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    frames: HashMap<DeliveryId, Bytes>,
-    own: HashMap<Assignment, HashMap<RecordNumber, Box<[u8]>>>,
+    frames: Table<DeliveryId, Bytes>,
+    own: Table<Assignment, Table<RecordNumber, Box<[u8]>>>,
 }
 
 impl Store {
@@ -42,7 +45,7 @@ impl Store {
             return;
         };
         let own = self.own.entry(assignment).or_default();
-        let wanted: HashMap<u64, RecordNumber> =
+        let wanted: Table<u64, RecordNumber> =
             records.iter().map(|(id, number)| (id.0, *number)).collect();
         for (id, body) in wire::bodies(bytes) {
             if let Some(number) = wanted.get(&id) {

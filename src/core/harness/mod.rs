@@ -341,6 +341,11 @@ impl Bench {
         names.join(" ")
     }
 
+    /// How many records may be popped before a stream is served.
+    pub(super) fn top_up(&mut self, stream: u64) -> usize {
+        self.core.top_up(self.now, StreamId(stream))
+    }
+
     /// How many records may be popped for a stream that just got nothing.
     pub(super) fn allowance(&mut self, stream: u64) -> usize {
         self.core.pop_allowance(self.now, StreamId(stream))

@@ -1,72 +1,6 @@
 use super::super::harness::*;
 use super::super::*;
 
-fn small(budget: u64) -> Bench {
-    Bench::flowing(Settings {
-        in_flight_bytes_max: budget,
-        ..settings()
-    })
-}
-
-// I-B1
-#[test]
-fn pop_asks_for_what_the_budget_and_the_stream_have_room_for() {
-    let mut bench = small(1000);
-    bench.open_with(2, |open| open.in_flight_records_max = 3);
-    assert_eq!(
-        bench.allowance(2),
-        0,
-        "a stream that did not ask is given nothing"
-    );
-    bench.pull(1);
-    bench.pull(2);
-    assert_eq!(bench.allowance(2), 3);
-    assert_eq!(bench.allowance(1), 3, "1000 bytes at 256 each");
-}
-
-#[test]
-fn nothing_is_popped_at_the_budget_until_something_is_settled() {
-    let mut bench = small(1000);
-    bench.pop("a:600 b:400 b");
-    assert_eq!(bench.pull(1), "0 1");
-    bench.pull(1);
-    assert_eq!(bench.allowance(1), 0);
-    bench.forget();
-    bench.ack("0 1");
-    assert!(!bench.lines("wake 1").is_empty());
-    assert_eq!(bench.pull(1), "2");
-    bench.pull(1);
-    assert!(bench.allowance(1) > 0);
-}
-
-#[test]
-fn full_partition_is_paused_after_100_ms_and_resumed_below_half() {
-    let mut bench = Bench::flowing(Settings {
-        window_records_max: 4,
-        ..settings()
-    });
-    bench.assign(&[1]);
-    bench.pop("a a a a");
-    bench.pull(1);
-    bench.pull(1);
-    assert_eq!(
-        bench.allowance(1),
-        0,
-        "what is popped might be the full one's"
-    );
-    bench.pass(millis(99));
-    assert!(bench.paused.is_empty());
-    bench.pass(millis(1));
-    assert_eq!(bench.lines("pause"), ["pause 0"]);
-    bench.pull(1);
-    assert!(bench.allowance(1) > 0);
-    bench.ack("0");
-    assert_eq!(bench.paused, [partition(0)]);
-    bench.pull(1);
-    bench.ack("1");
-    assert_eq!(bench.lines("resume"), ["resume 0"]);
-}
-
 // B2
 #[test]
 fn log_that_goes_on_and_gives_nothing_is_told_of() {
@@ -97,45 +31,6 @@ fn log_that_goes_on_and_gives_nothing_is_told_of() {
         None,
         "the application has something to do"
     );
-}
-
-#[test]
-fn partition_whose_share_grew_meanwhile_is_not_paused() {
-    let mut bench = Bench::flowing(Settings {
-        in_flight_bytes_max: 1000,
-        ..settings()
-    });
-    bench.assign(&[1, 2]);
-    bench.pop("a:200 a:200 a:200");
-    bench.pull(1);
-    assert_eq!(bench.allowance(1), 0, "400 bytes wait, a third is 333");
-    bench.lose(&[2]);
-    bench.pass(millis(200));
-    assert!(bench.paused.is_empty(), "half is 500");
-}
-
-#[test]
-fn nothing_is_paused_when_no_other_partition_has_room() {
-    let mut bench = Bench::flowing(Settings {
-        window_records_max: 2,
-        ..settings()
-    });
-    bench.pop("a a");
-    bench.pass(seconds(5));
-    assert!(bench.paused.is_empty());
-}
-
-// "window counted as a span"
-#[test]
-fn window_counts_unfinished_records_and_not_offsets() {
-    let mut bench = Bench::flowing(Settings {
-        window_records_max: 3,
-        ..settings()
-    });
-    bench.pop("a b@1000000");
-    bench.pull(1);
-    bench.pull(1);
-    assert!(bench.allowance(1) > 0);
 }
 
 // M2, M3

@@ -422,7 +422,7 @@ pub(super) fn frame(id: u64, value: Vec<u8>) -> Bytes {
         partition: 3,
         assignment: 9,
     };
-    let mut frame = wire::Frame::new(&head, std::iter::once(slot));
+    let mut frame = wire::Frame::new(&head, std::iter::once(slot), Vec::with_capacity);
     frame.record(&slot, &record);
-    frame.finish()
+    frame.finish().into()
 }

@@ -1,6 +1,6 @@
 //! F1 to F3 for any record, against the decoder of the generated types.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -144,14 +144,14 @@ proptest! {
                 Slot { id, attempt: *attempt, body_len: body_len(sample) }
             })
             .collect();
-        let mut frame = Frame::new(&head, slots.iter().copied());
+        let mut frame = Frame::new(&head, slots.iter().copied(), Vec::with_capacity);
         let reserved = frame.bytes.capacity();
         let head_len = frame.bytes.len() - PREFIX;
         prop_assert!(head_len <= HEAD_MAX as usize, "F3");
         for (slot, (sample, _, stored)) in slots.iter().zip(&samples) {
             let before = frame.bytes.len();
             if *stored {
-                let mut body = BytesMut::new();
+                let mut body = Vec::new();
                 encode_body(sample, &mut body);
                 frame.stored(slot, &body);
             } else {
@@ -194,7 +194,7 @@ proptest! {
     ) {
         let slot = Slot { id: 1, attempt: 1, body_len: body_len(&sample) };
         let head = Head { topic: "orders", partition: 0, assignment: 1 };
-        let mut frame = Frame::new(&head, std::iter::once(slot));
+        let mut frame = Frame::new(&head, std::iter::once(slot), Vec::with_capacity);
         frame.record(&slot, &sample);
         let mut damaged = frame.finish().to_vec();
         let at = flip.index(damaged.len());

@@ -35,6 +35,7 @@ impl Messages {
         let message = self.messages.get(index)?.as_ptr();
         Some(Message {
             message,
+            headers: true,
             owner: PhantomData,
         })
     }
@@ -85,6 +86,9 @@ impl Drop for Messages {
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     message: *const sys::rd_kafka_message_t,
+    /// It may have headers. The client parses anew each time it is asked for headers that are not there, at the cost
+    /// of an allocation.
+    headers: bool,
     owner: PhantomData<&'a Messages>,
 }
 
@@ -125,7 +129,20 @@ impl<'a> Message<'a> {
         unsafe { text_at(sys::rd_kafka_message_errstr(self.message)) }.into_owned()
     }
 
+    /// Whether it has headers.
+    pub(in crate::kafka) fn has_headers(&self) -> bool {
+        self.headers().is_some()
+    }
+
+    /// The same message, for whoever knows whether it has headers.
+    pub(in crate::kafka) fn with_headers(self, headers: bool) -> Self {
+        Self { headers, ..self }
+    }
+
     fn headers(&self) -> Option<*mut sys::rd_kafka_headers_t> {
+        if !self.headers {
+            return None;
+        }
         let mut headers = null_mut();
         // SAFETY: the message is valid for `'a`, and keeps the headers that it hands out. The answer
         // is one of librdkafka's own few codes, which the enum has.

@@ -61,6 +61,7 @@ impl World {
             return;
         }
         for _ in 0..MESSAGES_AT_ONCE {
+            self.top_up(member, stream);
             if self.pull(member, stream) {
                 self.end_turn(member);
                 continue;
@@ -70,6 +71,21 @@ impl World {
             }
         }
         self.later(member, Duration::from_micros(100), What::Pump(stream));
+    }
+
+    /// Pops what makes the next message full, as an edge may or may not do.
+    fn top_up(&mut self, member: usize, stream: StreamId) {
+        let now = self.now;
+        let wanted = self.random.chance(500);
+        let Some(process) = self.members[member].process.as_mut().filter(|_| wanted) else {
+            return;
+        };
+        let wanted = process.core.top_up(now, stream);
+        if wanted == 0 || process.late_batch.is_some() {
+            return;
+        }
+        let popped = process.library.pop(wanted.min(40));
+        self.take_in(member, popped, None);
     }
 
     /// Hands one message to a stream. Returns whether there was one.

@@ -1,0 +1,192 @@
+//! How what comes from the client is held back.
+//!
+//! Back-pressure is not taking: records that nobody asked for stay in the client's queue, whose limits stop
+//! the fetching by themselves. Records wait here only because of their lanes, or for the next messages. A
+//! partition whose waiting records fill its share of the budget, or whose unfinished records fill its window,
+//! is *full*. While an unpaused partition is full nothing is popped, since whatever is popped might be its;
+//! after 100 ms it is paused, if others have room, and popping goes on. (Pausing purges what the client
+//! prefetched, so short fullness is waited out.)
+//!
+//! # Invariants
+//!
+//! - I-B1: popping stops when the budget is reached. Above it one record at a time is let in, for partitions
+//!   that hold nothing, once every other one is paused.
+//! - I-B5, "window counted as a span": limits count unfinished records, never offsets.
+
+use std::time::Duration;
+
+use super::Core;
+use super::assignment::{AssignmentState, Phase};
+use super::delivery::{Stream, StreamPhase};
+use super::dispatch::Hunger;
+use super::effect::{Effect, Event};
+use super::ids::{Assignment, Moment, StreamId};
+use super::timers::Timer;
+
+/// How long a partition must be full before it is paused.
+const FULL_FOR: Duration = Duration::from_millis(100);
+/// Most records asked for in one pop.
+const POP_MAX: u64 = 2048;
+impl Core {
+    /// How many records the edge may pop before it asks for a stream's next message, so that the message is full:
+    /// less than that waits. Zero for none. Whatever it says, asking without popping is right, too.
+    pub fn top_up(&mut self, now: Moment, stream: StreamId) -> usize {
+        debug_assert!(self.now <= now, "time went back");
+        let Some(room) = self.room(stream) else {
+            return 0;
+        };
+        let missing = room.holds(self.mean_record_bytes) * self.mean_record_bytes;
+        let missing = missing.saturating_sub(self.waiting_bytes) / self.mean_record_bytes;
+        let is_open = |stream: &Stream| stream.phase == StreamPhase::Open && !stream.paused;
+        if missing == 0 || !self.streams.map.get(&stream).is_some_and(is_open) {
+            return 0;
+        }
+        usize::try_from(self.pop_allowance_now().min(missing)).unwrap_or(0)
+    }
+
+    /// How many records the edge may pop now for a stream that asked and got nothing; zero for none.
+    pub fn pop_allowance(&mut self, now: Moment, stream: StreamId) -> usize {
+        debug_assert!(self.now <= now, "time went back");
+        let allowance = self.pop_allowance_now();
+        if allowance == 0 {
+            if let Some(hunger) = self.hungry.get_mut(&stream)
+                && *hunger == Hunger::Work
+            {
+                *hunger = Hunger::Budget;
+            }
+            return 0;
+        }
+        // More than the next message can take would have to wait here, in a copy, instead of in the client.
+        let room = match self.hungry.get(&stream) {
+            Some(Hunger::Work | Hunger::Budget) => self.room(stream),
+            Some(Hunger::Room) | None => None,
+        };
+        let wanted = room.map_or(0, |room| room.holds(self.mean_record_bytes));
+        usize::try_from(allowance.min(wanted)).unwrap_or(0)
+    }
+
+    pub(super) fn pop_allowance_now(&self) -> u64 {
+        if !self.may_deliver() || !self.full.is_empty() {
+            return 0;
+        }
+        let held = self.held_bytes();
+        let budget = self.settings.in_flight_bytes_max;
+        if held < budget {
+            return ((budget - held) / self.mean_record_bytes.max(1)).clamp(1, POP_MAX);
+        }
+        let mut flowing = self
+            .assignments
+            .values()
+            .filter(|assignment| fetches(assignment))
+            .peekable();
+        let nobody_else = flowing.peek().is_some()
+            && flowing.all(|assignment| assignment.window.unfinished() == 0);
+        u64::from(nobody_else && self.above_budget.is_none())
+    }
+
+    pub(super) fn share(&self) -> u64 {
+        self.settings.in_flight_bytes_max / (self.owned.len() as u64).max(1)
+    }
+
+    /// Notes that a partition became full, or is full no more.
+    pub(super) fn look_at_fullness(&mut self, id: Assignment) {
+        let share = self.share();
+        let now = self.now;
+        let window_max = u64::from(self.settings.window_records_max);
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            self.full.remove(&id);
+            return;
+        };
+        let full = fetches(assignment) && assignment.is_full(window_max, share);
+        if full && assignment.full_since.is_none() {
+            assignment.full_since = Some(now);
+            self.full.insert(id);
+            self.timers.at(now.plus(FULL_FOR), Timer::Full);
+        } else if !full && assignment.full_since.is_some() {
+            assignment.full_since = None;
+            self.full.remove(&id);
+        }
+    }
+
+    /// Pauses what has been full for long, if that lets others go on.
+    pub(super) fn pause_full(&mut self) {
+        let now = self.now;
+        // Shares grow when partitions leave, and what was full may not be any more.
+        for id in self.full.clone() {
+            self.look_at_fullness(id);
+        }
+        let over_budget = self.held_bytes() >= self.settings.in_flight_bytes_max;
+        let mut others_have_room = false;
+        let mut pause = Vec::new();
+        for assignment in self
+            .assignments
+            .values()
+            .filter(|assignment| fetches(assignment))
+        {
+            let long = assignment
+                .full_since
+                .is_some_and(|since| since.plus(FULL_FOR) <= now);
+            let starving = assignment.window.unfinished() == 0;
+            if long || (over_budget && !starving && !self.full.is_empty()) {
+                pause.push(assignment.id);
+            } else if assignment.full_since.is_none() && (!over_budget || starving) {
+                others_have_room = true;
+            }
+        }
+        if others_have_room {
+            for id in pause {
+                self.pause(id);
+            }
+        } else if !self.full.is_empty() {
+            self.timers.at(now.plus(FULL_FOR), Timer::Full);
+        }
+    }
+
+    fn pause(&mut self, id: Assignment) {
+        let Some(assignment) = self.assignments.get_mut(&id) else {
+            return;
+        };
+        assignment.paused = true;
+        assignment.full_since = None;
+        let partition = assignment.partition;
+        self.full.remove(&id);
+        self.effects.push(Effect::Pause(vec![partition]));
+        self.report(Event::Paused { partition });
+    }
+
+    /// Fetches paused partitions again that have fallen below half of their limits.
+    pub(super) fn resume_paused(&mut self) {
+        if self.held_bytes() >= self.settings.in_flight_bytes_max {
+            return;
+        }
+        let share = self.share();
+        let window_max = u64::from(self.settings.window_records_max);
+        let mut resumed = Vec::new();
+        for assignment in self
+            .assignments
+            .values_mut()
+            .filter(|assignment| assignment.paused)
+        {
+            if assignment.phase == Phase::Flowing && assignment.is_half_empty(window_max, share) {
+                assignment.paused = false;
+                resumed.push(assignment.partition);
+            }
+        }
+        for partition in &resumed {
+            self.report(Event::Resumed {
+                partition: *partition,
+            });
+        }
+        if !resumed.is_empty() {
+            self.effects.push(Effect::Resume(resumed));
+        }
+    }
+}
+
+/// Whether records of the assignment may come out of the client.
+fn fetches(assignment: &AssignmentState) -> bool {
+    assignment.phase == Phase::Flowing && assignment.fetch.is_some() && !assignment.paused
+}
+
+#[cfg(test)]
+mod tests;
