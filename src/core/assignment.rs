@@ -14,6 +14,7 @@
 //! type under a new number; nothing is carried over (B14, M2, M3).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::effect::StopReason;
@@ -59,6 +60,17 @@ pub(crate) enum Phase {
     Draining,
 }
 
+/// What all records of an assignment have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaneOfAll {
+    /// They are of this lane.
+    One(LaneKey),
+    /// They are of no lane.
+    None,
+    /// Nothing.
+    Differs,
+}
+
 /// What is remembered of a record that was delivered before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct History {
@@ -68,6 +80,25 @@ pub(crate) struct History {
     pub(crate) failures: u32,
     /// Not before this.
     pub(crate) due: Option<Moment>,
+}
+
+/// When a record that was handed back may be delivered again.
+pub(crate) fn due_by(history: &BTreeMap<u64, History>, number: u64) -> Option<Moment> {
+    // Asked for every record; the table is empty as long as nothing fails.
+    if history.is_empty() {
+        return None;
+    }
+    history.get(&number).and_then(|history| history.due)
+}
+
+/// Attempt number of the next delivery of a record.
+pub(crate) fn attempt_after(history: &BTreeMap<u64, History>, number: u64) -> u32 {
+    if history.is_empty() {
+        return 1;
+    }
+    history
+        .get(&number)
+        .map_or(1, |history| history.attempts + 1)
 }
 
 /// What was last committed successfully.
@@ -261,6 +292,15 @@ impl AssignmentState {
         self.window.unfinished() <= window_max / 2 && self.waiting_bytes <= share / 2
     }
 
+    /// What can be said of the lanes of all records without a look at each.
+    pub(crate) fn lane_of_all(&self) -> LaneOfAll {
+        match self.order {
+            Order::Partition => LaneOfAll::One(LaneKey::Partition),
+            Order::None if self.lanes.is_empty() => LaneOfAll::None,
+            Order::None | Order::Key => LaneOfAll::Differs,
+        }
+    }
+
     /// The lane of a record; `None` for one of the pool.
     pub(crate) fn lane_of(&self, number: u64) -> Option<LaneKey> {
         match self.order {
@@ -306,59 +346,45 @@ impl AssignmentState {
         }
     }
 
-    /// Lets go of a lane of which nothing is left.
-    pub(crate) fn drop_if_idle(&mut self, key: LaneKey) {
-        if key != LaneKey::Partition && self.lanes.get(&key).is_some_and(Lane::is_idle) {
-            self.lanes.remove(&key);
-        }
-    }
-
     /// Whether a lane may give a record now (L2, L3).
     pub(crate) fn is_ready(&self, key: LaneKey, now: Moment) -> bool {
         let Some(lane) = self.lane(key) else {
             return false;
         };
-        let depth = if matches!(key, LaneKey::Single(_)) {
-            1
-        } else {
-            self.lane_depth
-        };
-        let Some(first) = lane.waiting.front() else {
-            return false;
-        };
-        lane.live < depth
-            && !(lane.reserved.is_some() && lane.live > 0)
-            && lane.oversize.is_none()
-            && self.due(first).is_none_or(|due| due <= now)
+        lane.is_ready(self.depth_of(key), &self.history, now)
     }
 
-    /// How many more records a lane may have in flight.
-    pub(crate) fn lane_room(&self, key: LaneKey) -> u32 {
-        let depth = if matches!(key, LaneKey::Single(_)) {
-            1
-        } else {
-            self.lane_depth
+    /// How many records of a lane may be in flight.
+    pub(crate) fn depth_of(&self, key: LaneKey) -> u32 {
+        match key {
+            LaneKey::Partition | LaneKey::Key(_) => self.lane_depth,
+            LaneKey::Single(_) => 1,
+        }
+    }
+
+    /// Lines new records of one lane up behind those that wait there, and queues the lane if that made it ready.
+    pub(crate) fn line_up(&mut self, key: LaneKey, run: Range<u64>) {
+        let depth = self.depth_of(key);
+        let lane = match key {
+            LaneKey::Partition => &mut self.partition_lane,
+            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.entry(key).or_default(),
         };
-        depth.saturating_sub(self.lane(key).map_or(0, |lane| lane.live))
+        // Only the first one can make a lane ready.
+        let was_empty = lane.waiting.is_empty();
+        lane.waiting.insert_run(run);
+        if !was_empty || lane.queued || !lane.may_give(depth) {
+            return;
+        }
+        lane.queued = true;
+        match lane.bound_to() {
+            Some(stream) => self.ready_bound.entry(stream).or_default().push_back(key),
+            None => self.ready.push_back(key),
+        }
     }
 
     /// When a record that was handed back may be delivered again.
     pub(crate) fn due(&self, number: u64) -> Option<Moment> {
-        // Asked for every record; the table is empty as long as nothing fails.
-        if self.history.is_empty() {
-            return None;
-        }
-        self.history.get(&number).and_then(|history| history.due)
-    }
-
-    /// Attempt number of the next delivery of a record.
-    pub(crate) fn attempt(&self, number: u64) -> u32 {
-        if self.history.is_empty() {
-            return 1;
-        }
-        self.history
-            .get(&number)
-            .map_or(1, |history| history.attempts + 1)
+        due_by(&self.history, number)
     }
 
     /// Queues a lane where the stream that may have it looks, unless it stands there already.
@@ -374,12 +400,7 @@ impl AssignmentState {
             return false;
         }
         lane.queued = true;
-        let bound = if lane.live > 0 {
-            lane.stream
-        } else {
-            lane.reserved
-        };
-        match bound {
+        match lane.bound_to() {
             Some(stream) => self.ready_bound.entry(stream).or_default().push_back(key),
             None => self.ready.push_back(key),
         }

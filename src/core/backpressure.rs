@@ -150,28 +150,32 @@ impl Core {
         assignment.full_since = None;
         let partition = assignment.partition;
         self.full.remove(&id);
+        self.paused.insert(id);
         self.effects.push(Effect::Pause(vec![partition]));
         self.report(Event::Paused { partition });
     }
 
     /// Fetches paused partitions again that have fallen below half of their limits.
     pub(super) fn resume_paused(&mut self) {
-        if self.held_bytes() >= self.settings.in_flight_bytes_max {
+        if self.paused.is_empty() || self.held_bytes() >= self.settings.in_flight_bytes_max {
             return;
         }
         let share = self.share();
         let window_max = u64::from(self.settings.window_records_max);
         let mut resumed = Vec::new();
-        for assignment in self
-            .assignments
-            .values_mut()
-            .filter(|assignment| assignment.paused)
-        {
-            if assignment.phase == Phase::Flowing && assignment.is_half_empty(window_max, share) {
+        let assignments = &mut self.assignments;
+        self.paused.retain(|id| {
+            let Some(assignment) = assignments.get_mut(id) else {
+                return false;
+            };
+            let resume =
+                assignment.phase == Phase::Flowing && assignment.is_half_empty(window_max, share);
+            if resume {
                 assignment.paused = false;
                 resumed.push(assignment.partition);
             }
-        }
+            !resume
+        });
         for partition in &resumed {
             self.report(Event::Resumed {
                 partition: *partition,

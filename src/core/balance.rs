@@ -17,11 +17,7 @@ impl Core {
         let Some(lane) = assignment.lane(key) else {
             return;
         };
-        let bound = if lane.live > 0 {
-            lane.stream
-        } else {
-            lane.reserved
-        };
+        let bound = lane.bound_to();
         if assignment.queue_if_ready(key, now) {
             match bound {
                 Some(stream) => self.ready_bound.insert((stream, assignment_id)),
@@ -73,7 +69,7 @@ impl Core {
                 .as_ref()
                 .is_none_or(|topics| topics.contains(&partition.topic))
         };
-        let movable = giver.bound.iter().copied().find(|(assignment_id, key)| {
+        let movable = |(assignment_id, key): &(Assignment, LaneKey)| {
             let Some(assignment) = self.assignments.get(assignment_id) else {
                 return false;
             };
@@ -81,8 +77,10 @@ impl Core {
             wants(assignment.partition)
                 && assignment.may_dispatch()
                 && lane.is_some_and(|lane| !lane.waiting.is_empty() && lane.reserved.is_none())
-        });
-        let Some((assignment_id, key)) = movable else {
+        };
+        // The lowest: the set has no order that would replay.
+        let lowest = giver.bound.iter().copied().filter(movable).min();
+        let Some((assignment_id, key)) = lowest else {
             return;
         };
         if let Some(lane) = self

@@ -13,11 +13,15 @@
 //! - D3 (I-S8): the same outcome twice is accepted, another one is a conflict, an id never issued is
 //!   unknown, everything else is stale.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use hashbrown::HashSet;
 
 use super::ids::{Assignment, IdRange, Moment, StreamId};
 use super::input::{Outcome, StreamOpen};
 use super::lane::LaneKey;
+use crate::fixed_hash::FixedState;
 
 /// Lowest first id, and one past the highest: room for 2^44 ids below 2^53, the largest integers that
 /// JavaScript's numbers hold exactly.
@@ -116,6 +120,24 @@ impl Frame {
         None
     }
 
+    /// Ends the life of the ids of `run`, which are all live.
+    pub(crate) fn kill_run(&mut self, run: Range<usize>, bytes: u64) {
+        debug_assert!(
+            run.clone().all(|index| self.is_live(index)),
+            "what is settled is live"
+        );
+        let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+        let mut from = run.start;
+        while from < run.end {
+            let to = run.end.min((from / 64 + 1) * 64);
+            let mask = (u64::MAX >> (64 - (to - from))) << (from % 64);
+            self.live[from / 64] &= !mask;
+            from = to;
+        }
+        self.live_count -= count;
+        self.live_bytes = self.live_bytes.saturating_sub(bytes);
+    }
+
     /// Ends the life of one id. Returns whether it was live.
     pub(crate) fn kill(&mut self, index: usize, size: u64) -> bool {
         let live = self.is_live(index);
@@ -161,8 +183,9 @@ pub(crate) struct Stream {
     pub(crate) paused: bool,
     pub(crate) live: u32,
     pub(crate) live_bytes: u64,
-    /// Lanes with live records on it, where a lane may have several.
-    pub(crate) bound: BTreeSet<(Assignment, LaneKey)>,
+    /// Lanes with live records on it, where a lane may have several. Changes with each of them, so it is a table;
+    /// whoever looks through it must not depend on its order.
+    pub(crate) bound: HashSet<(Assignment, LaneKey), FixedState>,
     /// The lane that is on its way to it.
     pub(crate) taking: Option<(Assignment, LaneKey)>,
     /// Frames whose bytes are gone, among those below.
@@ -204,7 +227,7 @@ impl Stream {
             paused: false,
             live: 0,
             live_bytes: 0,
-            bound: BTreeSet::new(),
+            bound: HashSet::default(),
             taking: None,
             evacuated: 0,
             frames: BTreeMap::new(),

@@ -32,9 +32,16 @@ impl Core {
         if self.group.rebalancing() || !self.group.may_fetch() {
             return;
         }
+        if !self.starting {
+            return;
+        }
         let is_due =
             |assignment: &AssignmentState| assignment.fetch_due.is_some_and(|due| due <= now);
         let whole = self.settings.assign_mode == AssignMode::Whole;
+        self.starting = self
+            .assignments
+            .values()
+            .any(|assignment| assignment.fetch_due.is_some_and(|due| due > now));
         if !self.assignments.values().any(is_due) {
             return;
         }

@@ -1,12 +1,13 @@
 //! Takes from one assignment what fits into one message.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::assignment::AssignmentState;
+use super::assignment::{AssignmentState, History, attempt_after, due_by};
 use super::delivery::Stream;
 use super::dispatch::{FramePlan, Planned, Room};
 use super::ids::{Moment, RecordNumber, StreamId};
 use super::lane::{Lane, LaneKey};
+use super::window::Window;
 
 /// What filling came across besides records to send.
 #[derive(Debug, Default)]
@@ -66,13 +67,7 @@ impl Filling<'_> {
         while self.room.records > 0
             && let Some(key) = lanes.pop_front()
         {
-            if let Some(lane) = self.assignment.lane_mut(key) {
-                lane.queued = false;
-            }
-            if !self.assignment.is_ready(key, self.now) {
-                continue;
-            }
-            match self.take_from_lane(key) {
+            match self.ask(key) {
                 Asked::Done => {}
                 Asked::More => keep.push_back(key),
                 Asked::MessageFull => {
@@ -111,11 +106,21 @@ impl Filling<'_> {
         self.assignment.ready.push_back(key);
     }
 
-    fn take_from_lane(&mut self, key: LaneKey) -> Asked {
+    /// Takes from one lane what may go.
+    fn ask(&mut self, key: LaneKey) -> Asked {
         let (id, now) = (self.id, self.now);
-        let Some(lane) = self.assignment.lane_mut(key) else {
+        let depth = self.assignment.depth_of(key);
+        let assignment = &mut *self.assignment;
+        let Some(lane) = (match key {
+            LaneKey::Partition => Some(&mut assignment.partition_lane),
+            LaneKey::Key(_) | LaneKey::Single(_) => assignment.lanes.get_mut(&key),
+        }) else {
             return Asked::Done;
         };
+        lane.queued = false;
+        if !lane.is_ready(depth, &assignment.history, now) {
+            return Asked::Done;
+        }
         if let Some((avoided, until)) = lane.avoid
             && until > now
             && avoided == id
@@ -123,120 +128,31 @@ impl Filling<'_> {
             self.found.later.push((until, key));
             return Asked::More;
         }
-        let mut taken = 0;
-        let end = loop {
-            match self.take_run(key, taken) {
-                Ok(0) => break Asked::Done,
-                Ok(count) => taken += count,
-                Err(end) => break end,
-            }
+        let mut packing = Packing {
+            now,
+            window: &assignment.window,
+            history: &assignment.history,
+            room: self.room,
+            plan: self.plan,
+            found: &mut self.found,
         };
+        let (taken, end) = packing.take_from_lane(key, lane, depth);
         if taken > 0 {
             // Only now: a stream that asked and could not take it changes nothing.
-            if let Some(lane) = self.assignment.lane_mut(key) {
-                lane.avoid = None;
+            lane.avoid = None;
+            lane.live += u32::try_from(taken).unwrap_or(u32::MAX);
+            lane.stream = Some(id);
+            if lane.reserved == Some(id) {
+                lane.reserved = None;
+                self.stream.taking = None;
             }
-            self.hold_lane(key, taken);
+            if self.sticky && !matches!(key, LaneKey::Single(_)) {
+                self.stream.bound.insert((assignment.id, key));
+            }
         }
         match end {
-            Asked::Done if self.assignment.is_ready(key, now) => Asked::More,
+            Asked::Done if lane.is_ready(depth, &assignment.history, now) => Asked::More,
             Asked::Done | Asked::More | Asked::MessageFull => end,
-        }
-    }
-
-    /// Takes as much of a lane's first run as may go. `Ok(0)` if the lane cannot give more.
-    fn take_run(&mut self, key: LaneKey, taken: u64) -> Result<u64, Asked> {
-        let depth = u64::from(self.assignment.lane_room(key)).saturating_sub(taken);
-        let Some(run) = self
-            .assignment
-            .lane(key)
-            .and_then(|lane| lane.waiting.front_run())
-        else {
-            return Ok(0);
-        };
-        if depth == 0 {
-            return Ok(0);
-        }
-        if let Some(due) = self.assignment.due(run.start)
-            && due > self.now
-        {
-            self.found.later.push((due, key));
-            return Ok(0);
-        }
-        // A record that was handed back may have a later one behind it that is not due: one at a time.
-        let longest = if self.assignment.history.is_empty() {
-            depth
-        } else {
-            1
-        };
-        let count = self.plan_run(run.start, (run.end - run.start).min(longest));
-        if count == 0 {
-            return self.first_does_not_fit(key, run.start, taken);
-        }
-        if let Some(lane) = self.assignment.lane_mut(key) {
-            lane.waiting.take_front(count);
-        }
-        Ok(count)
-    }
-
-    /// Plans records from `start` on, at most `longest`, while they fit. Returns how many.
-    fn plan_run(&mut self, start: u64, longest: u64) -> u64 {
-        let mut count = 0;
-        while count < longest {
-            let sizes = self.assignment.window.sizes(start + count);
-            if sizes.is_empty() {
-                debug_assert!(false, "a waiting record has no page");
-                break;
-            }
-            for size in sizes.iter().map(|size| u64::from(*size)) {
-                if count == longest || !self.room.fits(size) {
-                    return count;
-                }
-                self.room.take(size);
-                let number = start + count;
-                let attempt = self.assignment.attempt(number);
-                self.plan.records.push(Planned {
-                    number: RecordNumber(number),
-                    attempt,
-                });
-                count += 1;
-            }
-        }
-        count
-    }
-
-    fn first_does_not_fit(&mut self, key: LaneKey, number: u64, taken: u64) -> Result<u64, Asked> {
-        let size = self.assignment.window.size(number);
-        if size <= self.room.record_max {
-            return Err(Asked::MessageFull);
-        }
-        let offset = self.assignment.window.offset(number).unwrap_or(0);
-        let Some(lane) = self.assignment.lane_mut(key) else {
-            return Ok(0);
-        };
-        if lane.live == 0 && taken == 0 {
-            lane.oversize = Some(size);
-            self.found.oversize.push((size, key, offset));
-        }
-        // With something live the lane is asked again when that is settled.
-        Err(Asked::Done)
-    }
-
-    /// The lane now has live records on this stream.
-    fn hold_lane(&mut self, key: LaneKey, taken: u64) {
-        let id = self.id;
-        let assignment_id = self.assignment.id;
-        let Some(lane) = self.assignment.lane_mut(key) else {
-            return;
-        };
-        lane.live += u32::try_from(taken).unwrap_or(u32::MAX);
-        lane.stream = Some(id);
-        if lane.reserved == Some(id) {
-            lane.reserved = None;
-            self.stream.taking = None;
-        }
-        if self.sticky && !matches!(key, LaneKey::Single(_)) {
-            self.stream.bound.insert((assignment_id, key));
         }
     }
 
@@ -244,7 +160,15 @@ impl Filling<'_> {
         while self.room.records > 0
             && let Some(run) = self.assignment.pool.front_run()
         {
-            let count = self.plan_run(run.start, run.end - run.start);
+            let mut packing = Packing {
+                now: self.now,
+                window: &self.assignment.window,
+                history: &self.assignment.history,
+                room: self.room,
+                plan: self.plan,
+                found: &mut self.found,
+            };
+            let count = packing.plan_run(run.start, run.end - run.start);
             self.assignment.pool.take_front(count);
             if count > 0 {
                 continue;
@@ -269,5 +193,85 @@ impl Filling<'_> {
         lane.waiting.insert(number);
         self.assignment.lanes.insert(key, lane);
         self.found.oversize.push((size, key, offset));
+    }
+}
+
+/// Puts records of an assignment into a message.
+struct Packing<'a> {
+    now: Moment,
+    window: &'a Window,
+    history: &'a BTreeMap<u64, History>,
+    room: &'a mut Room,
+    plan: &'a mut FramePlan,
+    found: &'a mut Found,
+}
+
+impl Packing<'_> {
+    /// Takes as much of a lane as may go. Returns how many records, and why no more.
+    fn take_from_lane(&mut self, key: LaneKey, lane: &mut Lane, depth: u32) -> (u64, Asked) {
+        let depth = u64::from(depth.saturating_sub(lane.live));
+        let mut taken = 0;
+        while taken < depth
+            && let Some(run) = lane.waiting.front_run()
+        {
+            if let Some(due) = due_by(self.history, run.start)
+                && due > self.now
+            {
+                self.found.later.push((due, key));
+                break;
+            }
+            // A record that was handed back may have a later one behind it that is not due: one at a time.
+            let longest = if self.history.is_empty() {
+                depth - taken
+            } else {
+                1
+            };
+            let count = self.plan_run(run.start, (run.end - run.start).min(longest));
+            if count == 0 {
+                return (taken, self.does_not_fit(key, lane, run.start, taken));
+            }
+            lane.waiting.take_front(count);
+            taken += count;
+        }
+        (taken, Asked::Done)
+    }
+
+    /// Plans records from `start` on, at most `longest`, while they fit. Returns how many.
+    fn plan_run(&mut self, start: u64, longest: u64) -> u64 {
+        let mut count = 0;
+        while count < longest {
+            let sizes = self.window.sizes(start + count);
+            if sizes.is_empty() {
+                debug_assert!(false, "a waiting record has no page");
+                break;
+            }
+            for size in sizes.iter().map(|size| u64::from(*size)) {
+                if count == longest || !self.room.fits(size) {
+                    return count;
+                }
+                self.room.take(size);
+                let number = start + count;
+                self.plan.records.push(Planned {
+                    number: RecordNumber(number),
+                    attempt: attempt_after(self.history, number),
+                });
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn does_not_fit(&mut self, key: LaneKey, lane: &mut Lane, number: u64, taken: u64) -> Asked {
+        let size = self.window.size(number);
+        if size <= self.room.record_max {
+            return Asked::MessageFull;
+        }
+        if lane.live == 0 && taken == 0 {
+            let offset = self.window.offset(number).unwrap_or(0);
+            lane.oversize = Some(size);
+            self.found.oversize.push((size, key, offset));
+        }
+        // With something live the lane is asked again when that is settled.
+        Asked::Done
     }
 }

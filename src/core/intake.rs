@@ -4,12 +4,13 @@
 //!
 //! - A record popped under another fetch than the living one is dropped: its partition was moved.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Core;
 use super::assignment::{AssignmentState, ListPurpose, Phase};
 use super::effect::{Event, Notice, StopReason};
-use super::ids::{Assignment, Fetch, Moment, PartitionId, RecordNumber, StreamId};
+use super::ids::{Assignment, Fetch, PartitionId, RecordNumber, StreamId};
 use super::input::{FetchError, PoppedRecord, PoppedRun};
 use super::lane::LaneKey;
 use super::settings::StartPolicy;
@@ -55,6 +56,7 @@ impl Core {
         let watermark = assignment.window.watermark();
         let mut bytes = 0;
         let mut finished = 0;
+        let mut lining = Lining::default();
         for record in run.records {
             let number = assignment.window.next_number();
             match assignment.window.take_in(record) {
@@ -68,17 +70,18 @@ impl Core {
                 }
                 Taken::New => {
                     bytes += u64::from(record.size);
-                    assignment.waiting_records += 1;
-                    line_up(assignment, number, record, now);
+                    lining.add(assignment, number, record);
                 }
                 Taken::FinishedBefore => finished += 1,
                 Taken::WentBack => {
+                    lining.end(assignment);
                     self.count_taken_in(id, run.records.len(), bytes, finished);
                     self.stop(id, StopReason::OffsetsWentBack);
                     return Some((id, RecordNumber(first)));
                 }
             }
         }
+        lining.end(assignment);
         if let Some(position) = run.position {
             assignment.window.raise_frontier(position);
         }
@@ -228,6 +231,7 @@ impl Core {
             now.plus(wait)
         };
         assignment.fetch_due = Some(due);
+        self.starting = true;
         let (partition, offset) = (assignment.partition, assignment.window.frontier().0);
         self.timers.at(due, Timer::Fetch(id));
         self.report(Event::FetchRestarted {
@@ -297,6 +301,7 @@ impl Core {
             return self.fetch_again(id, "offset out of range, yet within the log".to_owned());
         }
         assignment.fetch_due = Some(now);
+        self.starting = true;
         self.mark_dirty(id);
         self.commits.hurry = true;
     }
@@ -323,17 +328,33 @@ impl Core {
     }
 }
 
-/// Puts a new record where it waits for its turn.
-fn line_up(assignment: &mut AssignmentState, number: u64, record: &PoppedRecord, now: Moment) {
-    match assignment.lane_for_new(record) {
-        None => assignment.pool.insert(number),
-        Some(key) => {
-            assignment.lane_or_new(key).waiting.insert(number);
-            // Only the first one can make a lane ready.
-            if key == LaneKey::Partition && assignment.partition_lane.queued {
-                return;
-            }
-            assignment.queue_if_ready(key, now);
+/// Puts new records where they wait for their turn, those that follow each other in a lane together.
+#[derive(Default)]
+struct Lining {
+    /// The lane, or the pool.
+    lane: Option<LaneKey>,
+    run: Range<u64>,
+}
+
+impl Lining {
+    fn add(&mut self, assignment: &mut AssignmentState, number: u64, record: &PoppedRecord) {
+        let lane = assignment.lane_for_new(record);
+        if self.run.end == number && self.lane == lane && !self.run.is_empty() {
+            self.run.end += 1;
+            return;
+        }
+        self.end(assignment);
+        self.lane = lane;
+        self.run = number..number + 1;
+    }
+
+    fn end(&mut self, assignment: &mut AssignmentState) {
+        let run = std::mem::take(&mut self.run);
+        assignment.waiting_records += run.end - run.start;
+        match self.lane {
+            _ if run.is_empty() => {}
+            None => assignment.pool.insert_run(run),
+            Some(key) => assignment.line_up(key, run),
         }
     }
 }

@@ -11,8 +11,11 @@
 //! - L2: at most `lane_depth` records of a lane are live, all on one stream.
 //! - L3: a lane whose first waiting record is not due gives nothing, whatever waits behind it.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
+use super::assignment::{History, due_by};
 use super::ids::{Moment, StreamId};
 use super::runs::Runs;
 use crate::fixed_hash::FixedState;
@@ -50,6 +53,34 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn is_idle(&self) -> bool {
         self.live == 0 && self.waiting.is_empty()
+    }
+
+    /// Whether nothing but the back-off of its first record can keep the lane from giving it (L2).
+    pub(crate) fn may_give(&self, depth: u32) -> bool {
+        self.live < depth
+            && !self.waiting.is_empty()
+            && !(self.reserved.is_some() && self.live > 0)
+            && self.oversize.is_none()
+    }
+
+    /// Whether it may give a record now (L2, L3).
+    pub(crate) fn is_ready(
+        &self,
+        depth: u32,
+        history: &BTreeMap<u64, History>,
+        now: Moment,
+    ) -> bool {
+        let due = |first| due_by(history, first).is_none_or(|due| due <= now);
+        self.may_give(depth) && self.waiting.front().is_some_and(due)
+    }
+
+    /// The one stream that may take from it, if not any.
+    pub(crate) fn bound_to(&self) -> Option<StreamId> {
+        if self.live > 0 {
+            self.stream
+        } else {
+            self.reserved
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 //! | file | question |
 //! |---|---|
 //! | [`ids`], [`settings`], [`input`], [`effect`], [`status`] | the interface |
-//! | `window` | how far may a partition commit? |
+//! | `window`, `pages` | how far may a partition commit? |
 //! | `metadata` | what stands beside a committed offset, and is it ours? |
 //! | `lane`, `runs` | what must wait for what? |
 //! | `delivery` | whose is this id, and is it alive? |
@@ -73,6 +73,7 @@ pub mod input;
 mod intake;
 mod lane;
 pub mod metadata;
+mod pages;
 pub(crate) mod random;
 mod runs;
 pub mod settings;
@@ -127,6 +128,8 @@ pub struct Core {
     next_fetch: u64,
     assignments: BTreeMap<Assignment, AssignmentState>,
     owned: BTreeMap<PartitionId, Assignment>,
+    /// Some assignment may wait to be handed to the client.
+    starting: bool,
     /// What the client was last told to fetch.
     in_client: BTreeSet<PartitionId>,
 
@@ -148,6 +151,7 @@ pub struct Core {
     above_budget: Option<(Assignment, u64)>,
     /// Unpaused partitions that are full.
     full: BTreeSet<Assignment>,
+    paused: BTreeSet<Assignment>,
     numbering: Vec<Option<(Assignment, RecordNumber)>>,
 
     commits: Commits,
@@ -176,6 +180,7 @@ impl Core {
             next_fetch: 0,
             assignments: BTreeMap::new(),
             owned: BTreeMap::new(),
+            starting: false,
             in_client: BTreeSet::new(),
             streams: Streams::default(),
             hungry: BTreeMap::new(),
@@ -188,6 +193,7 @@ impl Core {
             mean_record_bytes: 256,
             above_budget: None,
             full: BTreeSet::new(),
+            paused: BTreeSet::new(),
             numbering: Vec::new(),
             commits: Commits::default(),
             trust: Trust::default(),

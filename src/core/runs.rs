@@ -9,75 +9,108 @@ use std::ops::Range;
 /// A sorted set of record numbers, kept as disjoint runs that do not touch.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Runs {
-    runs: VecDeque<Range<u64>>,
+    /// The lowest run. Empty only if there is no other: most sets are one run, and need no memory of their own.
+    first: Range<u64>,
+    /// The others.
+    rest: VecDeque<Range<u64>>,
 }
 
 impl Runs {
     pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.first.is_empty()
     }
 
     /// The lowest number.
     pub(crate) fn front(&self) -> Option<u64> {
-        self.runs.front().map(|run| run.start)
+        self.front_run().map(|run| run.start)
     }
 
     /// The lowest run.
     pub(crate) fn front_run(&self) -> Option<Range<u64>> {
-        self.runs.front().cloned()
+        (!self.is_empty()).then(|| self.first.clone())
     }
 
     /// Takes `count` numbers off the lowest run, which must hold that many.
     pub(crate) fn take_front(&mut self, count: u64) {
-        let Some(run) = self.runs.front_mut() else {
-            debug_assert!(count == 0, "took from an empty set");
-            return;
-        };
-        debug_assert!(count <= run.end - run.start, "took more than the run holds");
-        run.start += count;
-        if run.start == run.end {
-            self.runs.pop_front();
+        let held = self.first.end - self.first.start;
+        debug_assert!(count <= held, "took more than the run holds");
+        self.first.start += count.min(held);
+        if self.first.is_empty()
+            && let Some(next) = self.rest.pop_front()
+        {
+            self.first = next;
         }
     }
 
     /// Adds a number above all others, the common case, or anywhere.
     pub(crate) fn insert(&mut self, number: u64) {
-        match self.runs.back_mut() {
-            Some(last) if last.end == number => last.end += 1,
-            Some(last) if last.end < number => self.runs.push_back(number..number + 1),
-            None => self.runs.push_back(number..number + 1),
-            Some(_) => self.insert_within(number),
+        self.insert_run(number..number + 1);
+    }
+
+    /// Adds a run that does not overlap what is there. Above all others it costs next to nothing.
+    pub(crate) fn insert_run(&mut self, run: Range<u64>) {
+        if run.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            self.first = run;
+            return;
+        }
+        let last = self.rest.back_mut().unwrap_or(&mut self.first);
+        if last.end == run.start {
+            last.end = run.end;
+        } else if last.end < run.start {
+            self.rest.push_back(run);
+        } else {
+            self.insert_within(run);
         }
     }
 
-    /// Adds a number that is not above all others.
-    fn insert_within(&mut self, number: u64) {
-        let at = self.runs.partition_point(|run| run.end < number);
-        let Some(run) = self.runs.get_mut(at) else {
-            return;
-        };
-        if run.contains(&number) {
-            debug_assert!(false, "number {number} is already there");
-            return;
-        }
-        if run.end == number {
-            run.end += 1;
-            let end = run.end;
-            if self.runs.get(at + 1).is_some_and(|next| next.start == end)
-                && let Some(next) = self.runs.remove(at + 1)
-            {
-                self.runs[at].end = next.end;
-            }
-        } else if run.start == number + 1 {
-            run.start = number;
+    /// Adds a run that is not above all others.
+    fn insert_within(&mut self, run: Range<u64>) {
+        // For a moment the first run stands with the others.
+        self.rest.push_front(self.first.clone());
+        let at = self.rest.partition_point(|other| other.end < run.start);
+        let overlaps = |other: &Range<u64>| other.start < run.end && run.start < other.end;
+        if self.rest.get(at).is_some_and(overlaps) {
+            debug_assert!(false, "{run:?} is there already");
         } else {
-            self.runs.insert(at, number..number + 1);
+            self.join(at, run);
+        }
+        if let Some(first) = self.rest.pop_front() {
+            self.first = first;
+        }
+    }
+
+    /// Adds a run before the place `at`, joined with the runs that it touches.
+    fn join(&mut self, at: usize, mut run: Range<u64>) {
+        let mut to = at;
+        if let Some(before) = self.rest.get(to)
+            && before.end == run.start
+        {
+            run.start = before.start;
+            to += 1;
+        }
+        if let Some(after) = self.rest.get(to)
+            && after.start == run.end
+        {
+            run.end = after.end;
+            to += 1;
+        }
+        if to == at {
+            self.rest.insert(at, run);
+        } else {
+            self.rest[at] = run;
+            self.rest.drain(at + 1..to);
         }
     }
 
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        self.runs.iter().cloned().flatten()
+        std::iter::once(&self.first)
+            .chain(&self.rest)
+            .cloned()
+            .flatten()
     }
 }
 
@@ -91,13 +124,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_hold_what_a_sorted_set_would(numbers in proptest::collection::vec(0u64..60, 0..80), takes in 0usize..40) {
+        fn runs_hold_what_a_sorted_set_would(
+            added in proptest::collection::vec((0u64..60, 1u64..6), 0..80),
+            takes in 0usize..40,
+        ) {
             let mut runs = Runs::default();
             let mut set = BTreeSet::new();
-            for number in numbers {
-                if set.insert(number) {
-                    runs.insert(number);
+            for (start, count) in added {
+                let run = start..start + count;
+                if run.clone().any(|number| set.contains(&number)) {
+                    continue;
                 }
+                set.extend(run.clone());
+                if count == 1 { runs.insert(start) } else { runs.insert_run(run) }
             }
             for _ in 0..takes {
                 prop_assert_eq!(runs.front(), set.first().copied());
@@ -107,7 +146,8 @@ mod tests {
             }
             prop_assert_eq!(runs.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             // Runs that touch are one run, or the cost of a set would grow with its history.
-            prop_assert!(runs.runs.iter().zip(runs.runs.iter().skip(1)).all(|(a, b)| a.end < b.start));
+            let all: Vec<_> = std::iter::once(&runs.first).chain(&runs.rest).collect();
+            prop_assert!(all.windows(2).all(|pair| pair[0].end < pair[1].start));
         }
     }
 }

@@ -10,13 +10,16 @@
 //! - Within one request acks come first. Then all ids that are handed back end, and only after that are
 //!   later deliveries of their lanes withdrawn: a request may name a record and those behind it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Core;
+use super::assignment::{AssignmentState, LaneOfAll};
 use super::delivery::{Dead, OutcomeKind, Owner};
 use super::effect::Effect;
 use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId};
 use super::input::{Outcome, SettleRequest};
+use super::lane::LaneKey;
 use super::settings::CommitMode;
 use super::withdraw::{Place, Return, Returned};
 use crate::mutant;
@@ -280,84 +283,70 @@ impl Core {
             return;
         };
         let assignment_id = frame.assignment;
-        let offset_max = self
-            .assignments
-            .get(&assignment_id)
-            .and_then(|assignment| {
-                // A message holds a partition's records in lane order, so any of them may be the highest.
-                frame.numbers[place.index..stop]
-                    .iter()
-                    .filter_map(|number| assignment.window.offset(*number))
-                    .max()
-            })
-            .unwrap_or(0);
-        match outcome {
+        let offset_max = match outcome {
             Outcome::Ack => self.finish_live(place, stop),
             Outcome::Retry { .. } | Outcome::Release => {
-                self.return_live(place, stop, outcome, progress)
+                // A message holds a partition's records in lane order, so any of them may be the highest.
+                let numbers = frame.numbers[place.index..stop].iter();
+                let offset_max = self.assignments.get(&assignment_id).and_then(|assignment| {
+                    numbers
+                        .filter_map(|number| assignment.window.offset(*number))
+                        .max()
+                });
+                self.return_live(place, stop, outcome, progress);
+                offset_max
             }
-        }
+        };
+        let offset_max = offset_max.unwrap_or(0);
         progress.need(assignment_id, offset_max);
         if let Some(stream) = self.streams.map.get_mut(&place.stream) {
             stream.remember(ids, OutcomeKind::from(outcome), assignment_id, offset_max);
         }
     }
 
-    fn finish_live(&mut self, place: Place, stop: usize) {
-        let Some(stream) = self.streams.map.get_mut(&place.stream) else {
-            return;
-        };
-        let Some(frame) = stream.frames.get_mut(&place.frame) else {
-            return;
-        };
+    /// Finishes live deliveries of one frame. Returns the highest of their offsets.
+    fn finish_live(&mut self, place: Place, stop: usize) -> Option<i64> {
+        let stream = self.streams.map.get_mut(&place.stream)?;
+        let frame = stream.frames.get_mut(&place.frame)?;
         let assignment_id = frame.assignment;
-        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
-            return;
-        };
+        let assignment = self.assignments.get_mut(&assignment_id)?;
+        let numbers = &frame.numbers[place.index..stop];
+        // While the window knows their keys.
+        let lanes = lanes_of(assignment, numbers);
         let mut bytes = 0;
-        let mut own_copies = Vec::new();
-        let mut lanes: Vec<(super::lane::LaneKey, u32)> = Vec::new();
-        for index in place.index..stop {
-            let number = frame.numbers[index];
-            let size = assignment.window.size(number);
-            bytes += size;
-            frame.kill(index, size);
-            if let Some(key) = assignment.lane_of(number) {
-                match lanes.last_mut() {
-                    Some((last, count)) if *last == key => *count += 1,
-                    Some(_) | None => lanes.push((key, 1)),
-                }
-            }
-            if frame.evacuated {
-                own_copies.push(RecordNumber(number));
-                self.frame_bytes -= size;
-            }
-            assignment.window.finish(number);
-            if !assignment.history.is_empty() {
-                assignment.history.remove(&number);
+        let mut offset_max = None;
+        for run in consecutive(numbers) {
+            let finished = assignment.window.finish_run(run);
+            bytes += finished.bytes;
+            offset_max = offset_max.max(finished.last.map(|(_, offset)| offset));
+        }
+        if !assignment.history.is_empty() {
+            for number in numbers {
+                assignment.history.remove(number);
             }
         }
+        if frame.evacuated {
+            self.frame_bytes -= bytes;
+            self.effects.push(Effect::FreeRecords {
+                assignment: assignment_id,
+                numbers: numbers.iter().copied().map(RecordNumber).collect(),
+            });
+        }
+        frame.kill_run(place.index..stop, bytes);
         let count = u32::try_from(stop - place.index).unwrap_or(u32::MAX);
         stream.live -= count;
         stream.live_bytes = stream.live_bytes.saturating_sub(bytes);
         self.live -= count;
         assignment.live -= count;
         self.counters.acknowledged += u64::from(count);
-        if !own_copies.is_empty() {
-            self.effects.push(Effect::FreeRecords {
-                assignment: assignment_id,
-                numbers: own_copies,
-            });
-        }
         for (key, count) in lanes {
-            self.lane_lost_live(assignment_id, key, count);
-            self.lane_changed(assignment_id, key);
-            if let Some(assignment) = self.assignments.get_mut(&assignment_id) {
-                assignment.drop_if_idle(key);
+            if self.lane_lost_live(assignment_id, key, count) {
+                self.lane_changed(assignment_id, key);
             }
         }
         self.free_if_dead(place.stream, place.frame);
         self.finished_some(assignment_id, u64::from(count));
+        offset_max
     }
 
     fn return_live(
@@ -441,6 +430,34 @@ impl Core {
         let index = frame.next_live(0, frame.numbers.len())?;
         Some(DeliveryId(first + index as u64))
     }
+}
+
+/// The lanes of records, each with how many of them follow each other.
+fn lanes_of(assignment: &AssignmentState, numbers: &[u64]) -> Vec<(LaneKey, u32)> {
+    let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+    match assignment.lane_of_all() {
+        LaneOfAll::One(key) => return vec![(key, count)],
+        LaneOfAll::None => return Vec::new(),
+        LaneOfAll::Differs => {}
+    }
+    let mut lanes: Vec<(LaneKey, u32)> = Vec::new();
+    for key in numbers
+        .iter()
+        .filter_map(|number| assignment.lane_of(*number))
+    {
+        match lanes.last_mut() {
+            Some((last, count)) if *last == key => *count += 1,
+            Some(_) | None => lanes.push((key, 1)),
+        }
+    }
+    lanes
+}
+
+/// The runs that numbers make, as far as they follow each other.
+fn consecutive(numbers: &[u64]) -> impl Iterator<Item = Range<u64>> + '_ {
+    numbers
+        .chunk_by(|before, after| before + 1 == *after)
+        .filter_map(|run| Some(*run.first()?..*run.last()? + 1))
 }
 
 #[cfg(test)]

@@ -322,6 +322,7 @@ impl Core {
     }
 
     fn started(&mut self, id: Assignment, restored: u64) {
+        self.starting = true;
         let now = self.now;
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Records are numbered densely as they are taken in, so a gap costs nothing. Their descriptors lie in
-//! pages of 64, and a page is dropped when nothing in it is unfinished: one record that is stuck for
-//! hours keeps one page, however many pass it.
+//! pages of 64 (`pages`), and a page is dropped when nothing in it is unfinished: one record that is stuck
+//! for hours keeps one page, however many pass it.
 //!
 //! # Invariants
 //!
@@ -25,40 +25,12 @@
 //!
 //! Deliveries, lanes and time. What is waiting, live or backing off is no concern of a window.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::ids::{Frontier, LeaderEpoch, Watermark};
 use super::input::PoppedRecord;
 use super::metadata::{FinishedRuns, Marks};
-
-/// Records of a page: one bit each in a word.
-const PAGE: u64 = 64;
-const SLOTS: usize = 64;
-
-/// Descriptors of up to 64 consecutive records.
-#[derive(Debug)]
-struct Page {
-    offsets: [i64; SLOTS],
-    sizes: [u32; SLOTS],
-    /// Key hashes; absent unless records are ordered by key.
-    keys: Option<Box<[u64; SLOTS]>>,
-    /// Bit per record: it has no key.
-    keyless: u64,
-    /// Bit per record: it is not finished.
-    unfinished: u64,
-}
-
-impl Page {
-    fn new(keyed: bool) -> Box<Self> {
-        Box::new(Self {
-            offsets: [0; SLOTS],
-            sizes: [0; SLOTS],
-            keys: keyed.then(|| Box::new([0; SLOTS])),
-            keyless: 0,
-            unfinished: 0,
-        })
-    }
-}
+use super::pages::{Finished, Pages};
 
 /// What became of a record that was offered to a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +46,7 @@ pub(crate) enum Taken {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Window {
-    pages: BTreeMap<u64, Box<Page>>,
-    keyed: bool,
+    pages: Pages,
     next_number: u64,
     unfinished: u64,
     frontier: i64,
@@ -96,8 +67,7 @@ impl Window {
         keyed: bool,
     ) -> Self {
         Self {
-            pages: BTreeMap::new(),
-            keyed,
+            pages: Pages::new(keyed),
             next_number: 0,
             unfinished: 0,
             frontier: offset,
@@ -137,12 +107,7 @@ impl Window {
     }
 
     fn lowest(&self) -> Option<(u64, i64)> {
-        let (page_number, page) = self.pages.first_key_value()?;
-        let slot = page.unfinished.trailing_zeros();
-        Some((
-            page_number * PAGE + u64::from(slot),
-            page.offsets[slot as usize],
-        ))
+        self.pages.lowest()
     }
 
     fn epoch_before(&self, number: u64) -> LeaderEpoch {
@@ -155,6 +120,16 @@ impl Window {
             .last()
             .or(self.epochs.first())
             .and_then(|(_, epoch)| *epoch)
+    }
+
+    /// The highest leader epoch of the records from `first` to `last`.
+    fn highest_epoch(&self, first: u64, last: u64) -> LeaderEpoch {
+        let entry_of = |number: u64| {
+            let upto = self.epochs.partition_point(|(from, _)| *from <= number);
+            upto.saturating_sub(1)
+        };
+        let entries = &self.epochs[entry_of(first)..=entry_of(last)];
+        entries.iter().filter_map(|(_, epoch)| *epoch).max()
     }
 
     /// Takes one record in. Raises the frontier behind it.
@@ -173,21 +148,7 @@ impl Window {
             self.prune_epochs();
             return Taken::FinishedBefore;
         }
-        let keyed = self.keyed;
-        let page = self
-            .pages
-            .entry(number / PAGE)
-            .or_insert_with(|| Page::new(keyed));
-        let slot = usize::try_from(number % PAGE).unwrap_or(0);
-        page.offsets[slot] = record.offset;
-        page.sizes[slot] = record.size;
-        page.unfinished |= 1 << slot;
-        if let Some(keys) = &mut page.keys {
-            match record.key_hash {
-                Some(hash) => keys[slot] = hash,
-                None => page.keyless |= 1 << slot,
-            }
-        }
+        self.pages.push(number, record);
         self.unfinished += 1;
         Taken::New
     }
@@ -231,9 +192,7 @@ impl Window {
     }
 
     pub(crate) fn offset(&self, number: u64) -> Option<i64> {
-        let page = self.pages.get(&(number / PAGE))?;
-        let slot = number % PAGE;
-        (page.unfinished >> slot & 1 == 1).then(|| page.offsets[usize::try_from(slot).unwrap_or(0)])
+        self.pages.offset(number)
     }
 
     /// Size of an unfinished record; zero for others.
@@ -243,41 +202,34 @@ impl Window {
 
     /// Sizes of the record and those behind it on its page, finished or not.
     pub(crate) fn sizes(&self, number: u64) -> &[u32] {
-        let slot = usize::try_from(number % PAGE).unwrap_or(0);
-        self.pages
-            .get(&(number / PAGE))
-            .map_or(&[], |page| &page.sizes[slot..])
+        self.pages.sizes(number)
     }
 
     /// Key hash of an unfinished record; `None` without a key, or without key order.
     pub(crate) fn key(&self, number: u64) -> Option<u64> {
-        let page = self.pages.get(&(number / PAGE))?;
-        let slot = number % PAGE;
-        let keys = page.keys.as_ref()?;
-        (page.keyless >> slot & 1 == 0).then(|| keys[usize::try_from(slot).unwrap_or(0)])
+        self.pages.key(number)
     }
 
     /// Finishes one record. Returns its offset, or `None` if it was finished already.
     pub(crate) fn finish(&mut self, number: u64) -> Option<i64> {
-        let page_number = number / PAGE;
-        let page = self.pages.get_mut(&page_number)?;
-        let slot = number % PAGE;
-        if page.unfinished >> slot & 1 == 0 {
-            return None;
-        }
-        page.unfinished &= !(1 << slot);
-        let offset = page.offsets[usize::try_from(slot).unwrap_or(0)];
-        self.unfinished -= 1;
-        self.finished_epoch = self.finished_epoch.max(self.epoch_before(number + 1));
-        if self
-            .pages
-            .get(&page_number)
-            .is_some_and(|page| page.unfinished == 0)
-        {
-            self.pages.remove(&page_number);
+        self.finish_run(number..number + 1)
+            .last
+            .map(|(_, offset)| offset)
+    }
+
+    /// Finishes the records of a run; those that are finished already change nothing.
+    pub(crate) fn finish_run(&mut self, run: Range<u64>) -> Finished {
+        let start = run.start;
+        let finished = self.pages.finish(run);
+        let Some((last, _)) = finished.last else {
+            return finished;
+        };
+        self.unfinished -= finished.count;
+        self.finished_epoch = self.finished_epoch.max(self.highest_epoch(start, last));
+        if finished.page_dropped {
             self.prune_epochs();
         }
-        Some(offset)
+        finished
     }
 
     /// Forgets epoch changes that lie wholly below the watermark.
@@ -301,20 +253,13 @@ impl Window {
     pub(crate) fn marks(&self) -> Option<Marks> {
         let mut finished = FinishedRuns::default();
         let mut previous: Option<(u64, i64)> = None;
-        for (page_number, page) in &self.pages {
-            let mut bits = page.unfinished;
-            while bits != 0 {
-                let slot = bits.trailing_zeros();
-                bits &= bits - 1;
-                let number = page_number * PAGE + u64::from(slot);
-                let offset = page.offsets[slot as usize];
-                if let Some((before, from)) = previous
-                    && number > before + 1
-                {
-                    finished.push(from + 1, offset);
-                }
-                previous = Some((number, offset));
+        for (number, offset) in self.pages.iter() {
+            if let Some((before, from)) = previous
+                && number > before + 1
+            {
+                finished.push(from + 1, offset);
             }
+            previous = Some((number, offset));
         }
         if let Some((number, offset)) = previous
             && number + 1 < self.next_number

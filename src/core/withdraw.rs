@@ -110,13 +110,18 @@ impl Core {
         *lowest = (*lowest).min(number);
     }
 
-    /// Some of a lane's live records are live no more.
-    pub(super) fn lane_lost_live(&mut self, assignment_id: Assignment, key: LaneKey, count: u32) {
+    /// Some of a lane's live records are live no more. Returns whether anything is left of the lane.
+    pub(super) fn lane_lost_live(
+        &mut self,
+        assignment_id: Assignment,
+        key: LaneKey,
+        count: u32,
+    ) -> bool {
         let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
-            return;
+            return false;
         };
         let Some(lane) = assignment.lane_mut(key) else {
-            return;
+            return false;
         };
         debug_assert!(
             lane.live >= count,
@@ -124,23 +129,29 @@ impl Core {
         );
         lane.live = lane.live.saturating_sub(count);
         if lane.live > 0 {
-            return;
+            return true;
         }
         let holder = lane.stream.take();
         // If it stood ready for its holder, it does so for nobody in particular now.
         let was_queued = std::mem::take(&mut lane.queued);
-        if let Some(holder) = holder {
-            if was_queued && let Some(queue) = assignment.ready_bound.get_mut(&holder) {
-                queue.retain(|queued| *queued != key);
-                if queue.is_empty() {
-                    assignment.ready_bound.remove(&holder);
-                    self.ready_bound.remove(&(holder, assignment_id));
-                }
-            }
-            if let Some(stream) = self.streams.map.get_mut(&holder) {
-                stream.bound.remove(&(assignment_id, key));
+        let left = key == LaneKey::Partition || !lane.is_idle();
+        if !left {
+            assignment.lanes.remove(&key);
+        }
+        let Some(holder) = holder else {
+            return left;
+        };
+        if was_queued && let Some(queue) = assignment.ready_bound.get_mut(&holder) {
+            queue.retain(|queued| *queued != key);
+            if queue.is_empty() {
+                assignment.ready_bound.remove(&holder);
+                self.ready_bound.remove(&(holder, assignment_id));
             }
         }
+        if let Some(stream) = self.streams.map.get_mut(&holder) {
+            stream.bound.remove(&(assignment_id, key));
+        }
+        left
     }
 
     /// Brings a step to its end: later records of the lanes are withdrawn, frames are copied from and
