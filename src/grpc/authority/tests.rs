@@ -1,8 +1,13 @@
 //! H1 to H5, for what clients send and for what they should not.
 
+use std::time::Duration;
+
 use http::uri::Authority;
 use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
+use super::Mended;
 use super::block::{self, AUTHORITY_MAX, NAME_IN_HUFFMAN};
 use super::frames::{BLOCK_MAX, Frames, PAYLOAD_MAX};
 use crate::grpc::tests::http2::{
@@ -298,7 +303,7 @@ fn block_in_seven_frames_is_mended_and_one_in_eight_goes_on_as_it_came() {
     );
     check(&sent, &all_at_once(&sent));
     assert_ne!(all_at_once(&sent), sent);
-    let sent = long_block(700, 90);
+    let sent = long_block(690, 90);
     assert_eq!(through(&sent, &[1]), sent);
 }
 
@@ -340,9 +345,25 @@ fn mended_block_that_outgrows_a_frame_is_cut() {
 
 #[test]
 fn what_is_not_http2_is_none_of_our_business() {
-    let mut sent = PREFACE[..20].to_vec();
-    sent.extend(connection(&[usual("/a")]));
-    assert_eq!(through(&sent, &[7]), sent);
+    let whole = connection(&[usual("/a")]);
+    let without_preface = &whole[PREFACE.len()..];
+    assert_eq!(through(without_preface, &[7]), without_preface);
+}
+
+/// As a block it would be mended.
+#[test]
+fn block_that_is_interrupted_goes_on_as_it_came() {
+    let (start, rest) = (
+        block(0, b":authority", b"/a", false),
+        block(0, b"x", b"y", false),
+    );
+    for (kind, stream) in [(DATA, 1), (CONTINUATION, 3)] {
+        let mut sent = PREFACE.to_vec();
+        sent.extend(frame(HEADERS, 0, 1, &start));
+        sent.extend(frame(kind, END_HEADERS, stream, &rest));
+        assert_eq!(all_at_once(&sent), sent);
+        assert_eq!(through(&sent, &[1]), sent);
+    }
 }
 
 #[test]
@@ -353,5 +374,39 @@ fn what_a_client_leaves_unfinished_is_not_kept_from_the_server() {
         let received = through(&sent[..end], &[usize::MAX]);
         let as_sent = received == sent[..end];
         assert!(as_sent || received == whole[..end], "{end}");
+    }
+}
+
+/// A server that reads a few bytes at a time still gets everything, and then the end.
+#[tokio::test]
+async fn connection_reads_what_the_frames_are_and_then_ends() {
+    let sent = connection(&[usual("/a"), usual("/tmp/x.sock"), usual("localhost")]);
+    let whole = all_at_once(&sent);
+    for end in [sent.len(), sent.len() - 3, PREFACE.len() + 12] {
+        for buffer in [1, 7, 1000] {
+            let (mut client, server) = tokio::io::duplex(11);
+            let mut server = Mended::new(server);
+            let writing = async {
+                client.write_all(&sent[..end]).await.unwrap();
+                client.shutdown().await.unwrap();
+            };
+            let reading = async {
+                let mut received = Vec::new();
+                let mut some = vec![0; buffer];
+                loop {
+                    let count = server.read(&mut some).await.unwrap();
+                    received.extend_from_slice(&some[..count]);
+                    if count == 0 {
+                        break received;
+                    }
+                }
+            };
+            let both = async { tokio::join!(reading, writing).0 };
+            let received = timeout(Duration::from_secs(20), both)
+                .await
+                .expect("it hangs");
+            assert_eq!(received, through(&sent[..end], &[usize::MAX]));
+            assert_eq!(received, whole[..received.len()]);
+        }
     }
 }
