@@ -12,10 +12,10 @@
 //!                     └ block ── finds the authority in a header block and mends it
 //! ```
 //!
-//! A mended value is as long as the one that was sent: what a host cannot have becomes `-`.
-//! HPACK counts a table by the lengths of what it holds, and nothing by content. The tables of client and
-//! server therefore stay in step although this module holds none, a value that was mended once is
-//! the mended one whenever an index names it, and everything else of a block goes on as it came:
+//! A mended value is as long as the one that was sent: what a host cannot have becomes `-`. HPACK
+//! sizes a table by the lengths of what it holds, whatever that is. The tables of client and server
+//! therefore stay in step although this module holds none, a value that was mended once is the
+//! mended one whenever an index names it, and everything else of a block goes on as it came:
 //! Huffman codes, indices, marks of what must not be indexed, changes of the table's size.
 //!
 //! # Invariants
@@ -32,10 +32,11 @@
 //!
 //! # Deliberately absent
 //!
-//! No header table, so nothing to drift and nothing that a client can make grow. An authority that
-//! is named by an index into the dynamic table but has a new value is not recognised, nor is an
-//! empty one, of which nothing could be made: they are refused as before. No client is known to
-//! send them; the name has an index in the static table.
+//! No header table, so nothing to drift and nothing that a client can make grow. (Of the libraries
+//! that have one, some panic at malformed input, and others build a Huffman table for every text.)
+//! An authority that is named by an index into the dynamic table but has a new value is not
+//! recognised, nor is an empty one, of which nothing could be made: they are refused as before. No
+//! client is known to send them; the name has an index in the static table.
 //!
 //! TCP, where clients send a host. And all of this, on the day `h2` takes such authorities:
 //! `listener` then yields the bare socket.
