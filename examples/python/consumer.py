@@ -3,11 +3,7 @@ import grpc
 from ackline.v1 import consumer_pb2 as ackline
 from ackline.v1.consumer_pb2_grpc import ConsumerServiceStub
 
-channel = grpc.insecure_channel(
-    os.environ.get("ACKLINE_TARGET", "unix:/run/ackline/ackline.sock"),
-    # Without a name the path of the socket would be sent, which no HTTP/2 server takes for a host.
-    options=[("grpc.default_authority", "localhost")],
-)
+channel = grpc.insecure_channel(os.environ.get("ACKLINE_TARGET", "unix:/run/ackline/ackline.sock"))
 consumer = ConsumerServiceStub(channel)
 
 for response in consumer.Stream(ackline.StreamRequest()):

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
+use super::authority::Mended;
 use super::connection::{Connection, Door};
 use super::server::Error;
 use super::token::Token;
@@ -88,9 +89,10 @@ impl Drop for UnixDoor {
 }
 
 impl Listener for UnixDoor {
-    type Io = UnixStream;
+    /// Clients name the path of the socket as their host.
+    type Io = Mended<UnixStream>;
 
-    async fn accept(&self) -> io::Result<(UnixStream, Origin, Door)> {
+    async fn accept(&self) -> io::Result<(Self::Io, Origin, Door)> {
         let (io, _) = self.listener.accept().await?;
         let credentials = io.peer_cred()?;
         let uid = credentials.uid();
@@ -100,7 +102,7 @@ impl Listener for UnixDoor {
             Door::WrongUser { uid }
         };
         Ok((
-            io,
+            Mended::new(io),
             Origin::Unix {
                 uid,
                 pid: credentials.pid().unwrap_or(0),

@@ -1,7 +1,8 @@
 //! The gRPC edge: frames to settlements, effects to frames.
 //!
 //! ```text
-//!             ┌ server ── binds and serves; `listener` accepts, `connection` keeps the limits
+//!             ┌ server ── binds and serves; `listener` accepts, `connection` keeps the limits,
+//!             │           `authority` takes the path of the Unix socket for a host
 //!  HTTP/2 ────┤ service ─ the three methods
 //!             │   ├ request ── reads and bounds request messages; `validate` makes them core types
 //!             │   ├ consume ── drives the request side of `Consume`
@@ -39,6 +40,7 @@ use crate::core::{
     CommitMode, FlowChange, IdRange, Moment, Order, Settlement, StreamEnd, StreamId, StreamOpen,
 };
 
+mod authority;
 mod body;
 mod call_error;
 mod connection;

@@ -6,10 +6,11 @@
 )]
 
 mod ack;
+mod authority;
 mod consume;
 mod door;
 mod fake;
 mod hostile;
-mod http2;
+pub(in crate::grpc) mod http2;
 mod raw;
 mod stream;

@@ -73,14 +73,14 @@ async fn users_who_are_not_listed_take_no_place_from_others() {
     .await;
 }
 
-struct Tcp {
+pub(super) struct Tcp {
     fake: Arc<Fake>,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     _stop: tokio_util::sync::DropGuard,
 }
 
 impl Tcp {
-    async fn new(token_file: Option<&Path>) -> Self {
+    pub(super) async fn new(token_file: Option<&Path>) -> Self {
         // The port is free at this moment; nobody else binds on this address of loopback.
         let address = {
             let probe = std::net::TcpListener::bind("127.71.3.9:0").unwrap();

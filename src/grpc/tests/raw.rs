@@ -21,17 +21,17 @@ const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A connection that says exactly what the test wants.
-struct Raw(UnixStream);
+pub(super) struct Raw(pub(super) UnixStream);
 
 impl Raw {
-    async fn connect(socket: &Path) -> Self {
+    pub(super) async fn connect(socket: &Path) -> Self {
         let mut raw = Self(UnixStream::connect(socket).await.unwrap());
         raw.0.write_all(PREFACE).await.unwrap();
         raw.send(SETTINGS, 0, 0, &[]).await.unwrap();
         raw
     }
 
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         kind: u8,
         flags: u8,
@@ -42,7 +42,7 @@ impl Raw {
     }
 
     /// The next frame: kind, stream, payload. `None` once the connection is closed.
-    async fn receive(&mut self) -> Option<(u8, u32, Vec<u8>)> {
+    pub(super) async fn receive(&mut self) -> Option<(u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
         let [a, b, c, kind, _, stream @ ..] = head;

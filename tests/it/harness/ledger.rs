@@ -205,6 +205,14 @@ impl Ledger {
             .count()
     }
 
+    /// Where everything lies that was written.
+    pub(crate) fn log(&self) -> Vec<(Place, Logged)> {
+        let books = self.books();
+        let written =
+            |(place, entry): (&Place, &Entry)| Some((place.clone(), entry.written.clone()?));
+        books.entries.iter().filter_map(written).collect()
+    }
+
     /// Deliveries so far, repeats included.
     pub(crate) fn delivery_count(&self) -> usize {
         self.books()

@@ -26,7 +26,7 @@ mod worker;
 
 pub(crate) use cluster::{Cluster, Line, repository};
 pub(crate) use committed::{Commit, commits_of, described_offsets};
-pub(crate) use ledger::{Ledger, Logged};
+pub(crate) use ledger::{Ledger, Logged, Place};
 pub(crate) use matrix::{Member, Protocol, on_every_protocol};
 pub(crate) use reader::{Delivered, Reader, connect, open_stream, proto};
 pub(crate) use sidecar::{Settings, Sidecar};
