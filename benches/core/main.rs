@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [] => print_all(),
+        [list] if list == "--list" => CASES.iter().for_each(|case| println!("{}", case.name)),
         [name, records] => {
             let case = CASES.iter().find(|case| case.name == name);
             let records = records.parse().ok();
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: core [CASE RECORDS]\n\nCases:");
+    eprintln!("usage: core [--list | CASE RECORDS]\n\nCases:");
     for case in CASES {
         eprintln!("  {:<22} {}", case.name, case.what);
     }

@@ -71,6 +71,32 @@ pub(crate) enum LaneOfAll {
     Differs,
 }
 
+/// What is left of a lane some of whose live records are live no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaneLeft {
+    /// Nothing.
+    Gone,
+    /// Records that wait; no stream holds it any more.
+    Free {
+        /// It was the last one that stood ready for its holder.
+        unqueued: bool,
+    },
+    /// Its stream holds it still.
+    Held,
+}
+
+impl LaneLeft {
+    /// Whether no stream holds it.
+    pub(crate) fn is_free(self) -> bool {
+        self != Self::Held
+    }
+
+    /// Whether nothing of the assignment stands ready for its holder any more.
+    pub(crate) fn is_unqueued(self) -> bool {
+        self == Self::Free { unqueued: true }
+    }
+}
+
 /// What is remembered of a record that was delivered before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct History {
@@ -380,6 +406,39 @@ impl AssignmentState {
             Some(stream) => self.ready_bound.entry(stream).or_default().push_back(key),
             None => self.ready.push_back(key),
         }
+    }
+
+    /// Some of a lane's live records are live no more. Without any, no stream holds it.
+    pub(crate) fn lane_lost_live(&mut self, key: LaneKey, count: u32) -> LaneLeft {
+        let Some(lane) = self.lane_mut(key) else {
+            return LaneLeft::Gone;
+        };
+        debug_assert!(
+            lane.live >= count,
+            "a lane has as many live records as were dispatched"
+        );
+        lane.live = lane.live.saturating_sub(count);
+        if lane.live > 0 {
+            return LaneLeft::Held;
+        }
+        let holder = lane.stream.take();
+        // If it stood ready for its holder, it does so for nobody in particular now.
+        let was_queued = std::mem::take(&mut lane.queued);
+        if lane.is_idle() && key != LaneKey::Partition {
+            self.lanes.remove(&key);
+            return LaneLeft::Gone;
+        }
+        let mut unqueued = false;
+        if let Some(holder) = holder.filter(|_| was_queued)
+            && let Some(queue) = self.ready_bound.get_mut(&holder)
+        {
+            queue.retain(|queued| *queued != key);
+            unqueued = queue.is_empty();
+            if unqueued {
+                self.ready_bound.remove(&holder);
+            }
+        }
+        LaneLeft::Free { unqueued }
     }
 
     /// When a record that was handed back may be delivered again.

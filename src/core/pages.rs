@@ -4,7 +4,6 @@
 //! is dropped when nothing in it is unfinished. Most are found by counting back from the newest one.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use super::input::PoppedRecord;
 
@@ -33,7 +32,7 @@ struct Spot<'a> {
     slot: usize,
 }
 
-/// What became of a stretch of records that were to be finished.
+/// What became of records that were to be finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Finished {
     /// How many were not finished before.
@@ -106,21 +105,19 @@ impl Pages {
         (page.keyless >> slot & 1 == 0).then(|| keys[slot])
     }
 
-    /// Finishes the records of a run.
-    pub(super) fn finish(&mut self, run: Range<u64>) -> Finished {
+    /// Finishes records, in any order; those that are finished already change nothing.
+    pub(super) fn finish(&mut self, numbers: &[u64]) -> Finished {
         let mut finished = Finished::default();
-        let mut from = run.start;
-        while from < run.end {
-            let to = run.end.min((from / PAGE + 1) * PAGE);
-            if let Some(at) = self.place(from / PAGE) {
-                self.pages[at].finish(slot_of(from)..slot_of(to - 1) + 1, &mut finished);
-                if self.pages[at].unfinished == 0 {
-                    self.pages.remove(at);
-                    finished.page_dropped = true;
-                }
+        each_page(numbers, |number, wanted| {
+            let Some(at) = self.place(number) else {
+                return;
+            };
+            self.pages[at].finish(wanted, &mut finished);
+            if self.pages[at].unfinished == 0 {
+                self.pages.remove(at);
+                finished.page_dropped = true;
             }
-            from = to;
-        }
+        });
         finished
     }
 
@@ -193,8 +190,7 @@ impl Page {
         }
     }
 
-    fn finish(&mut self, slots: Range<usize>, finished: &mut Finished) {
-        let wanted = (u64::MAX >> (SLOTS - slots.len())) << slots.start;
+    fn finish(&mut self, wanted: u64, finished: &mut Finished) {
         let mut done = self.unfinished & wanted;
         self.unfinished &= !wanted;
         let Some(last) = done.checked_ilog2() else {
@@ -202,15 +198,41 @@ impl Page {
         };
         finished.count += u64::from(done.count_ones());
         let offset = self.offsets[last as usize];
-        finished.last = Some((self.number * PAGE + u64::from(last), offset));
-        if done == wanted {
-            let sizes = self.sizes[slots].iter();
-            finished.bytes += sizes.map(|size| u64::from(*size)).sum::<u64>();
+        let number = self.number * PAGE + u64::from(last);
+        finished.last = finished.last.max(Some((number, offset)));
+        if done == u64::MAX {
+            finished.bytes += self.sizes.iter().map(|size| u64::from(*size)).sum::<u64>();
             return;
         }
         while done != 0 {
             finished.bytes += u64::from(self.sizes[done.trailing_zeros() as usize]);
             done &= done - 1;
+        }
+    }
+}
+
+/// Calls `found` with each page that has some of `numbers`, and with the bits of those.
+fn each_page(numbers: &[u64], mut found: impl FnMut(u64, u64)) {
+    let (Some(lowest), Some(highest)) = (numbers.iter().min(), numbers.iter().max()) else {
+        return;
+    };
+    let first = lowest / PAGE;
+    let span = usize::try_from(highest / PAGE - first + 1).unwrap_or(usize::MAX);
+    if span > numbers.len() + 1 {
+        // Far apart: a look at each costs less than one at all pages between.
+        for number in numbers {
+            found(number / PAGE, 1 << (number % PAGE));
+        }
+        return;
+    }
+    // A message holds records in the order of their lanes, which jumps to and fro within a few pages.
+    let mut wanted = vec![0; span];
+    for number in numbers {
+        wanted[usize::try_from(number / PAGE - first).unwrap_or(0)] |= 1 << (number % PAGE);
+    }
+    for (page, wanted) in (first..).zip(wanted) {
+        if wanted != 0 {
+            found(page, wanted);
         }
     }
 }

@@ -10,11 +10,10 @@
 //! - Within one request acks come first. Then all ids that are handed back end, and only after that are
 //!   later deliveries of their lanes withdrawn: a request may name a record and those behind it.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::Core;
-use super::assignment::{AssignmentState, LaneOfAll};
+use super::assignment::{AssignmentState, LaneLeft, LaneOfAll};
 use super::delivery::{Dead, OutcomeKind, Owner};
 use super::effect::Effect;
 use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId};
@@ -313,13 +312,8 @@ impl Core {
         let numbers = &frame.numbers[place.index..stop];
         // While the window knows their keys.
         let lanes = lanes_of(assignment, numbers);
-        let mut bytes = 0;
-        let mut offset_max = None;
-        for run in consecutive(numbers) {
-            let finished = assignment.window.finish_run(run);
-            bytes += finished.bytes;
-            offset_max = offset_max.max(finished.last.map(|(_, offset)| offset));
-        }
+        let finished = assignment.window.finish_all(numbers);
+        let bytes = finished.bytes;
         if !assignment.history.is_empty() {
             for number in numbers {
                 assignment.history.remove(number);
@@ -339,14 +333,25 @@ impl Core {
         self.live -= count;
         assignment.live -= count;
         self.counters.acknowledged += u64::from(count);
+        let mut changed = Vec::new();
         for (key, count) in lanes {
-            if self.lane_lost_live(assignment_id, key, count) {
-                self.lane_changed(assignment_id, key);
+            let left = assignment.lane_lost_live(key, count);
+            if left.is_free() {
+                stream.bound.remove(&(assignment_id, key));
             }
+            if left.is_unqueued() {
+                self.ready_bound.remove(&(place.stream, assignment_id));
+            }
+            if left != LaneLeft::Gone {
+                changed.push(key);
+            }
+        }
+        for key in changed {
+            self.lane_changed(assignment_id, key);
         }
         self.free_if_dead(place.stream, place.frame);
         self.finished_some(assignment_id, u64::from(count));
-        offset_max
+        finished.last.map(|(_, offset)| offset)
     }
 
     fn return_live(
@@ -451,13 +456,6 @@ fn lanes_of(assignment: &AssignmentState, numbers: &[u64]) -> Vec<(LaneKey, u32)
         }
     }
     lanes
-}
-
-/// The runs that numbers make, as far as they follow each other.
-fn consecutive(numbers: &[u64]) -> impl Iterator<Item = Range<u64>> + '_ {
-    numbers
-        .chunk_by(|before, after| before + 1 == *after)
-        .filter_map(|run| Some(*run.first()?..*run.last()? + 1))
 }
 
 #[cfg(test)]

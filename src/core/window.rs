@@ -25,8 +25,6 @@
 //!
 //! Deliveries, lanes and time. What is waiting, live or backing off is no concern of a window.
 
-use std::ops::Range;
-
 use super::ids::{Frontier, LeaderEpoch, Watermark};
 use super::input::PoppedRecord;
 use super::metadata::{FinishedRuns, Marks};
@@ -122,16 +120,6 @@ impl Window {
             .and_then(|(_, epoch)| *epoch)
     }
 
-    /// The highest leader epoch of the records from `first` to `last`.
-    fn highest_epoch(&self, first: u64, last: u64) -> LeaderEpoch {
-        let entry_of = |number: u64| {
-            let upto = self.epochs.partition_point(|(from, _)| *from <= number);
-            upto.saturating_sub(1)
-        };
-        let entries = &self.epochs[entry_of(first)..=entry_of(last)];
-        entries.iter().filter_map(|(_, epoch)| *epoch).max()
-    }
-
     /// Takes one record in. Raises the frontier behind it.
     pub(crate) fn take_in(&mut self, record: &PoppedRecord) -> Taken {
         if record.offset < self.frontier {
@@ -212,20 +200,26 @@ impl Window {
 
     /// Finishes one record. Returns its offset, or `None` if it was finished already.
     pub(crate) fn finish(&mut self, number: u64) -> Option<i64> {
-        self.finish_run(number..number + 1)
-            .last
-            .map(|(_, offset)| offset)
+        self.finish_all(&[number]).last.map(|(_, offset)| offset)
     }
 
-    /// Finishes the records of a run; those that are finished already change nothing.
-    pub(crate) fn finish_run(&mut self, run: Range<u64>) -> Finished {
-        let start = run.start;
-        let finished = self.pages.finish(run);
+    /// Finishes records, in any order; those that are finished already change nothing.
+    pub(crate) fn finish_all(&mut self, numbers: &[u64]) -> Finished {
+        let finished = self.pages.finish(numbers);
         let Some((last, _)) = finished.last else {
             return finished;
         };
         self.unfinished -= finished.count;
-        self.finished_epoch = self.finished_epoch.max(self.highest_epoch(start, last));
+        // All but a few partitions have seen one epoch only.
+        if self.epochs.len() == 1 {
+            self.finished_epoch = self.finished_epoch.max(self.epoch_before(last + 1));
+        } else {
+            let highest = numbers
+                .iter()
+                .filter_map(|number| self.epoch_before(number + 1))
+                .max();
+            self.finished_epoch = self.finished_epoch.max(highest);
+        }
         if finished.page_dropped {
             self.prune_epochs();
         }

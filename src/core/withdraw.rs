@@ -104,54 +104,26 @@ impl Core {
             .map(|until| (place.stream, until))
             .or(lane.avoid);
         if held {
-            self.lane_lost_live(assignment_id, key, 1);
+            self.lane_lost_one(assignment_id, key, place.stream);
         }
         let lowest = returned.lanes.entry((assignment_id, key)).or_insert(number);
         *lowest = (*lowest).min(number);
     }
 
-    /// Some of a lane's live records are live no more. Returns whether anything is left of the lane.
-    pub(super) fn lane_lost_live(
-        &mut self,
-        assignment_id: Assignment,
-        key: LaneKey,
-        count: u32,
-    ) -> bool {
+    /// One of a lane's live records is live no more, and waits there again.
+    fn lane_lost_one(&mut self, assignment_id: Assignment, key: LaneKey, holder: StreamId) {
         let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
-            return false;
+            return;
         };
-        let Some(lane) = assignment.lane_mut(key) else {
-            return false;
-        };
-        debug_assert!(
-            lane.live >= count,
-            "a lane has as many live records as were dispatched"
-        );
-        lane.live = lane.live.saturating_sub(count);
-        if lane.live > 0 {
-            return true;
+        let left = assignment.lane_lost_live(key, 1);
+        if left.is_unqueued() {
+            self.ready_bound.remove(&(holder, assignment_id));
         }
-        let holder = lane.stream.take();
-        // If it stood ready for its holder, it does so for nobody in particular now.
-        let was_queued = std::mem::take(&mut lane.queued);
-        let left = key == LaneKey::Partition || !lane.is_idle();
-        if !left {
-            assignment.lanes.remove(&key);
-        }
-        let Some(holder) = holder else {
-            return left;
-        };
-        if was_queued && let Some(queue) = assignment.ready_bound.get_mut(&holder) {
-            queue.retain(|queued| *queued != key);
-            if queue.is_empty() {
-                assignment.ready_bound.remove(&holder);
-                self.ready_bound.remove(&(holder, assignment_id));
-            }
-        }
-        if let Some(stream) = self.streams.map.get_mut(&holder) {
+        if left.is_free()
+            && let Some(stream) = self.streams.map.get_mut(&holder)
+        {
             stream.bound.remove(&(assignment_id, key));
         }
-        left
     }
 
     /// Brings a step to its end: later records of the lanes are withdrawn, frames are copied from and
