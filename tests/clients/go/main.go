@@ -80,7 +80,7 @@ func (a *application) run() int {
 		if err == nil {
 			continue
 		}
-		if status.Code(err) != codes.Unavailable {
+		if code := status.Code(err); code != codes.Unavailable && code != codes.Unknown {
 			reportStatus("failed", err)
 			return 1
 		}

@@ -31,7 +31,7 @@ def options():
 
 
 def is_retryable(error):
-    return error.code() is grpc.StatusCode.UNAVAILABLE
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN)
 
 
 class Report:

@@ -101,7 +101,7 @@ async function main(): Promise<number> {
     } catch (error) {
       const { code } = error as ServiceError;
       if (code === undefined) throw error;
-      if (code !== status.UNAVAILABLE) {
+      if (code !== status.UNAVAILABLE && code !== status.UNKNOWN) {
         reportStatus("failed", error as ServiceError);
         return 1;
       }

@@ -6,17 +6,15 @@ use crate::harness::{Client, Over, Sidecar};
 
 use super::{Scene, streams_of};
 
-// B16
-/// All clients at once, over both transports, because each takes 20 s.
+/// All clients at once, because each takes 20 s.
 #[tokio::test]
 async fn a_handler_that_computes_for_20_s_keeps_its_stream() {
     let clients = Client::ALL.into_iter().filter(|client| client.is_tested());
-    let scenes = clients.flat_map(|client| [(client, Over::UnixSocket), (client, Over::Tcp)]);
-    join_all(scenes.map(|(client, over)| computes_for_20_s(client, over))).await;
+    join_all(clients.map(computes_for_20_s)).await;
 }
 
-async fn computes_for_20_s(client: Client, over: Over) {
-    let scene = Scene::new(client, over, 1).await;
+async fn computes_for_20_s(client: Client) {
+    let scene = Scene::new(client, Over::UnixSocket, 1).await;
     scene.topic.write_numbered(&scene.ledger, 10).await;
     let sidecar = Sidecar::start(scene.settings()).await;
     let address = scene.address(&sidecar).await;
@@ -24,7 +22,7 @@ async fn computes_for_20_s(client: Client, over: Over) {
     scene.ledger.until_all_accepted().await;
     let seen = application.terminate().await;
     sidecar.stop().await;
-    let what = format!("{client:?} over {over:?}: {seen:?}");
+    let what = format!("{client:?}: {seen:?}");
     assert_eq!(seen.opened, streams_of(client), "{what}");
     assert!(
         seen.reconnects.is_empty() && seen.stale.is_empty(),

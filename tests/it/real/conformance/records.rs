@@ -143,7 +143,6 @@ on_every_client!(
     unix_socket
 );
 
-// B28
 async fn takes_records_of_3_mib(client: Client, over: Over) {
     let settings = [("max.message.bytes", "4000000")];
     let scene = Scene::with_topic(client, over, 1, &settings).await;

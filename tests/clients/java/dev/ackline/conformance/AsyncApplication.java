@@ -51,7 +51,7 @@ final class AsyncApplication {
       next.open();
       Status end = next.end.get();
       if (!end.isOk()) {
-        boolean retryable = end.getCode() == Status.Code.UNAVAILABLE;
+        boolean retryable = Conformance.isRetryable(end);
         Report.status(retryable ? "reconnecting" : "failed", end);
         status = retryable ? 0 : 1;
         Thread.sleep(RECONNECT_MS);
@@ -85,7 +85,7 @@ final class AsyncApplication {
     }
   }
 
-  /** One stream. A StreamObserver of requests takes one call at a time, and so everything here is synchronized. */
+  /** One stream. A StreamObserver of requests takes one call at a time: all is synchronized. */
   private abstract class Session implements StreamObserver<StreamResponse> {
     final CompletableFuture<Status> end = new CompletableFuture<>();
     String streamId = "";
@@ -121,13 +121,13 @@ final class AsyncApplication {
     private void settleAll(Records records) {
       Report.records(records);
       for (Record record : work.inOrder(records)) {
-        if (stopping || work.isEnough()) {
+        if (stopping) {
           return;
         }
         settle(work.settlement(record));
-      }
-      if (work.isEnough()) {
-        enough();
+        if (work.isEnough()) {
+          enough();
+        }
       }
     }
 

@@ -9,14 +9,13 @@ import dev.ackline.v1.Settlement;
 import dev.ackline.v1.StreamRequest;
 import dev.ackline.v1.StreamResponse;
 import io.grpc.Channel;
-import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.util.Iterator;
 import java.util.concurrent.CountDownLatch;
 
 /**
- * The application with the blocking stub: the main thread reads, works and settles; the shutdown hook closes the
- * stream. The blocking stub has no Consume.
+ * The application with the blocking stub: the main thread reads, works and settles; the shutdown
+ * hook closes the stream. The blocking stub has no Consume.
  */
 final class BlockingApplication {
   private static final long RECONNECT_MS = 100;
@@ -41,7 +40,7 @@ final class BlockingApplication {
       try {
         read();
       } catch (StatusRuntimeException error) {
-        boolean retryable = error.getStatus().getCode() == Status.Code.UNAVAILABLE;
+        boolean retryable = Conformance.isRetryable(error.getStatus());
         Report.status(retryable ? "reconnecting" : "failed", error.getStatus());
         status = retryable ? 0 : 1;
         Thread.sleep(RECONNECT_MS);

@@ -7,11 +7,12 @@ import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
+import io.grpc.Status;
 import io.grpc.stub.MetadataUtils;
 import java.util.HashMap;
 import java.util.Map;
 
-/** The conformance application in Java. Its command line and its report are those of tests/clients/README.md. */
+/** The conformance application in Java, as tests/clients/README.md describes it. */
 public final class Conformance {
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -35,6 +36,11 @@ public final class Conformance {
           default -> throw new IllegalArgumentException("--manner is blocking or async");
         };
     System.exit(status);
+  }
+
+  /** Whether the sidecar ends or the connection broke, of which Netty sometimes says UNKNOWN. */
+  static boolean isRetryable(Status status) {
+    return status.getCode() == Status.Code.UNAVAILABLE || status.getCode() == Status.Code.UNKNOWN;
   }
 
   private static Channel withToken(Channel channel) {

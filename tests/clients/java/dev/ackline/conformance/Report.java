@@ -48,7 +48,7 @@ final class Report {
     say("withdrawn", "\"ranges\":" + ranges, "\"reason\":" + quoted(withdrawn.getReason().name()));
   }
 
-  /** How the settlement of one delivery was answered; {@code refused} is what the answer says about any. */
+  /** How one delivery's settlement was answered; {@code refused} is what was said of any. */
   static void answered(Settlement settlement, List<Refusal> refused) {
     long id = settlement.getDeliveries().getIds(0);
     String about = "\"id\":" + id;
@@ -91,7 +91,7 @@ final class Report {
     return quoted.append('"').toString();
   }
 
-  /** CRC-32 of everything in the record. Null differs from empty, and no field runs into the next. */
+  /** CRC-32 of the whole record. Null differs from empty, and no field runs into the next. */
   private static long digest(Record record) {
     CRC32 crc = new CRC32();
     add(crc, record.hasKey() ? 1 : 0, record.getKey());
