@@ -31,7 +31,7 @@ func main() {
 	}
 	consumer := acklinev1.NewConsumerServiceClient(connection)
 	for told.Err() == nil {
-		if err := consume(told, consumer); err != nil && status.Code(err) != codes.Unavailable {
+		if err := consume(told, consumer); err != nil && !isAway(err) {
 			log.Fatal(err)
 		}
 		select {
@@ -39,6 +39,11 @@ func main() {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// isAway tells whether the sidecar ends, or the connection broke: reason to open the stream again.
+func isAway(err error) bool {
+	return status.Code(err) == codes.Unavailable || status.Code(err) == codes.Unknown
 }
 
 func work(topic string, partition int32, record *acklinev1.Record) {

@@ -10,6 +10,7 @@ from ackline.v1 import consumer_pb2 as ackline
 from ackline.v1.consumer_pb2_grpc import ConsumerServiceStub
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
+AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN}  # the sidecar ends, or the connection broke
 stopping = threading.Event()
 working = threading.Lock()  # held during a message, so that the stream is closed between two of them
 stream_id = ""
@@ -49,6 +50,6 @@ with grpc.insecure_channel(os.environ.get("ACKLINE_TARGET", "unix:/run/ackline/a
         try:
             consume(consumer)
         except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if error.code() not in AWAY:
                 raise
             stopping.wait(1)

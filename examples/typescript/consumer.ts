@@ -12,6 +12,7 @@ import {
   type StreamResponse,
 } from "./gen/ackline/v1/consumer.js";
 
+const AWAY = [status.UNAVAILABLE, status.UNKNOWN]; // the sidecar ends, or the connection broke
 const target = process.env.ACKLINE_TARGET ?? "unix:/run/ackline/ackline.sock";
 const consumer = new ConsumerServiceClient(target, credentials.createInsecure());
 let stopping = false;
@@ -57,7 +58,7 @@ while (!stopping) {
   try {
     await consume();
   } catch (error) {
-    if ((error as ServiceError).code !== status.UNAVAILABLE) throw error;
+    if (!AWAY.includes((error as ServiceError).code)) throw error;
     await sleep(1000);
   }
 }

@@ -16,10 +16,14 @@ import io.grpc.InsecureChannelCredentials;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.util.Iterator;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 
 /** Prints records and acknowledges them, one message at a time, until SIGTERM or Ctrl-C. */
 public final class Consumer {
+  /** The sidecar ends, or the connection broke: reasons to open the stream again. */
+  private static final Set<Status.Code> AWAY = Set.of(Status.Code.UNAVAILABLE, Status.Code.UNKNOWN);
+
   private final ConsumerServiceBlockingStub consumer;
   private final CountDownLatch ended = new CountDownLatch(1);
   private volatile boolean stopping;
@@ -30,12 +34,14 @@ public final class Consumer {
   }
 
   public static void main(String[] arguments) throws InterruptedException {
-    String target = System.getenv().getOrDefault("ACKLINE_TARGET", "unix:/run/ackline/ackline.sock");
+    String target =
+        System.getenv().getOrDefault("ACKLINE_TARGET", "unix:/run/ackline/ackline.sock");
     new Consumer(Grpc.newChannelBuilder(target, InsecureChannelCredentials.create()).build()).run();
   }
 
   private void work(String topic, int partition, Record record) {
-    System.out.println(topic + " " + partition + " " + record.getOffset() + " " + record.getValue().toStringUtf8());
+    String value = record.getValue().toStringUtf8();
+    System.out.printf("%s %d %d %s%n", topic, partition, record.getOffset(), value);
   }
 
   private void run() throws InterruptedException {
@@ -48,7 +54,7 @@ public final class Consumer {
             take(responses.next());
           }
         } catch (StatusRuntimeException error) {
-          if (error.getStatus().getCode() != Status.Code.UNAVAILABLE) {
+          if (!AWAY.contains(error.getStatus().getCode())) {
             throw error;
           }
           Thread.sleep(1000);
