@@ -21,22 +21,29 @@ struct Example {
 }
 
 /// How often each record was printed, by partition and offset.
-#[derive(Default)]
-struct Printed(BTreeMap<(i32, i64), u32>);
+struct Printed<'a> {
+    scene: &'a Scene,
+    times: BTreeMap<(i32, i64), u32>,
+}
 
-impl Printed {
+impl Printed<'_> {
     fn note(&mut self, line: &str) {
         let fields: Vec<&str> = line.splitn(4, ' ').collect();
         let (partition, offset): (i32, i64) =
             (fields[1].parse().unwrap(), fields[2].parse().unwrap());
-        let number = offset % i64::from(WRITTEN / 3) * 3 + i64::from(partition);
         let value = fields[3].trim_start_matches('b').trim_matches(['\'', '"']);
-        assert_eq!(value, format!("value-{number}"), "in the line {line}");
-        *self.0.entry((partition, offset)).or_default() += 1;
+        let place = self.scene.topic.place(partition, offset);
+        let written = self.scene.ledger.written_at(&place).unwrap();
+        assert_eq!(
+            Some(value.as_bytes()),
+            written.value.as_deref(),
+            "in the line {line}"
+        );
+        *self.times.entry((partition, offset)).or_default() += 1;
     }
 
     fn repeated(&self) -> u32 {
-        self.0.values().map(|count| count - 1).sum()
+        self.times.values().map(|count| count - 1).sum()
     }
 }
 
@@ -53,15 +60,15 @@ impl Example {
         Self { child, lines }
     }
 
-    async fn until_printed(&mut self, count: usize, printed: &mut Printed) {
-        while printed.0.len() < count {
+    async fn until_printed(&mut self, count: usize, printed: &mut Printed<'_>) {
+        while printed.times.len() < count {
             let line = timeout(PATIENCE, self.lines.next_line()).await.unwrap();
             printed.note(&line.unwrap().expect("it runs until it is told to end"));
         }
     }
 
     /// Kills it; what it had printed before counts as well.
-    async fn kill(mut self, printed: &mut Printed) {
+    async fn kill(mut self, printed: &mut Printed<'_>) {
         self.child.kill().await.unwrap();
         while let Some(line) = self.lines.next_line().await.unwrap() {
             printed.note(&line);
@@ -69,7 +76,7 @@ impl Example {
     }
 
     /// Tells it to end, and demands that it does so cleanly.
-    async fn terminate(mut self, client: Client, printed: &mut Printed) {
+    async fn terminate(mut self, client: Client, printed: &mut Printed<'_>) {
         let id = self.child.id().expect("it runs").to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(told.unwrap().success());
@@ -92,7 +99,10 @@ async fn finishes_everything(client: Client) {
     let scene = Scene::new(client, Over::UnixSocket, 3).await;
     let sidecar = Sidecar::start(scene.settings()).await;
     let address = scene.address(&sidecar).await;
-    let mut printed = Printed::default();
+    let mut printed = Printed {
+        scene: &scene,
+        times: BTreeMap::new(),
+    };
 
     scene.topic.write_numbered(&scene.ledger, WRITTEN).await;
     let mut example = Example::start(client, &address);
@@ -101,14 +111,14 @@ async fn finishes_everything(client: Client) {
 
     scene.topic.write_numbered(&scene.ledger, WRITTEN).await;
     let mut example = Example::start(client, &address);
-    let so_far = printed.0.len();
+    let so_far = printed.times.len();
     example.until_printed(so_far + 300, &mut printed).await;
     assert_eq!(printed.repeated(), 0, "the one before it ended cleanly");
     example.kill(&mut printed).await;
 
     scene.topic.write_numbered(&scene.ledger, WRITTEN).await;
     let mut example = Example::start(client, &address);
-    let so_far = printed.0.len();
+    let so_far = printed.times.len();
     example.until_printed(so_far + 300, &mut printed).await;
     let repeated = printed.repeated();
     assert!(
