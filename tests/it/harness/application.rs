@@ -1,4 +1,4 @@
-//! A conformance application as a process, and what it reports: one JSON object a line, as `tests/clients/README.md` says.
+//! A conformance application as a process, and what it reports: one JSON object a line, as in `tests/clients/README.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -327,8 +327,8 @@ fn ids_of(ranges: &Value) -> impl Iterator<Item = u64> {
     ranges.flat_map(|range| range[0].as_u64().unwrap()..=range[1].as_u64().unwrap())
 }
 
-/// CRC-32 of everything in the record, as the applications compute it. Null differs from empty, and no field runs into the
-/// next.
+/// CRC-32 of everything in the record, as the applications compute it. Null differs from empty, and no field runs into
+/// the next.
 fn digest(record: &Logged) -> u32 {
     let mut crc = Crc::default();
     crc.optional(record.key.as_deref());

@@ -1,5 +1,5 @@
-//! Produces a record that no client library here can: a header's name may be any bytes in the log, but is text to librdkafka's
-//! bindings.
+//! Produces a record that no client library here can: a header's name may be any bytes in the log, but is text to the
+//! bindings of librdkafka.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,8 +1,8 @@
 //! Plain generated stubs of four languages, all held to the same scenarios.
 //!
-//! The applications lie in `tests/clients`. They have one command line and one report in common, so that everything here is
-//! written once and run for each of them: over the Unix socket, and where connections matter also over TCP with a token.
-//! All use default channel options.
+//! The applications lie in `tests/clients`. They have one command line and one report in common, so that everything here
+//! is written once and run for each of them: over the Unix socket, and where connections matter also over TCP with a
+//! token. All use default channel options.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ impl Scene {
         }
     }
 
-    /// Settings of the sidecar. It is a static member, so that it comes back without waiting for its own session to end.
+    /// Settings of the sidecar, a static member: it comes back without waiting for its own session to end.
     fn settings(&self) -> Settings {
         let settings = self.member.settings(&self.group, &self.topic);
         listening(settings, self.over, &self.secrets, "127.0.0.1:0")
