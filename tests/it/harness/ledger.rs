@@ -121,6 +121,11 @@ impl Ledger {
         self.books().entry(place).written = Some(record);
     }
 
+    /// What a record holds, if it was written.
+    pub(crate) fn written_at(&self, place: &Place) -> Option<Logged> {
+        self.books().entries.get(place)?.written.clone()
+    }
+
     /// A record's transaction was aborted.
     pub(crate) fn aborted(&self, place: Place) {
         self.books().entry(place).aborted = true;

@@ -14,20 +14,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+mod application;
+mod client;
 mod cluster;
 mod committed;
 pub(crate) mod http2;
 mod ledger;
 mod matrix;
+mod raw_produce;
 mod reader;
 mod sidecar;
 mod topic;
 mod worker;
 
+pub(crate) use application::{Address, Application, Over, digest_with_raw_name};
+pub(crate) use client::{Client, on_every_client};
 pub(crate) use cluster::{Cluster, Line, repository};
 pub(crate) use committed::{Commit, commits_of, described_offsets};
 pub(crate) use ledger::{Ledger, Logged, Place};
 pub(crate) use matrix::{Member, Protocol, on_every_protocol};
+pub(crate) use raw_produce::produce_with_raw_name;
 pub(crate) use reader::{Delivered, Reader, connect, open_stream, proto};
 pub(crate) use sidecar::{Settings, Sidecar};
 pub(crate) use topic::{Ending, Topic, now_ms, unique};

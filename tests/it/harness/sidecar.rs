@@ -201,7 +201,7 @@ impl Sidecar {
 
     /// Status code and body of a page of its HTTP port.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let address = self.http_address().await;
+        let address = self.address_of("probes and metrics").await;
         let exchange = async {
             let mut connection = TcpStream::connect(&address).await?;
             let request =
@@ -220,9 +220,11 @@ impl Sidecar {
         (code, body.to_owned())
     }
 
-    /// Where it serves HTTP: port 0 was asked for, and the log says what came of it.
-    async fn http_address(&self) -> String {
-        let line = self.until_logged(&["\"listening\"", "probes"]).await;
+    /// Where it listens on TCP for this purpose: port 0 may have been asked for, and the log says what came of it.
+    pub(crate) async fn address_of(&self, purpose: &str) -> String {
+        let line = self
+            .until_logged(&["\"listening\"", purpose, "127.0.0.1:"])
+            .await;
         let after = line.split_once("127.0.0.1:").unwrap().1;
         let port: String = after.chars().take_while(char::is_ascii_digit).collect();
         format!("127.0.0.1:{port}")

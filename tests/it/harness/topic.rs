@@ -185,7 +185,10 @@ impl<'a> Topic<'a> {
         ledger: &Ledger,
         records: impl IntoIterator<Item = (i32, Logged)>,
     ) {
-        let producer: FutureProducer = client_config(self.cluster).create().unwrap();
+        let producer: FutureProducer = client_config(self.cluster)
+            .set("message.max.bytes", "8000000")
+            .create()
+            .unwrap();
         for (place, logged) in self.send(&producer, records).await {
             ledger.written(place, logged);
         }

@@ -7,6 +7,7 @@ use crate::harness::{Cluster, Commit, Ledger, Topic, commits_of, described_offse
 
 mod brokers;
 mod bytes;
+mod conformance;
 mod crash;
 mod finished;
 mod floods;
@@ -14,7 +15,6 @@ mod gaps;
 mod made_again;
 mod members;
 mod on_delivery;
-mod python;
 mod refused;
 mod secure;
 mod slow;

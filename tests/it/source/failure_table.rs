@@ -65,10 +65,12 @@ pub(super) fn test_names(sources: &[Source]) -> BTreeSet<String> {
         // Whether an attribute that makes a test stands above, with nothing but attributes and
         // comments in between.
         let mut marked = false;
+        for makes_tests in ["on_every_protocol!(", "on_every_client!("] {
+            let scenarios = source.text.split(makes_tests).skip(1);
+            names.extend(scenarios.filter_map(|after| leading_name(after.trim_start())));
+        }
         for line in source.text.lines().map(str::trim) {
-            if let Some(name) = line.strip_prefix("on_every_protocol!(") {
-                names.extend(name.strip_suffix(");").map(str::to_owned));
-            } else if line.starts_with("#[") {
+            if line.starts_with("#[") {
                 marked |= line.contains("test]") || line.contains("::test(");
             } else if !line.starts_with("//") {
                 if marked {
@@ -82,7 +84,10 @@ pub(super) fn test_names(sources: &[Source]) -> BTreeSet<String> {
 }
 
 fn function_name(line: &str) -> Option<String> {
-    let after = line.split_once("fn ")?.1;
+    leading_name(line.split_once("fn ")?.1)
+}
+
+fn leading_name(after: &str) -> Option<String> {
     let name: String = after
         .chars()
         .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')

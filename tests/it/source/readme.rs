@@ -10,21 +10,31 @@ fn readme() -> String {
     std::fs::read_to_string(repository().join("README.md")).unwrap()
 }
 
+/// A page that says `<!-- file: PATH -->` shows that file in the block that follows.
 #[test]
-fn the_python_consumer_of_the_readme_is_the_one_that_is_tested() {
-    let readme = readme();
-    let example = repository().join("examples/python/consumer.py");
-    let example = std::fs::read_to_string(example).unwrap();
-    let blocks: Vec<&str> = readme
-        .split("```python\n")
-        .skip(1)
-        .filter_map(|after| after.split_once("```"))
-        .map(|(block, _)| block)
-        .collect();
-    assert!(
-        blocks.contains(&example.as_str()),
-        "no python block equals examples/python/consumer.py"
-    );
+fn files_that_pages_show_are_those_that_are_tested() {
+    let shown = [
+        ("README.md", 1), // Python
+        ("docs/clients.md", 4),
+    ];
+    for (page, count) in shown {
+        let text = std::fs::read_to_string(repository().join(page)).unwrap();
+        let mut files = 0;
+        for after in text.split("<!-- file: ").skip(1) {
+            let (file, rest) = after.split_once(" -->\n\n```").unwrap();
+            let block = rest
+                .split_once('\n')
+                .unwrap()
+                .1
+                .split_once("```\n")
+                .unwrap()
+                .0;
+            let tested = std::fs::read_to_string(repository().join(file)).unwrap();
+            assert!(block == tested, "{page} shows another {file} than there is");
+            files += 1;
+        }
+        assert_eq!(files, count, "{page}");
+    }
 }
 
 #[test]
