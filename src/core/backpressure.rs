@@ -32,7 +32,7 @@ impl Core {
     /// less than that waits. Zero for none. Whatever it says, asking without popping is right, too.
     pub fn top_up(&mut self, now: Moment, stream: StreamId) -> usize {
         debug_assert!(self.now <= now, "time went back");
-        let Some(room) = self.room(stream) else {
+        let Some(room) = self.room_worth_filling(stream) else {
             return 0;
         };
         let missing = room.holds(self.mean_record_bytes) * self.mean_record_bytes;

@@ -145,7 +145,7 @@ impl Core {
             .hungry
             .iter()
             .filter(|(id, hunger)| match hunger {
-                Hunger::Room => self.room(**id).is_some(),
+                Hunger::Room => self.room_worth_filling(**id).is_some(),
                 Hunger::Work => self.has_work_for(**id),
                 Hunger::Budget => self.has_work_for(**id) || self.pop_allowance_now() > 0,
             })
@@ -154,6 +154,13 @@ impl Core {
         for id in fed {
             self.hungry.remove(&id);
             self.wake(id);
+        }
+        let has_little = |(id, hunger): (&StreamId, &Hunger)| {
+            (*hunger == Hunger::Room && self.room(*id).is_some()).then_some(*id)
+        };
+        let little: Vec<StreamId> = self.hungry.iter().filter_map(has_little).collect();
+        for id in little {
+            self.fill_soon(id);
         }
     }
 

@@ -199,6 +199,8 @@ pub(crate) struct Stream {
     outcomes: BTreeMap<u64, OutcomeRun>,
     /// The assignment served last, so that the next one gets its turn.
     pub(crate) served: Assignment,
+    /// When little room is filled, though it is little.
+    pub(crate) fill_at: Option<Moment>,
     /// When a message that is not full stops waiting for more.
     pub(crate) linger_until: Option<Moment>,
 }
@@ -235,6 +237,7 @@ impl Stream {
             warn_from: first_id,
             outcomes: BTreeMap::new(),
             served: Assignment(0),
+            fill_at: None,
             linger_until: None,
         }
     }

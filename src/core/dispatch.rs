@@ -19,12 +19,10 @@ use super::effect::{Effect, Event, StreamEnd};
 use super::fill::{Filling, Found};
 use super::ids::{Assignment, DeliveryId, Moment, PartitionId, RecordNumber, StreamId};
 use super::lane::LaneKey;
+use super::room::{MESSAGE_OVERHEAD, Room};
 use super::settings::CommitMode;
 use super::timers::Timer;
 use super::{Core, TopicIndex};
-
-/// Bytes of a message beside its records: gRPC prefix, field tags and lengths, topic, partition, assignment.
-const MESSAGE_OVERHEAD: u64 = 320;
 
 /// What goes into one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,43 +74,6 @@ pub(crate) enum Hunger {
     Budget,
 }
 
-/// What may still go into a message.
-#[derive(Debug)]
-pub(super) struct Room {
-    pub(super) records: u64,
-    /// Bytes of further records.
-    bytes: u64,
-    /// Largest first record: an idle stream takes one above its byte limit, and a record larger than a
-    /// batch makes a batch of its own.
-    first_max: u64,
-    /// Largest record that fits the stream's messages.
-    pub(super) record_max: u64,
-    pub(super) total: u64,
-}
-
-impl Room {
-    pub(super) fn fits(&self, size: u64) -> bool {
-        self.records > 0
-            && size
-                <= if self.total == 0 {
-                    self.first_max
-                } else {
-                    self.bytes
-                }
-    }
-
-    /// How many records of this size a message holds, at least one.
-    pub(super) fn holds(&self, size: u64) -> u64 {
-        (self.bytes / size.max(1)).clamp(1, self.records)
-    }
-
-    pub(super) fn take(&mut self, size: u64) {
-        self.records -= 1;
-        self.bytes = self.bytes.saturating_sub(size);
-        self.total += size;
-    }
-}
-
 impl Core {
     /// Plans the next message of a stream. Returns whether there is one; `plan` is overwritten then.
     ///
@@ -155,8 +116,9 @@ impl Core {
             self.end_stream(id, StreamEnd::IdsExhausted);
             return false;
         }
-        let Some(mut room) = self.room(id) else {
+        let Some(mut room) = self.room_worth_filling(id) else {
             self.hungry.insert(id, Hunger::Room);
+            self.fill_soon(id);
             return false;
         };
         self.requeue_oversize(room.record_max);
@@ -181,43 +143,6 @@ impl Core {
         self.take_a_lane_over(id);
         self.hungry.insert(id, Hunger::Work);
         false
-    }
-
-    /// What the stream may be sent now; `None` if a limit is reached.
-    pub(super) fn room(&self, id: StreamId) -> Option<Room> {
-        let stream = self.streams.map.get(&id)?;
-        let open = &stream.open;
-        let record_max = open.message_bytes_max.saturating_sub(MESSAGE_OVERHEAD);
-        let batch = u64::from(open.batch_records_max);
-        let batch_bytes = open.batch_bytes_max.min(record_max);
-        if self.settings.commit_mode == CommitMode::OnDelivery {
-            return Some(Room {
-                records: batch,
-                bytes: batch_bytes,
-                first_max: record_max,
-                record_max,
-                total: 0,
-            });
-        }
-        let of_stream = open.in_flight_records_max.saturating_sub(stream.live);
-        let of_process = self
-            .settings
-            .in_flight_records_max
-            .saturating_sub(self.live);
-        let records = u64::from(of_stream.min(of_process)).min(batch);
-        let left = open.in_flight_bytes_max.saturating_sub(stream.live_bytes);
-        let first_max = if stream.live == 0 {
-            record_max
-        } else {
-            left.min(record_max)
-        };
-        (records > 0 && first_max > 0).then_some(Room {
-            records,
-            bytes: left.min(batch_bytes),
-            first_max,
-            record_max,
-            total: 0,
-        })
     }
 
     /// The lowest assignment in `from..=to` that may have something for the stream.
@@ -364,6 +289,7 @@ impl Core {
         stream.next_id += u64::from(count);
         stream.served = assignment_id;
         stream.linger_until = None;
+        stream.fill_at = None;
         self.hungry.remove(&id);
         assignment.waiting_records -= u64::from(count);
         assignment.waiting_bytes -= bytes;

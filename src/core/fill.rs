@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::assignment::{AssignmentState, History, attempt_after, due_by};
 use super::delivery::Stream;
-use super::dispatch::{FramePlan, Planned, Room};
+use super::dispatch::{FramePlan, Planned};
 use super::ids::{Moment, RecordNumber, StreamId};
 use super::lane::{Lane, LaneKey};
+use super::room::Room;
 use super::window::Window;
 
 /// What filling came across besides records to send.

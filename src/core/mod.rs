@@ -27,7 +27,8 @@
 //! | `fetch` | what is handed to the client, and when? |
 //! | `intake` | popped records, positions, failed fetches |
 //! | `backpressure` | how many records may be popped, and what is paused? |
-//! | `dispatch`, `fill` | which records go into the next message of a stream? |
+//! | `room` | what may the next message of a stream hold? |
+//! | `dispatch`, `fill` | which records go into it? |
 //! | `balance` | which stream is a lane for, and which is worth waking? |
 //! | `settle`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
 //! | `streams` | opening, closing, limits |
@@ -75,6 +76,7 @@ mod lane;
 pub mod metadata;
 mod pages;
 pub(crate) mod random;
+mod room;
 mod runs;
 pub mod settings;
 mod settle;
