@@ -21,6 +21,7 @@ use super::delivery::{Stream, StreamPhase};
 use super::dispatch::Hunger;
 use super::effect::{Effect, Event};
 use super::ids::{Assignment, Moment, StreamId};
+use super::settings::Order;
 use super::timers::Timer;
 
 /// How long a partition must be full before it is paused.
@@ -35,13 +36,25 @@ impl Core {
         let Some(room) = self.room_worth_filling(stream) else {
             return 0;
         };
-        let missing = room.holds(self.mean_record_bytes) * self.mean_record_bytes;
-        let missing = missing.saturating_sub(self.waiting_bytes) / self.mean_record_bytes;
+        let holds = room.holds(self.mean_record_bytes);
+        let missing = holds.saturating_sub(self.ready_records());
         let is_open = |stream: &Stream| stream.phase == StreamPhase::Open && !stream.paused;
         if missing == 0 || !self.streams.map.get(&stream).is_some_and(is_open) {
             return 0;
         }
         usize::try_from(self.pop_allowance_now().min(missing)).unwrap_or(0)
+    }
+
+    /// About how many records could go out now, were there room.
+    fn ready_records(&self) -> u64 {
+        if self.settings.order != Order::Key || self.settings.lane_depth > 1 {
+            return self.waiting_bytes / self.mean_record_bytes.max(1);
+        }
+        // Behind a key that is busy there may wait thousands, and none of them can go.
+        let ready = self.ready.iter().filter_map(|id| self.assignments.get(id));
+        ready
+            .map(|assignment| assignment.pool.len() + assignment.ready.len() as u64)
+            .sum()
     }
 
     /// How many records the edge may pop now for a stream that asked and got nothing; zero for none.

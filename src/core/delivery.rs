@@ -36,6 +36,9 @@ pub(crate) const OUTCOMES_MAX: usize = 4096;
 /// Ranges of ended streams whose ids are still known to have been issued.
 pub(crate) const ENDED_RANGES_MAX: usize = 4096;
 
+/// So many records by one request, times 16, are together.
+const TOGETHER: u32 = 3 * 16;
+
 /// What a dead id's outcome is compared by: a retry is a retry, whatever its delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutcomeKind {
@@ -199,6 +202,8 @@ pub(crate) struct Stream {
     outcomes: BTreeMap<u64, OutcomeRun>,
     /// The assignment served last, so that the next one gets its turn.
     pub(crate) served: Assignment,
+    /// How many records are acknowledged by one request, lately, times 16.
+    together: u32,
     /// When little room is filled, though it is little.
     pub(crate) fill_at: Option<Moment>,
     /// When a message that is not full stops waiting for more.
@@ -237,9 +242,21 @@ impl Stream {
             warn_from: first_id,
             outcomes: BTreeMap::new(),
             served: Assignment(0),
+            together: 0,
             fill_at: None,
             linger_until: None,
         }
+    }
+
+    /// Notes how many records one request has acknowledged. The last few requests decide.
+    pub(crate) fn acknowledged_together(&mut self, count: usize) {
+        let count = u32::try_from(count.min(1024)).unwrap_or(1024);
+        self.together = (self.together * 7 + count * 16) / 8;
+    }
+
+    /// Whether the application acknowledges several records by one request, as whoever works a message off does.
+    pub(crate) fn acknowledges_together(&self) -> bool {
+        self.together >= TOGETHER
     }
 
     /// Remembers the outcome of ids `range`, which died just now.

@@ -1,9 +1,11 @@
 //! What a stream's next message may hold.
 //!
 //! An application that acknowledges a message at a time frees as much room as that message took. Were it filled at
-//! once, small messages would stay small for ever: TCP's silly window. So little room is left alone until a sixteenth of
-//! the limit is free, or a message's worth, or a moment has passed: whoever works on many records at once misses a
-//! thirty-second of them on average, and what is never settled holds nothing up.
+//! once, small messages would stay small for ever: TCP's silly window. So little room is left alone until a share of
+//! the limit is free, or a message's worth, or a moment has passed, so that what is never settled holds nothing up. The
+//! share is a quarter for an application that acknowledges records together. One that acknowledges them one by one may
+//! work on all of them at once, and each place that stays empty is work not done: a sixteenth, of which it misses half
+//! on average.
 //!
 //! # Invariants
 //!
@@ -25,6 +27,8 @@ pub(super) const MESSAGE_OVERHEAD: u64 = 320;
 const FILL_WITHIN: Duration = Duration::from_millis(10);
 /// The share of a limit that is worth filling: one in so many.
 const WORTH_FILLING: u64 = 16;
+/// The same for applications that acknowledge records together.
+const WORTH_FILLING_TOGETHER: u64 = 4;
 
 /// What may still go into a message.
 #[derive(Debug)]
@@ -105,7 +109,12 @@ impl Core {
     pub(super) fn room_worth_filling(&self, id: StreamId) -> Option<Room> {
         let room = self.room(id)?;
         let stream = self.streams.map.get(&id)?;
-        let worth = |limit: u64, message: u64| (limit / WORTH_FILLING).min(message);
+        let share = if stream.acknowledges_together() {
+            WORTH_FILLING_TOGETHER
+        } else {
+            WORTH_FILLING
+        };
+        let worth = |limit: u64, message: u64| (limit / share).min(message);
         let open = &stream.open;
         let batch = u64::from(open.batch_records_max);
         let of_stream = worth(u64::from(open.in_flight_records_max), batch);

@@ -20,6 +20,12 @@ impl Runs {
         self.first.is_empty()
     }
 
+    /// How many numbers it holds.
+    pub(crate) fn len(&self) -> u64 {
+        let runs = std::iter::once(&self.first).chain(&self.rest);
+        runs.map(|run| run.end - run.start).sum()
+    }
+
     /// The lowest number.
     pub(crate) fn front(&self) -> Option<u64> {
         self.front_run().map(|run| run.start)
@@ -144,6 +150,7 @@ mod tests {
                     runs.take_front(1);
                 }
             }
+            prop_assert_eq!(runs.len(), set.len() as u64);
             prop_assert_eq!(runs.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             // Runs that touch are one run, or the cost of a set would grow with its history.
             let all: Vec<_> = std::iter::once(&runs.first).chain(&runs.rest).collect();

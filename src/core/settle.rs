@@ -50,6 +50,8 @@ struct Progress {
     conflict: Vec<IdRange>,
     unknown: Vec<IdRange>,
     returned: Returned,
+    /// How many live deliveries were acknowledged, and of which stream: of the last one, if of several.
+    together: Option<(StreamId, usize)>,
     /// Highest offset acknowledged per assignment: what a waiting caller needs committed.
     needs: std::collections::BTreeMap<Assignment, i64>,
 }
@@ -72,6 +74,14 @@ impl Progress {
             }
             Some(_) | None => ids.push(range),
         }
+    }
+
+    fn together(&mut self, stream: StreamId, count: usize) {
+        let before = match self.together {
+            Some((of, before)) if of == stream => before,
+            Some(_) | None => 0,
+        };
+        self.together = Some((stream, before + count));
     }
 
     fn need(&mut self, assignment: Assignment, offset: i64) {
@@ -102,6 +112,11 @@ impl Core {
                     }
                 }
             }
+        }
+        if let Some((id, count)) = progress.together
+            && let Some(stream) = self.streams.map.get_mut(&id)
+        {
+            stream.acknowledged_together(count);
         }
         self.settle_returned(std::mem::take(&mut progress.returned));
         let refused = !(progress.stale.is_empty()
@@ -283,7 +298,10 @@ impl Core {
         };
         let assignment_id = frame.assignment;
         let offset_max = match outcome {
-            Outcome::Ack => self.finish_live(place, stop),
+            Outcome::Ack => {
+                progress.together(place.stream, stop - place.index);
+                self.finish_live(place, stop)
+            }
             Outcome::Retry { .. } | Outcome::Release => {
                 // A message holds a partition's records in lane order, so any of them may be the highest.
                 let numbers = frame.numbers[place.index..stop].iter();

@@ -127,6 +127,16 @@ fn next_message_is_filled_up_by_what_misses_of_it() {
     assert_eq!(bench.top_up(3), 0);
 }
 
+#[test]
+fn what_waits_behind_a_busy_key_fills_no_message() {
+    let mut bench = small(1 << 20);
+    bench.open_with(2, |open| open.batch_records_max = 10);
+    bench.pop("a:256 a:256 a:256 b:256 -:256");
+    assert_eq!(bench.top_up(2), 7, "one of each key");
+    assert_eq!(bench.pull(2), "0 3 4");
+    assert_eq!(bench.top_up(2), 10);
+}
+
 // I-B1
 #[test]
 fn nothing_is_popped_for_a_message_that_the_budget_forbids() {

@@ -27,6 +27,27 @@ fn little_room_is_filled_when_it_is_a_sixteenth() {
     assert_eq!(bench.pull(2), "64 65 66 67");
 }
 
+#[test]
+fn whoever_acknowledges_together_gets_a_quarter_at_a_time() {
+    let offsets = |from: u64, to: u64| {
+        let all: Vec<String> = (from..to).map(|offset| offset.to_string()).collect();
+        all.join(" ")
+    };
+    let mut bench = busy();
+    for round in 0..6 {
+        bench.ack(&offsets(round * 8, round * 8 + 8));
+        bench.pull(2);
+        bench.pass(millis(10));
+        bench.pull(2);
+    }
+    assert_eq!(bench.pull(2), "");
+    bench.forget();
+    bench.ack(&offsets(48, 63));
+    assert_eq!(bench.pull(2), "", "fifteen of 64 are little");
+    bench.ack("63");
+    assert_eq!(bench.pull(2), offsets(112, 128));
+}
+
 // R3
 #[test]
 fn little_room_is_filled_after_ten_milliseconds_though_the_rest_is_stuck() {
