@@ -264,7 +264,7 @@ impl Report {
             } else {
                 "benches/run"
             },
-            settings: Settings::Wide.changes("partition"),
+            settings: Settings::Wide.changes(),
             throughput: Vec::new(),
             latency: Vec::new(),
             resident: Resident::default(),

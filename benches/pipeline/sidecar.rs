@@ -18,10 +18,10 @@ pub(crate) enum Settings {
 
 impl Settings {
     /// What differs from the defaults.
-    pub(crate) fn changes(self, order: &str) -> Value {
+    pub(crate) fn changes(self) -> Value {
         match self {
             Self::Wide => json!({
-                "lane_depth": if order == "partition" { 10_000 } else { 1 },
+                "lane_depth": 10_000,
                 "in_flight": {
                     "records": 200_000,
                     "bytes": "32MiB",
@@ -53,7 +53,7 @@ impl Sidecar {
     ) -> anyhow::Result<Self> {
         let directory = std::env::temp_dir().join(format!("ackline-bench-{group}"));
         std::fs::create_dir_all(&directory)?;
-        let mut file = settings.changes(order);
+        let mut file = settings.changes();
         let entries = [
             ("kafka", json!({"brokers": [brokers]})),
             ("group", json!({"id": group})),
