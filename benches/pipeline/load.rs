@@ -24,6 +24,8 @@ pub(crate) struct Shape {
     pub(crate) value_bytes: usize,
     pub(crate) compression: &'static str,
     pub(crate) records: u64,
+    /// Every second record has the same key.
+    pub(crate) hot: bool,
 }
 
 /// Numbers without a pattern, the same ones each time.
@@ -94,7 +96,12 @@ pub(crate) fn fill(brokers: &str, topic: &str, shape: Shape) -> anyhow::Result<(
         let from = usize::try_from(random.next() % 1024).unwrap_or(0);
         let half = shape.value_bytes / 2;
         value[..half].copy_from_slice(&noise[from..from + half]);
-        let key = zipf.draw(&mut random);
+        let drawn = zipf.draw(&mut random);
+        let key = if shape.hot && number % 2 == 0 {
+            0
+        } else {
+            drawn
+        };
         let partition = i32::try_from(key % PARTITIONS.unsigned_abs() as u64).unwrap_or(0);
         let partition = if number % 2 == 0 {
             partition
@@ -129,6 +136,7 @@ pub(crate) fn fill_by_hand(arguments: &FillArguments) -> anyhow::Result<()> {
         value_bytes: arguments.value_bytes,
         compression: "none",
         records: arguments.records,
+        hot: false,
     };
     fill(&arguments.brokers, &arguments.topic, shape)
 }

@@ -13,6 +13,7 @@
 //! | `load` | what is in the topics? |
 //! | `sink` | what does the application do? |
 //! | `sidecar` | which settings does ackline run with? |
+//! | `slow`, `work` | what if the application takes its time? |
 //! | `plan` | which measurements, in which order? |
 //! | `report` | what do they say, next to the targets? |
 #![allow(
@@ -27,6 +28,8 @@ mod plan;
 mod report;
 mod sidecar;
 mod sink;
+mod slow;
+mod work;
 
 use std::path::PathBuf;
 
@@ -46,6 +49,8 @@ enum Command {
     Fill(load::FillArguments),
     /// The application: reads a stream and acknowledges everything
     Sink(sink::Arguments),
+    /// An application that takes its time, and acknowledges everything
+    Work(work::Arguments),
     /// Write records at a steady pace, each with the time in it
     Pace(load::PaceArguments),
 }
@@ -77,6 +82,7 @@ fn main() -> anyhow::Result<()> {
         Command::Run(arguments) => plan::run(&arguments),
         Command::Fill(arguments) => load::fill_by_hand(&arguments),
         Command::Sink(arguments) => sink::run(&arguments),
+        Command::Work(arguments) => work::run(&arguments),
         Command::Pace(arguments) => load::pace(&arguments),
     }
 }

@@ -12,6 +12,7 @@ use super::RunArguments;
 use super::load::{self, Shape};
 use super::report::{Latency, Pass, Percentiles, Report, Resident, Throughput};
 use super::sidecar::{Settings, Sidecar};
+use super::slow;
 
 const SHAPES: [Shape; 4] = [
     Shape {
@@ -19,24 +20,28 @@ const SHAPES: [Shape; 4] = [
         value_bytes: 100,
         compression: "none",
         records: 4_000_000,
+        hot: false,
     },
     Shape {
         name: "1 KB",
         value_bytes: 1000,
         compression: "none",
         records: 1_500_000,
+        hot: false,
     },
     Shape {
         name: "10 KB",
         value_bytes: 10_000,
         compression: "none",
         records: 200_000,
+        hot: false,
     },
     Shape {
         name: "1 KB lz4",
         value_bytes: 1000,
         compression: "lz4",
         records: 1_500_000,
+        hot: false,
     },
 ];
 
@@ -119,6 +124,15 @@ impl Bench<'_> {
         for rate in RATES.into_iter().take(if short { 1 } else { 2 }) {
             let latency = self.latency(rate, &mut report.resident)?;
             report.latency.push(latency);
+        }
+        if !short {
+            let (brokers, programs) = (&self.arguments.brokers, &self.arguments.programs);
+            let mut next = self.group;
+            let group = || {
+                next += 1;
+                format!("bench-{}-{next}", std::process::id())
+            };
+            report.slow = slow::measure(brokers, programs, group)?;
         }
         Ok(report)
     }
@@ -368,31 +382,36 @@ fn last_line(output: &[u8]) -> anyhow::Result<Printed> {
 }
 
 /// A program that says when it is ready.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Running {
-    fn start(mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let output = BufReader::new(child.stdout.take().context("no standard output")?);
         Ok(Self { child, output })
     }
 
-    fn until_ready(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn until_ready(&mut self) -> anyhow::Result<()> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         anyhow::ensure!(line.trim() == "ready", "expected `ready`, got `{line}`");
         Ok(())
     }
 
-    fn printed(mut self) -> anyhow::Result<Printed> {
+    fn printed(self) -> anyhow::Result<Printed> {
+        last_line(self.last_line()?.as_bytes())
+    }
+
+    /// What it prints after that, once it has ended well.
+    pub(crate) fn last_line(mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         let status = self.child.wait()?;
         anyhow::ensure!(status.success(), "a program ended with {status}");
-        last_line(line.as_bytes())
+        Ok(line)
     }
 
     fn kill(mut self) {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::load::Shape;
 use super::sidecar::Settings;
+use super::slow::{self, Curve};
 
 /// How far below its target a ratio may fall in the short form before it fails: machines drift, and a run that
 /// is short tells little. What this finds is that something broke.
@@ -70,6 +71,7 @@ pub(crate) struct Report {
     pub(crate) throughput: Vec<Throughput>,
     pub(crate) latency: Vec<Latency>,
     pub(crate) resident: Resident,
+    pub(crate) slow: Vec<Curve>,
 }
 
 /// A figure beside its target.
@@ -268,6 +270,7 @@ impl Report {
             throughput: Vec::new(),
             latency: Vec::new(),
             resident: Resident::default(),
+            slow: Vec::new(),
         }
     }
 
@@ -320,6 +323,10 @@ impl Report {
         table.push_str("\n| rate | reader | p50 µs | p99 µs | p99.9 µs |\n|---|---|---|---|---|\n");
         for latency in &self.latency {
             latency.absolute(&mut table);
+        }
+        if !self.slow.is_empty() {
+            table.push('\n');
+            table.push_str(&slow::markdown(&self.slow));
         }
         table
     }
