@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::client::REMAKE_MIN;
 use super::clock::Clock;
 use super::feed::Feed;
 use super::store::Store;
@@ -32,10 +33,6 @@ const ENDS_EVERY: Duration = Duration::from_millis(500);
 /// How long buffers may wait for a frame.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 
-/// How long after the death of a client the next one is made; doubles while they die young.
-const REMAKE_MIN: Duration = Duration::from_millis(500);
-const REMAKE_MAX: Duration = Duration::from_secs(30);
-
 /// How the engine ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -51,8 +48,8 @@ pub(super) struct Engine {
     pub(super) core: Core,
     /// Absent while the client is being replaced.
     pub(super) client: Option<kafka::Client>,
-    client_settings: ClientSettings,
-    wake: kafka::Wake,
+    pub(super) client_settings: ClientSettings,
+    pub(super) wake: kafka::Wake,
     pub(super) topics: Vec<String>,
     pub(super) store: Store,
     pub(super) feed: Feed,
@@ -68,14 +65,14 @@ pub(super) struct Engine {
     fenced: bool,
     pub(super) shutting_down: bool,
     /// The core wants to be in the group.
-    joined: bool,
+    pub(super) joined: bool,
     /// The client refused to do what it was told in a way that only a new one can mend.
     client_broken: bool,
-    client_made: Moment,
-    remake_at: Moment,
-    remake_after: Duration,
+    pub(super) client_made: Moment,
+    pub(super) remake_at: Moment,
+    pub(super) remake_after: Duration,
     /// A client with other settings waits to be made when the group was left.
-    replacement: Option<ClientSettings>,
+    pub(super) replacement: Option<ClientSettings>,
     /// Clients that are no longer used; whoever runs the engine drops them.
     pub(super) discarded: Vec<kafka::Client>,
     pub(super) last_turn: Moment,
@@ -243,67 +240,6 @@ impl Engine {
         }
     }
 
-    /// A client that died is given up, and its assignments are lost; another one is made a little later. What
-    /// killed it may kill the next one at once: a member that still has our instance id, for example.
-    fn give_client_up(&mut self) {
-        // Its messages must be gone before it goes.
-        self.release_held();
-        if let Some(dead) = self.client.take() {
-            self.discarded.push(dead);
-        }
-        let now = self.clock.now();
-        let lived = now.since(self.client_made);
-        self.remake_after = if lived > REMAKE_MAX {
-            REMAKE_MIN
-        } else {
-            (self.remake_after * 2).min(REMAKE_MAX)
-        };
-        self.remake_at = now.plus(self.remake_after);
-        self.input(Input::ClientRestarted);
-    }
-
-    /// The client, to be closed for good. Its messages go before it does.
-    pub(super) fn take_client(&mut self) -> Option<kafka::Client> {
-        self.release_held();
-        self.client.take()
-    }
-
-    /// Makes the client that is missing, if it is time, and lets it do what the core asked for meanwhile.
-    fn remake_client(&mut self) {
-        if self.client.is_some() || self.clock.now() < self.remake_at {
-            return;
-        }
-        self.client_made = self.clock.now();
-        match kafka::Client::new(&self.client_settings, &self.topics, self.wake.clone()) {
-            Ok(client) => self.client = Some(client),
-            // The same settings made a client before; files may be half-written just now.
-            Err(error) => {
-                self.remake_at = self.client_made.plus(self.remake_after);
-                return self.tell_person(&telling::client_refused(&error));
-            }
-        }
-        if self.joined {
-            self.ask_client(&Effect::Join);
-        }
-    }
-
-    /// New certificates: leave cleanly, and join again with a new client.
-    pub(super) fn replace_client(&mut self, settings: ClientSettings) {
-        self.replacement = Some(settings);
-        self.input(Input::Rejoin);
-    }
-
-    /// New user name or password, used for connections from now on.
-    pub(super) fn change_credentials(&mut self, sasl: kafka::Sasl) {
-        if let Some(client) = &mut self.client
-            && let Err(error) = client.set_sasl_credentials(&sasl.username, sasl.password.expose())
-        {
-            let event = telling::client_refused(&error);
-            self.tell_person(&event);
-        }
-        self.client_settings.sasl = Some(sasl);
-    }
-
     /// Takes one input and everything that follows from it.
     pub(super) fn input(&mut self, input: Input<'static>) {
         self.inputs.push_back(input);
@@ -400,7 +336,7 @@ impl Engine {
     }
 
     /// Passes an effect on to the client.
-    fn ask_client(&mut self, effect: &Effect) {
+    pub(super) fn ask_client(&mut self, effect: &Effect) {
         let Some(client) = &mut self.client else {
             // Whoever waits for a client that is gone to leave the group would wait for ever.
             if *effect == Effect::Leave {

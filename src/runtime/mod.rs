@@ -5,6 +5,7 @@
 //! | file | question |
 //! |---|---|
 //! | `engine` | one input, its effects, the next input |
+//! | `client` | the Kafka client is made, given up, replaced |
 //! | `feed` | from the client's queue into frames |
 //! | `held` | the batch that frames are made of |
 //! | `buffers` | the memory of frames, used again |
@@ -23,6 +24,7 @@
 //! reason.
 
 mod buffers;
+mod client;
 mod clock;
 mod credentials;
 mod engine;
