@@ -94,7 +94,7 @@ impl Bench<'_> {
     fn measure(&mut self) -> anyhow::Result<Report> {
         let short = self.arguments.short;
         let mut report = Report::new(short, &self.arguments.kafka_version);
-        let rounds = if short { 2 } else { 5 };
+        let rounds = if short { 2 } else { 3 };
         for mut shape in SHAPES.into_iter().take(if short { 2 } else { 4 }) {
             if short {
                 shape.records /= 4;
@@ -286,7 +286,7 @@ impl Bench<'_> {
         let (rounds, seconds) = if self.arguments.short {
             (1, 3)
         } else {
-            (3, 15)
+            (2, 10)
         };
         let mut latency = Latency::new(rate);
         for round in 1..=rounds {

@@ -20,6 +20,7 @@ impl Settings {
     /// What differs from the defaults.
     pub(crate) fn changes(self) -> Value {
         match self {
+            // Refused with `order: none`, where it would mean nothing.
             Self::Wide => json!({
                 "lane_depth": 10_000,
                 "in_flight": {
@@ -54,6 +55,9 @@ impl Sidecar {
         let directory = std::env::temp_dir().join(format!("ackline-bench-{group}"));
         std::fs::create_dir_all(&directory)?;
         let mut file = settings.changes();
+        if let Some(settings) = file.as_object_mut().filter(|_| order == "none") {
+            settings.remove("lane_depth");
+        }
         let entries = [
             ("kafka", json!({"brokers": [brokers]})),
             ("group", json!({"id": group})),
