@@ -126,13 +126,10 @@ impl Bench<'_> {
             report.latency.push(latency);
         }
         if !short {
-            let (brokers, programs) = (&self.arguments.brokers, &self.arguments.programs);
-            let mut next = self.group;
-            let group = || {
-                next += 1;
-                format!("bench-{}-{next}", std::process::id())
-            };
-            report.slow = slow::measure(brokers, programs, group)?;
+            let RunArguments {
+                brokers, programs, ..
+            } = self.arguments;
+            report.slow = slow::measure(brokers, programs, || self.next_group())?;
         }
         Ok(report)
     }

@@ -359,10 +359,7 @@ impl AssignmentState {
     }
 
     pub(crate) fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
-        match key {
-            LaneKey::Partition => Some(&mut self.partition_lane),
-            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.get_mut(&key),
-        }
+        lane_among(key, &mut self.partition_lane, &mut self.lanes)
     }
 
     pub(crate) fn lane_or_new(&mut self, key: LaneKey) -> &mut Lane {
@@ -401,11 +398,7 @@ impl AssignmentState {
         if !was_empty || lane.queued || !lane.may_give(depth) {
             return;
         }
-        lane.queued = true;
-        match lane.bound_to() {
-            Some(stream) => self.ready_bound.entry(stream).or_default().push_back(key),
-            None => self.ready.push_back(key),
-        }
+        enqueue(key, lane, &mut self.ready, &mut self.ready_bound);
     }
 
     /// Some of a lane's live records are live no more. Without any, no stream holds it.
@@ -452,17 +445,13 @@ impl AssignmentState {
         if !self.is_ready(key, now) {
             return false;
         }
-        let Some(lane) = self.lane_mut(key) else {
+        let Some(lane) = lane_among(key, &mut self.partition_lane, &mut self.lanes) else {
             return false;
         };
         if lane.queued {
             return false;
         }
-        lane.queued = true;
-        match lane.bound_to() {
-            Some(stream) => self.ready_bound.entry(stream).or_default().push_back(key),
-            None => self.ready.push_back(key),
-        }
+        enqueue(key, lane, &mut self.ready, &mut self.ready_bound);
         true
     }
 
@@ -473,5 +462,31 @@ impl AssignmentState {
             self.watermark_seen = watermark;
             self.watermark_since = now;
         }
+    }
+}
+
+/// The lane of a key, for whoever uses other parts of its assignment meanwhile.
+pub(crate) fn lane_among<'a>(
+    key: LaneKey,
+    partition_lane: &'a mut Lane,
+    lanes: &'a mut Lanes,
+) -> Option<&'a mut Lane> {
+    match key {
+        LaneKey::Partition => Some(partition_lane),
+        LaneKey::Key(_) | LaneKey::Single(_) => lanes.get_mut(&key),
+    }
+}
+
+/// Queues a lane where the stream that may have it looks.
+fn enqueue(
+    key: LaneKey,
+    lane: &mut Lane,
+    ready: &mut VecDeque<LaneKey>,
+    ready_bound: &mut BTreeMap<StreamId, VecDeque<LaneKey>>,
+) {
+    lane.queued = true;
+    match lane.bound_to() {
+        Some(stream) => ready_bound.entry(stream).or_default().push_back(key),
+        None => ready.push_back(key),
     }
 }

@@ -28,6 +28,7 @@ use super::timers::Timer;
 const FULL_FOR: Duration = Duration::from_millis(100);
 /// Most records asked for in one pop.
 const POP_MAX: u64 = 2048;
+
 impl Core {
     /// How many records the edge may pop before it asks for a stream's next message, so that the message is full:
     /// less than that waits. Zero for none. Whatever it says, asking without popping is right, too.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::assignment::{AssignmentState, History, attempt_after, due_by};
+use super::assignment::{AssignmentState, History, attempt_after, due_by, lane_among};
 use super::delivery::Stream;
 use super::dispatch::{FramePlan, Planned};
 use super::ids::{Moment, RecordNumber, StreamId};
@@ -112,10 +112,8 @@ impl Filling<'_> {
         let (id, now) = (self.id, self.now);
         let depth = self.assignment.depth_of(key);
         let assignment = &mut *self.assignment;
-        let Some(lane) = (match key {
-            LaneKey::Partition => Some(&mut assignment.partition_lane),
-            LaneKey::Key(_) | LaneKey::Single(_) => assignment.lanes.get_mut(&key),
-        }) else {
+        let lanes = &mut assignment.lanes;
+        let Some(lane) = lane_among(key, &mut assignment.partition_lane, lanes) else {
             return Asked::Done;
         };
         lane.queued = false;

@@ -218,8 +218,8 @@ fn each_page(numbers: &[u64], mut found: impl FnMut(u64, u64)) {
     };
     let first = lowest / PAGE;
     let span = usize::try_from(highest / PAGE - first + 1).unwrap_or(usize::MAX);
-    if span > numbers.len() + 1 {
-        // Far apart: a look at each costs less than one at all pages between.
+    if span >= numbers.len() {
+        // One alone, or far apart: a look at each costs less than one at all pages between.
         for number in numbers {
             found(number / PAGE, 1 << (number % PAGE));
         }

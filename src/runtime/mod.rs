@@ -7,7 +7,7 @@
 //! | `engine` | one input, its effects, the next input |
 //! | `client` | the Kafka client is made, given up, replaced |
 //! | `feed` | from the client's queue into frames |
-//! | `held` | the batch that frames are made of |
+//! | `held` | the batches that frames are made of |
 //! | `buffers` | the memory of frames, used again |
 //! | `streams` | who has a stream open, and what is it told? |
 //! | `store` | where the bytes of unfinished records lie |
