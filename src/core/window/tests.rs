@@ -395,3 +395,42 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    // A message is finished at once, in the order of its lanes, over any pages; some of it may be finished already.
+    #[test]
+    fn records_finished_together_are_those_finished_one_by_one(
+        numbers in proptest::collection::vec(0u64..400, 1..300),
+        before in proptest::collection::vec(0u64..400, 0..40),
+    ) {
+        let filled = || {
+            let mut window = Window::new(0, None, None, false);
+            for number in 0..400 {
+                let offset = number * 3;
+                window.take_in(&PoppedRecord {
+                    size: u32::try_from(number + 1).unwrap(),
+                    ..record(offset, Some(i32::try_from(number / 150).unwrap()))
+                });
+            }
+            for number in &before {
+                window.finish(*number);
+            }
+            window
+        };
+        let (mut together, mut one_by_one) = (filled(), filled());
+        let finished = together.finish_all(&numbers);
+        let mut bytes = 0;
+        let mut highest = None;
+        for number in &numbers {
+            let size = one_by_one.size(*number);
+            if let Some(offset) = one_by_one.finish(*number) {
+                bytes += size;
+                highest = highest.max(Some((*number, offset)));
+            }
+        }
+        prop_assert_eq!((finished.bytes, finished.last), (bytes, highest));
+        prop_assert_eq!(together.unfinished(), one_by_one.unfinished());
+        prop_assert_eq!(together.watermark(), one_by_one.watermark());
+        prop_assert_eq!(together.marks().map(|marks| marks.finished), one_by_one.marks().map(|marks| marks.finished));
+    }
+}
