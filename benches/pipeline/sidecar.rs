@@ -75,7 +75,14 @@ impl Sidecar {
         });
         let path = directory.join("ackline.yaml");
         std::fs::write(&path, file.to_string())?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        // What is measured is what the file says, whatever the caller's shell has set.
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("ACKLINE_") {
+                command.env_remove(&variable);
+            }
+        }
+        let child = command
             .args(["run", "--config"])
             .arg(&path)
             .stdin(Stdio::null())
