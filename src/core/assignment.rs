@@ -188,6 +188,7 @@ pub(crate) struct AssignmentState {
     pub(crate) waiting_bytes: u64,
 
     // ---- back-pressure
+    /// Since when it has been full, or full and not below half again.
     pub(crate) full_since: Option<Moment>,
     pub(crate) paused: bool,
 

@@ -5,7 +5,9 @@
 //! partition whose waiting records fill its share of the budget, or whose unfinished records fill its window,
 //! is *full*. While an unpaused partition is full nothing is popped, since whatever is popped might be its;
 //! after 100 ms it is paused, if others have room, and popping goes on. (Pausing purges what the client
-//! prefetched, so short fullness is waited out.)
+//! prefetched, so short fullness is waited out.) The 100 ms count from when it first was full until it has fallen
+//! below half: a partition behind a frequent key, full again with each record that it may take in, would otherwise
+//! hold up all others at the pace of that key.
 //!
 //! # Invariants
 //!
@@ -111,20 +113,32 @@ impl Core {
             self.full.remove(&id);
             return;
         };
-        let full = fetches(assignment) && assignment.is_full(window_max, share);
-        if full && assignment.full_since.is_none() {
-            assignment.full_since = Some(now);
-            self.full.insert(id);
-            self.timers.at(now.plus(FULL_FOR), Timer::Full);
-        } else if !full && assignment.full_since.is_some() {
+        let fetched = fetches(assignment);
+        if fetched && assignment.is_full(window_max, share) {
+            let since = *assignment.full_since.get_or_insert(now);
+            if self.full.insert(id) {
+                self.look_at_full_ones(now.max(since.plus(FULL_FOR)));
+            }
+            return;
+        }
+        if !fetched || assignment.is_half_empty(window_max, share) {
             assignment.full_since = None;
-            self.full.remove(&id);
+        }
+        self.full.remove(&id);
+    }
+
+    /// Sees to it that [`Core::pause_full`] is called, by then or a little earlier.
+    fn look_at_full_ones(&mut self, when: Moment) {
+        if self.full_look.is_none() {
+            self.full_look = Some(when);
+            self.timers.at(when, Timer::Full);
         }
     }
 
     /// Pauses what has been full for long, if that lets others go on.
     pub(super) fn pause_full(&mut self) {
         let now = self.now;
+        self.full_look = None;
         // Shares grow when partitions leave, and what was full may not be any more.
         for id in self.full.clone() {
             self.look_at_fullness(id);
@@ -137,13 +151,15 @@ impl Core {
             .values()
             .filter(|assignment| fetches(assignment))
         {
-            let long = assignment
-                .full_since
-                .is_some_and(|since| since.plus(FULL_FOR) <= now);
+            let is_full = self.full.contains(&assignment.id);
+            let long = is_full
+                && assignment
+                    .full_since
+                    .is_some_and(|since| since.plus(FULL_FOR) <= now);
             let starving = assignment.window.unfinished() == 0;
             if long || (over_budget && !starving && !self.full.is_empty()) {
                 pause.push(assignment.id);
-            } else if assignment.full_since.is_none() && (!over_budget || starving) {
+            } else if !is_full && (!over_budget || starving) {
                 others_have_room = true;
             }
         }
@@ -151,8 +167,16 @@ impl Core {
             for id in pause {
                 self.pause(id);
             }
-        } else if !self.full.is_empty() {
-            self.timers.at(now.plus(FULL_FOR), Timer::Full);
+        }
+        // Some became full later, or nobody else has room yet.
+        let since = |id| self.assignments.get(id)?.full_since;
+        let due = self.full.iter().filter_map(since);
+        let due = due.map(|since: Moment| since.plus(FULL_FOR));
+        if let Some(next) = due
+            .map(|due| if due > now { due } else { now.plus(FULL_FOR) })
+            .min()
+        {
+            self.look_at_full_ones(next);
         }
     }
 

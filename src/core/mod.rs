@@ -153,6 +153,8 @@ pub struct Core {
     above_budget: Option<(Assignment, u64)>,
     /// Unpaused partitions that are full.
     full: BTreeSet<Assignment>,
+    /// When those are looked at next.
+    full_look: Option<Moment>,
     paused: BTreeSet<Assignment>,
     numbering: Vec<Option<(Assignment, RecordNumber)>>,
 
@@ -195,6 +197,7 @@ impl Core {
             mean_record_bytes: 256,
             above_budget: None,
             full: BTreeSet::new(),
+            full_look: None,
             paused: BTreeSet::new(),
             numbering: Vec::new(),
             commits: Commits::default(),

@@ -287,7 +287,7 @@ impl Core {
             Some(Blocked::Oversize)
         } else if no_stream {
             Some(Blocked::NoStream)
-        } else if assignment.paused || assignment.full_since.is_some() {
+        } else if assignment.paused || self.full.contains(&assignment.id) {
             Some(Blocked::Full)
         } else if assignment.nothing_readable(self.now) && self.is_anyone_hungry_for_work() {
             Some(Blocked::NothingReadable)

@@ -67,6 +67,45 @@ fn full_partition_is_paused_after_100_ms_and_resumed_below_half() {
     assert_eq!(bench.lines("resume"), ["resume 0"]);
 }
 
+// Found with keys of a natural distribution: the partition of the frequent key was full again with every record
+// that took the place of a finished one, and so never for long, and all others got only what was popped in between.
+#[test]
+fn partition_that_is_full_again_and_again_is_paused_like_one_that_stays_full() {
+    let mut bench = Bench::flowing(Settings {
+        window_records_max: 8,
+        ..settings()
+    });
+    bench.assign(&[1]);
+    bench.pop("a a a a a a a a");
+    for finished in 0..3 {
+        bench.pull(1);
+        bench.pass(millis(30));
+        bench.ack(&finished.to_string());
+        bench.pop("a");
+    }
+    assert!(bench.paused.is_empty(), "90 ms");
+    bench.pass(millis(10));
+    assert_eq!(bench.lines("pause"), ["pause 0"]);
+}
+
+#[test]
+fn time_of_being_full_counts_anew_once_it_was_below_half() {
+    let mut bench = Bench::flowing(Settings {
+        window_records_max: 2,
+        ..settings()
+    });
+    bench.assign(&[1]);
+    bench.pop("a b");
+    bench.pull(1);
+    bench.pass(millis(90));
+    bench.ack("0");
+    bench.pop("c d");
+    bench.pass(millis(90));
+    assert!(bench.paused.is_empty());
+    bench.pass(millis(10));
+    assert_eq!(bench.lines("pause"), ["pause 0"]);
+}
+
 #[test]
 fn partition_whose_share_grew_meanwhile_is_not_paused() {
     let mut bench = Bench::flowing(Settings {
