@@ -182,12 +182,16 @@ pub(crate) struct PaceArguments {
     /// How many in all
     #[arg(long)]
     count: u64,
+    /// How long records are gathered: one request each is more than broker and producer manage at high rates
+    #[arg(long)]
+    linger_ms: u32,
 }
 
-/// Writes at a steady pace once a line comes on standard input. Each value begins with the time in nanoseconds.
+/// Writes at a steady pace once a line comes on standard input. Each value begins with the time in nanoseconds. At the
+/// end it prints by how many milliseconds the last record was late.
 pub(crate) fn pace(arguments: &PaceArguments) -> anyhow::Result<()> {
     let producer: BaseProducer = client(&arguments.brokers)
-        .set("linger.ms", "0")
+        .set("linger.ms", arguments.linger_ms.to_string())
         .set("acks", "1")
         .create()?;
     // The connection stands before the first record counts.
@@ -201,6 +205,8 @@ pub(crate) fn pace(arguments: &PaceArguments) -> anyhow::Result<()> {
     ensure!(!line.is_empty(), "nobody said go");
     let start = Instant::now();
     let mut value = [b'x'; 100];
+    // What comes within a millisecond goes to one partition, like that of a producer without keys.
+    let together = (arguments.rate / 1000).max(1);
     for number in 0..arguments.count {
         let due = start + Duration::from_nanos(number * 1_000_000_000 / arguments.rate);
         while let wait = due.saturating_duration_since(Instant::now())
@@ -210,13 +216,17 @@ pub(crate) fn pace(arguments: &PaceArguments) -> anyhow::Result<()> {
             std::thread::sleep(wait);
         }
         value[..8].copy_from_slice(&now_ns().to_le_bytes());
-        let partition = i32::try_from(number % PARTITIONS.unsigned_abs() as u64).unwrap_or(0);
+        let partition = number / together % PARTITIONS.unsigned_abs() as u64;
+        let partition = i32::try_from(partition).unwrap_or(0);
         let key = number.to_be_bytes();
         send(&producer, &arguments.topic, partition, &key, &value)?;
     }
     producer
         .flush(TIMEOUT)
-        .context("could not write everything")
+        .context("could not write everything")?;
+    let planned = Duration::from_nanos(arguments.count * 1_000_000_000 / arguments.rate);
+    println!("{}", start.elapsed().saturating_sub(planned).as_millis());
+    Ok(())
 }
 
 /// Wall-clock time, the same in all processes of the machine.

@@ -47,6 +47,10 @@ const SHAPES: [Shape; 4] = [
 
 /// Records a second at which latency is measured.
 const RATES: [u64; 2] = [1000, 20_000];
+/// Records of the first seconds do not count: broker and clients warm up.
+const WARM_UP_SECONDS: u64 = 2;
+/// A producer that ends later than this did not keep its pace: latencies then are its own.
+const LATE: Duration = Duration::from_millis(300);
 
 /// What a program that read a topic prints at its end.
 #[derive(Debug, Deserialize)]
@@ -281,18 +285,20 @@ impl Bench<'_> {
 
     fn latency(&mut self, rate: u64, resident: &mut Resident) -> anyhow::Result<Latency> {
         let (rounds, seconds) = if self.arguments.short {
-            (1, 3)
+            (1, 5)
         } else {
-            (2, 10)
+            (3, 10)
         };
         let mut latency = Latency::new(rate);
         for round in 1..=rounds {
             let topic = format!("bench-pace-{rate}-{round}");
             load::create(&self.arguments.brokers, &topic)?;
             let count = rate * seconds;
-            latency.raw.push(self.raw_latency(&topic, rate, count)?);
-            let (percentiles, bytes) = self.latency_through(&topic, rate, count)?;
-            latency.ackline.push(percentiles);
+            let (raw, raw_late) = self.raw_latency(&topic, rate, count)?;
+            let (ackline, late, bytes) = self.latency_through(&topic, rate, count)?;
+            latency.raw.push(raw);
+            latency.ackline.push(ackline);
+            latency.kept_pace &= raw_late.max(late) < LATE;
             if rate == RATES[0] {
                 resident.lightly_loaded_bytes = resident.lightly_loaded_bytes.max(bytes);
             }
@@ -301,22 +307,29 @@ impl Bench<'_> {
         Ok(latency)
     }
 
-    fn raw_latency(&mut self, topic: &str, rate: u64, count: u64) -> anyhow::Result<Percentiles> {
+    /// And by how much the producer was late.
+    fn raw_latency(
+        &mut self,
+        topic: &str,
+        rate: u64,
+        count: u64,
+    ) -> anyhow::Result<(Percentiles, Duration)> {
         let group = self.next_group();
         let mut command = self.raw_command("raw-mimalloc", "latency", topic, &group, count);
         command.args(["--start", "latest"]);
         let mut raw = Running::start(command)?;
         raw.until_ready()?;
-        self.pace(topic, rate, count)?;
-        Percentiles::of(raw.printed()?.latencies_us)
+        let late = self.pace(topic, rate, count)?;
+        Ok((warm(raw.printed()?.latencies_us, rate)?, late))
     }
 
+    /// And by how much the producer was late, and the sidecar's resident memory.
     fn latency_through(
         &mut self,
         topic: &str,
         rate: u64,
         count: u64,
-    ) -> anyhow::Result<(Percentiles, u64)> {
+    ) -> anyhow::Result<(Percentiles, Duration, u64)> {
         let group = self.next_group();
         let names = (self.arguments.brokers.as_str(), topic, group.as_str());
         let sidecar = Sidecar::start(
@@ -332,15 +345,15 @@ impl Bench<'_> {
         sink.until_ready()?;
         // The stream is open; the group is joined and positions are found within this.
         std::thread::sleep(Duration::from_secs(2));
-        self.pace(topic, rate, count)?;
-        let percentiles = Percentiles::of(sink.printed()?.latencies_us)?;
+        let late = self.pace(topic, rate, count)?;
+        let percentiles = warm(sink.printed()?.latencies_us, rate)?;
         let resident = sidecar.usage()?.resident_bytes;
         sidecar.stop()?;
-        Ok((percentiles, resident))
+        Ok((percentiles, late, resident))
     }
 
-    /// Writes at a steady pace, and returns when everything is written.
-    fn pace(&self, topic: &str, rate: u64, count: u64) -> anyhow::Result<()> {
+    /// Writes at a steady pace, and returns when everything is written: how much later than planned.
+    fn pace(&self, topic: &str, rate: u64, count: u64) -> anyhow::Result<Duration> {
         let mut command = Command::new(self.arguments.programs.join("examples").join("pipeline"));
         command
             .args([
@@ -351,15 +364,22 @@ impl Bench<'_> {
                 topic,
             ])
             .args(["--rate", &rate.to_string(), "--count", &count.to_string()])
+            .args(["--linger-ms", if rate > RATES[0] { "1" } else { "0" }])
             .stdin(Stdio::piped());
         let mut pace = Running::start(command)?;
         pace.until_ready()?;
         let go = pace.child.stdin.as_mut().context("no standard input")?;
         writeln!(go, "go")?;
-        let status = pace.child.wait()?;
-        anyhow::ensure!(status.success(), "the producer ended with {status}");
-        Ok(())
+        let late = pace.last_line()?.trim().parse()?;
+        Ok(Duration::from_millis(late))
     }
+}
+
+/// Percentiles without the records of the warm-up.
+fn warm(mut latencies_us: Vec<u64>, rate: u64) -> anyhow::Result<Percentiles> {
+    let warm_up = usize::try_from(rate * WARM_UP_SECONDS)?;
+    latencies_us.drain(..warm_up.min(latencies_us.len()));
+    Percentiles::of(latencies_us)
 }
 
 fn pass(printed: &Printed, cpu_seconds: f64, shape: Shape) -> Pass {
