@@ -45,6 +45,15 @@ const SHAPES: [Shape; 4] = [
     },
 ];
 
+/// Records of which a fetch queue holds the most.
+const SMALLEST: Shape = Shape {
+    name: "10 B",
+    value_bytes: 10,
+    compression: "lz4",
+    records: 2_000_000,
+    hot: false,
+};
+
 /// Records a second at which latency is measured.
 const RATES: [u64; 2] = [1000, 20_000];
 /// Records of the first seconds do not count: broker and clients warm up.
@@ -124,6 +133,9 @@ impl Bench<'_> {
             }
             report.throughput.push(throughput);
         }
+        let smallest = self.topic(SMALLEST)?;
+        report.resident.smallest_bytes = self.resident_at_full_speed(SMALLEST, &smallest)?;
+        report.resident.promised_bytes = self.resident_promised()?;
         report.resident.idle_bytes = self.resident_idle()?;
         for rate in RATES.into_iter().take(if short { 1 } else { 2 }) {
             let latency = self.latency(rate, &mut report.resident)?;
@@ -256,6 +268,18 @@ impl Bench<'_> {
         Ok(self
             .through("partition", topic, shape, Settings::Default)?
             .1)
+    }
+
+    /// The limit that `ackline config memory` advises with default settings.
+    fn resident_promised(&self) -> anyhow::Result<u64> {
+        let output = Command::new(&self.ackline)
+            .args(["config", "memory", "--brokers", "localhost:9092"])
+            .args(["--group", "g", "--topic", "t", "--start", "earliest"])
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let line = text.lines().find_map(|line| line.strip_prefix("at most"));
+        let mebibytes = line.and_then(|line| line.split_once("MiB")?.0.trim().parse::<u64>().ok());
+        Ok(mebibytes.with_context(|| format!("no limit in: {text}"))? << 20)
     }
 
     /// Joined, with a stream open, and nothing to read.

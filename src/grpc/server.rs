@@ -45,9 +45,9 @@ const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 2 << 20;
 
 /// Pings on TCP, where a peer can vanish. A Unix socket is closed by the kernel when its process
-/// dies, and a busy event loop that answers no ping must not lose its stream.
+/// dies, and a busy event loop that answers no ping must not lose its stream: over TCP it may be busy for a minute.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-const TCP_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+const TCP_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After this, a TCP connection takes no new calls; its open streams stay.
 const TCP_CONNECTION_AGE: Duration = Duration::from_secs(3600);

@@ -635,7 +635,8 @@ pub enum RefusalReason {
     Stale = 1,
     /// The delivery was settled before with another outcome, which stands.
     Conflict = 2,
-    /// The id was never issued by this process, or so long ago that it is forgotten. A connection that
+    /// The id was never issued by this process, or so long ago that it is forgotten. Normal after the
+    /// sidecar restarted: its predecessor issued the id, and the record comes again. A connection that
     /// names more than 10,000 of them in a minute is answered RESOURCE_EXHAUSTED for the rest of it.
     Unknown = 3,
 }
@@ -718,6 +719,9 @@ pub mod consumer_service_client {
     /// * RESOURCE_EXHAUSTED: too many streams are open, the connection named too many ids that were
     ///  never issued, or the client stopped reading while thousands of notices waited.
     /// * INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED: a mistake in the client. Do not retry.
+    ///
+    /// UNKNOWN is not one of them: some stubs make it up when a connection breaks. Open a new stream, as
+    /// after UNAVAILABLE.
     ///
     /// When a stream ends in another way (its connection broke, the call was cancelled), its unsettled
     /// deliveries are withdrawn and delivered again, at once or after Open.keep_after_close.

@@ -6,15 +6,24 @@ use crate::harness::{Client, Over, Sidecar};
 
 use super::{Scene, streams_of};
 
-/// All clients at once, because each takes 20 s.
 #[tokio::test]
 async fn a_handler_that_computes_for_20_s_keeps_its_stream() {
-    let clients = Client::ALL.into_iter().filter(|client| client.is_tested());
-    join_all(clients.map(computes_for_20_s)).await;
+    all_compute_for_20_s(Over::UnixSocket).await;
 }
 
-async fn computes_for_20_s(client: Client) {
-    let scene = Scene::new(client, Over::UnixSocket, 1).await;
+#[tokio::test]
+async fn a_handler_that_computes_for_20_s_keeps_its_stream_over_tcp() {
+    all_compute_for_20_s(Over::Tcp).await;
+}
+
+/// All clients at once, because each takes 20 s.
+async fn all_compute_for_20_s(over: Over) {
+    let clients = Client::ALL.into_iter().filter(|client| client.is_tested());
+    join_all(clients.map(|client| computes_for_20_s(client, over))).await;
+}
+
+async fn computes_for_20_s(client: Client, over: Over) {
+    let scene = Scene::new(client, over, 1).await;
     scene.topic.write_numbered(&scene.ledger, 10).await;
     let sidecar = Sidecar::start(scene.settings()).await;
     let address = scene.address(&sidecar).await;

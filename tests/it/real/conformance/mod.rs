@@ -1,8 +1,8 @@
 //! Plain generated stubs of four languages, all held to the same scenarios.
 //!
 //! The applications lie in `tests/clients`. They have one command line and one report in common, so that everything here
-//! is written once and run for each of them: over the Unix socket, and where connections matter also over TCP with a
-//! token. All use default channel options.
+//! is written once and run for each of them, over the Unix socket and over TCP with a token. All use default channel
+//! options.
 
 use serde_json::json;
 use tempfile::TempDir;

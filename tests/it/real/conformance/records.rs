@@ -81,7 +81,7 @@ async fn reads_every_shape_and_settles_in_any_order(client: Client, over: Over) 
     let offsets = seen.accepted.iter().map(|place| place.offset);
     assert!(!offsets.is_sorted(), "settled as they came: {seen:?}");
 }
-on_every_client!(reads_every_shape_and_settles_in_any_order, unix_socket);
+on_every_client!(reads_every_shape_and_settles_in_any_order, unix_socket, tcp);
 
 // B30
 async fn a_record_that_failed_comes_again_before_later_ones(client: Client, over: Over) {
@@ -132,7 +132,8 @@ async fn a_record_that_failed_comes_again_before_later_ones(client: Client, over
 }
 on_every_client!(
     a_record_that_failed_comes_again_before_later_ones,
-    unix_socket
+    unix_socket,
+    tcp
 );
 
 async fn takes_records_of_3_mib(client: Client, over: Over) {
@@ -157,4 +158,4 @@ async fn takes_records_of_3_mib(client: Client, over: Over) {
     assert_eq!(seen.reconnects, []);
     scene.assert_worked_off().await;
 }
-on_every_client!(takes_records_of_3_mib, unix_socket);
+on_every_client!(takes_records_of_3_mib, unix_socket, tcp);
