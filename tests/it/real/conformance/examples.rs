@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -70,8 +70,13 @@ impl Example {
     /// Kills it; what it had printed before counts as well.
     async fn kill(mut self, printed: &mut Printed<'_>) {
         self.child.kill().await.unwrap();
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            printed.note(&line);
+        let mut rest = String::new();
+        let mut output = self.lines.into_inner();
+        output.read_to_string(&mut rest).await.unwrap();
+        // It may have been killed in the midst of a line.
+        let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
+        for line in whole.lines() {
+            printed.note(line);
         }
     }
 
