@@ -5,9 +5,10 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "ackline"),
     // A queue that was full is looked at again soon; the default of a second leaves holes in the flow.
     ("fetch.queue.backoff.ms", "10"),
-    // One response is what a full queue is exceeded by, however many partitions there are.
+    // One response is what a full queue is exceeded by, however many partitions there are: compressed, with small records,
+    // it takes many times its size.
     ("fetch.message.max.bytes", "1048576"),
-    ("fetch.max.bytes", "4194304"),
+    ("fetch.max.bytes", "1048576"),
     // A queue is full with so many records, too: each takes some 300 bytes besides its own.
     ("queued.min.messages", "50000"),
     // A connection that died without a word is noticed.
