@@ -18,13 +18,14 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::effect::StopReason;
+use super::history::Histories;
 use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
 use super::input::{CommittedOffset, PoppedRecord};
 use super::lane::{Lane, LaneKey, Lanes};
+use super::metadata::Marks;
 use super::runs::Runs;
 use super::settings::Order;
 use super::window::Window;
-use crate::mutant;
 
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
 const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
@@ -97,36 +98,6 @@ impl LaneLeft {
     }
 }
 
-/// What is remembered of a record that was delivered before.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct History {
-    /// How often it was delivered.
-    pub(crate) attempts: u32,
-    /// How often the application said RETRY.
-    pub(crate) failures: u32,
-    /// Not before this.
-    pub(crate) due: Option<Moment>,
-}
-
-/// When a record that was handed back may be delivered again.
-pub(crate) fn due_by(history: &BTreeMap<u64, History>, number: u64) -> Option<Moment> {
-    // Asked for every record; the table is empty as long as nothing fails.
-    if history.is_empty() {
-        return None;
-    }
-    history.get(&number).and_then(|history| history.due)
-}
-
-/// Attempt number of the next delivery of a record.
-pub(crate) fn attempt_after(history: &BTreeMap<u64, History>, number: u64) -> u32 {
-    if history.is_empty() {
-        return 1;
-    }
-    history
-        .get(&number)
-        .map_or(1, |history| history.attempts + 1)
-}
-
 /// What was last committed successfully.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -182,7 +153,7 @@ pub(crate) struct AssignmentState {
     pub(crate) ready: VecDeque<LaneKey>,
     /// Ready lanes that stick to a stream.
     pub(crate) ready_bound: BTreeMap<StreamId, VecDeque<LaneKey>>,
-    pub(crate) history: BTreeMap<u64, History>,
+    pub(crate) history: Histories,
     pub(crate) live: u32,
     pub(crate) waiting_records: u64,
     pub(crate) waiting_bytes: u64,
@@ -241,7 +212,7 @@ impl AssignmentState {
             lanes: Lanes::default(),
             ready: VecDeque::new(),
             ready_bound: BTreeMap::new(),
-            history: BTreeMap::new(),
+            history: Histories::default(),
             live: 0,
             waiting_records: 0,
             waiting_bytes: 0,
@@ -264,11 +235,30 @@ impl AssignmentState {
         &mut self,
         offset: i64,
         epoch: LeaderEpoch,
-        restored: Option<super::metadata::Marks>,
+        mut restored: Option<Marks>,
     ) {
+        self.history = match &mut restored {
+            Some(marks) => {
+                Histories::restored(std::mem::take(&mut marks.retried), marks.leader_epoch)
+            }
+            None => Histories::default(),
+        };
+        let restored = restored.filter(|marks| !marks.finished.is_empty());
         self.window = Window::new(offset, epoch, restored, self.order == Order::Key);
         self.phase = Phase::Flowing;
         self.fetch_due = Some(Moment(0));
+    }
+
+    /// What the commit metadata should say of the records above the watermark.
+    pub(crate) fn marks(&self) -> Option<Marks> {
+        let retried = self.history.retried(&self.window);
+        if retried.is_empty() {
+            return self.window.marks();
+        }
+        let mut marks = self.window.marks().unwrap_or_default();
+        marks.leader_epoch = marks.leader_epoch.max(self.history.epoch(&self.window));
+        marks.retried = retried;
+        Some(marks)
     }
 
     /// Whether it has a position, and so something to commit.
@@ -301,22 +291,6 @@ impl AssignmentState {
             Phase::Reading | Phase::Draining => false,
         };
         alive && !self.unauthorized && !self.commits_stale
-    }
-
-    /// Whether it uses up its window or its share of the budget. Live records do not count against the
-    /// share: they are bounded by the limits of streams.
-    pub(crate) fn is_full(&self, window_max: u64, share: u64) -> bool {
-        let held = if mutant::planted("window-counted-as-span") {
-            self.window.frontier().0.abs_diff(self.window.watermark().0)
-        } else {
-            self.window.unfinished()
-        };
-        held >= window_max || (self.waiting_bytes >= share && self.waiting_records > 0)
-    }
-
-    /// Whether it has fallen far enough below its limits to be fetched again.
-    pub(crate) fn is_half_empty(&self, window_max: u64, share: u64) -> bool {
-        self.window.unfinished() <= window_max / 2 && self.waiting_bytes <= share / 2
     }
 
     /// What can be said of the lanes of all records without a look at each.
@@ -437,7 +411,7 @@ impl AssignmentState {
 
     /// When a record that was handed back may be delivered again.
     pub(crate) fn due(&self, number: u64) -> Option<Moment> {
-        due_by(&self.history, number)
+        self.history.of(number).due
     }
 
     /// Queues a lane where the stream that may have it looks, unless it stands there already.

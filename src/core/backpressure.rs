@@ -2,8 +2,8 @@
 //!
 //! Back-pressure is not taking: records that nobody asked for stay in the client's queue, whose limits stop
 //! the fetching by themselves. Records wait here only because of their lanes, or for the next messages. A
-//! partition whose waiting records fill its share of the budget, or whose unfinished records fill its window,
-//! is *full*. While an unpaused partition is full nothing is popped, since whatever is popped might be its;
+//! partition whose waiting records fill its share of the budget, whose unfinished records fill its window, or whose
+//! marks might come to fill three quarters of the commit metadata, is *full*. While an unpaused partition is full nothing is popped, since whatever is popped might be its;
 //! after 100 ms it is paused, if others have room, and popping goes on. (Pausing purges what the client
 //! prefetched, so short fullness is waited out.) The 100 ms count from when it first was full until it has fallen
 //! below half: a partition behind a frequent key, full again with each record that it may take in, would otherwise
@@ -23,7 +23,9 @@ use super::delivery::{Stream, StreamPhase};
 use super::dispatch::Hunger;
 use super::effect::{Effect, Event};
 use super::ids::{Assignment, Moment, StreamId};
-use super::settings::Order;
+use super::limits::Limits;
+use super::metadata;
+use super::settings::{CommitMode, Order};
 use super::timers::Timer;
 
 /// How long a partition must be full before it is paused.
@@ -100,28 +102,39 @@ impl Core {
         u64::from(nobody_else && self.above_budget.is_none())
     }
 
-    pub(super) fn share(&self) -> u64 {
-        self.settings.in_flight_bytes_max / (self.owned.len() as u64).max(1)
+    pub(super) fn limits(&self) -> Limits {
+        let settings = &self.settings;
+        let marks_bits = if settings.commit_metadata && settings.commit_mode == CommitMode::OnAck {
+            let room = metadata::room_bits(self.cluster.as_deref(), settings.commit_metadata_max);
+            // Where there is room for none, none is kept, whatever is taken in.
+            if room > 0 { room } else { u64::MAX }
+        } else {
+            u64::MAX
+        };
+        Limits {
+            window: settings.window_records_max.into(),
+            share: settings.in_flight_bytes_max / (self.owned.len() as u64).max(1),
+            marks_bits,
+        }
     }
 
     /// Notes that a partition became full, or is full no more.
     pub(super) fn look_at_fullness(&mut self, id: Assignment) {
-        let share = self.share();
+        let limits = self.limits();
         let now = self.now;
-        let window_max = u64::from(self.settings.window_records_max);
         let Some(assignment) = self.assignments.get_mut(&id) else {
             self.full.remove(&id);
             return;
         };
         let fetched = fetches(assignment);
-        if fetched && assignment.is_full(window_max, share) {
+        if fetched && assignment.is_full(&limits) {
             let since = *assignment.full_since.get_or_insert(now);
             if self.full.insert(id) {
                 self.look_at_full_ones(now.max(since.plus(FULL_FOR)));
             }
             return;
         }
-        if !fetched || assignment.is_half_empty(window_max, share) {
+        if !fetched || assignment.is_half_empty(&limits) {
             assignment.full_since = None;
         }
         self.full.remove(&id);
@@ -198,16 +211,14 @@ impl Core {
         if self.paused.is_empty() || self.held_bytes() >= self.settings.in_flight_bytes_max {
             return;
         }
-        let share = self.share();
-        let window_max = u64::from(self.settings.window_records_max);
+        let limits = self.limits();
         let mut resumed = Vec::new();
         let assignments = &mut self.assignments;
         self.paused.retain(|id| {
             let Some(assignment) = assignments.get_mut(id) else {
                 return false;
             };
-            let resume =
-                assignment.phase == Phase::Flowing && assignment.is_half_empty(window_max, share);
+            let resume = assignment.phase == Phase::Flowing && assignment.is_half_empty(&limits);
             if resume {
                 assignment.paused = false;
                 resumed.push(assignment.partition);

@@ -240,7 +240,7 @@ impl Core {
     fn snapshot(&mut self, id: Assignment) -> Option<(CommitEntry, Committed)> {
         let assignment = self.assignments.get(&id)?;
         let partition = assignment.partition;
-        let marks = assignment.window.marks();
+        let marks = assignment.marks();
         let offset = match &marks {
             _ if mutant::planted("M1") => assignment.window.frontier().0,
             Some(marks) if mutant::planted("M16") => marks.finished.end().unwrap_or(0),

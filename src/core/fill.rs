@@ -1,10 +1,11 @@
 //! Takes from one assignment what fits into one message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use super::assignment::{AssignmentState, History, attempt_after, due_by, lane_among};
+use super::assignment::{AssignmentState, lane_among};
 use super::delivery::Stream;
 use super::dispatch::{FramePlan, Planned};
+use super::history::Histories;
 use super::ids::{Moment, RecordNumber, StreamId};
 use super::lane::{Lane, LaneKey};
 use super::room::Room;
@@ -199,7 +200,7 @@ impl Filling<'_> {
 struct Packing<'a> {
     now: Moment,
     window: &'a Window,
-    history: &'a BTreeMap<u64, History>,
+    history: &'a Histories,
     room: &'a mut Room,
     plan: &'a mut FramePlan,
     found: &'a mut Found,
@@ -213,7 +214,7 @@ impl Packing<'_> {
         while taken < depth
             && let Some(run) = lane.waiting.front_run()
         {
-            if let Some(due) = due_by(self.history, run.start)
+            if let Some(due) = self.history.of(run.start).due
                 && due > self.now
             {
                 self.found.later.push((due, key));
@@ -252,7 +253,7 @@ impl Packing<'_> {
                 let number = start + count;
                 self.plan.records.push(Planned {
                     number: RecordNumber(number),
-                    attempt: attempt_after(self.history, number),
+                    attempt: self.history.of(number).attempts + 1,
                 });
                 count += 1;
             }

@@ -70,6 +70,7 @@ impl Core {
                 }
                 Taken::New => {
                     bytes += u64::from(record.size);
+                    assignment.history.take_in(number, record);
                     lining.add(assignment, number, record);
                 }
                 Taken::FinishedBefore => finished += 1,

@@ -11,11 +11,9 @@
 //! - L2: at most `lane_depth` records of a lane are live, all on one stream.
 //! - L3: a lane whose first waiting record is not due gives nothing, whatever waits behind it.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
-use super::assignment::{History, due_by};
+use super::history::Histories;
 use super::ids::{Moment, StreamId};
 use super::runs::Runs;
 use crate::fixed_hash::FixedState;
@@ -64,13 +62,8 @@ impl Lane {
     }
 
     /// Whether it may give a record now (L2, L3).
-    pub(crate) fn is_ready(
-        &self,
-        depth: u32,
-        history: &BTreeMap<u64, History>,
-        now: Moment,
-    ) -> bool {
-        let due = |first| due_by(history, first).is_none_or(|due| due <= now);
+    pub(crate) fn is_ready(&self, depth: u32, history: &Histories, now: Moment) -> bool {
+        let due = |first| history.of(first).due.is_none_or(|due| due <= now);
         self.may_give(depth) && self.waiting.front().is_some_and(due)
     }
 

@@ -2,13 +2,13 @@
 //!
 //! Kafka keeps a free text beside each committed offset. Ours says whose offset it is and, when
 //! records were finished out of order, which offsets above it are finished already, so that a restart
-//! repeats none of them. Everybody with access to the group may write there, so what is read back is
-//! believed only if it fits, and otherwise ignored: the offset then stands alone and records are
+//! repeats none of them, and how often others failed. Everybody with access to the group may write there, so what is read
+//! back is believed only if it fits, and otherwise ignored: the offset then stands alone and records are
 //! repeated, never skipped.
 //!
 //! # Format
 //!
-//! The characters `ack1`, then base64url without padding of the bytes below. All fixed-size numbers
+//! The characters `ack2`, then base64url without padding of the bytes below. All fixed-size numbers
 //! are little-endian; a *varint* has seven bits a byte, lowest first.
 //!
 //! ```text
@@ -17,10 +17,17 @@
 //! partitions  4 bytes   partition count of the topic
 //! cluster     varint    length, then the id; length 0 is "unknown"
 //! topic       1 byte    0 is "unknown"; 1 is followed by 16 bytes
-//! marks                 absent when nothing above the base is finished:
-//!   epoch     varint    0 is "unknown", else the leader epoch plus one
-//!   runs      varints   lengths in turn from the base on: not finished, finished, not finished, …
-//!                       ending with a finished one; only the first may be zero
+//! marks                 absent when there is nothing to say of records above the base:
+//!   epoch     varint    0 is "unknown", else the highest leader epoch of a record spoken of, plus one
+//!   finished  1 byte    0: none; 1: a bitmap follows; 2: runs follow
+//!     bitmap  varint    length, then the bytes: bit i, lowest first, is the offset base + i;
+//!                       the last byte is not zero
+//!     runs    2 bytes   orders of the codes of gaps and lengths (`metadata::bits`)
+//!             varint    how many, at least one
+//!             bits      of each run in turn the gap before it, from the base or the run before, and its length,
+//!                       both less what they are at least; zeros up to the end of the byte
+//!   retried   varints   of each record in turn that failed and is not finished: offset less the one before plus
+//!                       one, or less the base; deliveries; how often the application said RETRY, at least once
 //! checksum    4 bytes   CRC-32 of all bytes above
 //! ```
 //!
@@ -31,15 +38,27 @@
 //! - D3 (I-S5): whatever the bytes are, decoding does not fail; it says [`Decoded::Ignored`].
 //! - D4: a text with one byte changed is ignored.
 
+mod bits;
+mod bytes;
+mod marks;
+mod runs;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::ids::{LeaderEpoch, TopicUuid};
+pub use self::marks::{Marks, Retried};
+pub(crate) use self::marks::{RETRIED_MAX, bits_at_most};
+pub use self::runs::FinishedRuns;
+
+use self::bytes::{Reader, put_varint};
+use super::ids::TopicUuid;
 use crate::mutant;
 
 /// Name and version of the format. Four characters, so that the rest stays aligned.
-const PREFIX: &str = "ack1";
+const PREFIX: &str = "ack2";
 const CHECKSUM_LEN: usize = 4;
+/// Bytes of a header with a topic's id, without the text of the cluster's.
+const HEADER_LEN: usize = 8 + 8 + 4 + 2 + 17;
 
 /// Whose offset it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,75 +73,6 @@ pub struct Header {
     pub base_offset: i64,
     /// Partition count of the topic; a partition beyond it is younger than this commit.
     pub partition_count: u32,
-}
-
-/// What was finished above the committed offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marks {
-    /// Highest leader epoch of a finished record; a mark does not speak of records with a newer one.
-    pub leader_epoch: LeaderEpoch,
-    /// The finished offsets.
-    pub finished: FinishedRuns,
-}
-
-/// Finished offsets as sorted runs that do not touch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FinishedRuns {
-    /// Each from its first offset to one past its last.
-    runs: Vec<(i64, i64)>,
-}
-
-impl FinishedRuns {
-    /// Whether nothing is finished.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
-    /// The runs, each from its first offset to one past its last.
-    #[must_use]
-    pub fn runs(&self) -> &[(i64, i64)] {
-        &self.runs
-    }
-
-    /// One past the highest finished offset.
-    #[must_use]
-    pub fn end(&self) -> Option<i64> {
-        self.runs.last().map(|(_, to)| *to)
-    }
-
-    /// How many offsets are marked, whether or not the log holds a record there.
-    #[must_use]
-    pub fn offsets(&self) -> u64 {
-        self.runs.iter().map(|(from, to)| from.abs_diff(*to)).sum()
-    }
-
-    /// Whether `offset` is finished.
-    #[must_use]
-    pub fn contains(&self, offset: i64) -> bool {
-        let at = self.runs.partition_point(|(_, to)| *to <= offset);
-        self.runs.get(at).is_some_and(|(from, _)| *from <= offset)
-    }
-
-    /// Adds the offsets from `from` up to, not including, `to`. They lie above all others.
-    pub fn push(&mut self, from: i64, to: i64) {
-        debug_assert!(self.end().is_none_or(|end| end <= from), "runs rise");
-        if from >= to {
-            return;
-        }
-        match self.runs.last_mut() {
-            Some(last) if last.1 >= from => last.1 = last.1.max(to),
-            Some(_) | None => self.runs.push((from, to)),
-        }
-    }
-
-    /// Adds what `other` holds at or above `from`, which lies above all offsets held here.
-    pub fn extend_above(&mut self, from: i64, other: &Self) {
-        let at = other.runs.partition_point(|(_, to)| *to <= from);
-        for (first, end) in &other.runs[at..] {
-            self.push((*first).max(from), *end);
-        }
-    }
 }
 
 /// A text for one commit.
@@ -184,16 +134,16 @@ pub fn identity_hash(group: &str, topic: &str, partition: i32) -> u64 {
     hash
 }
 
-/// Writes a text of at most `chars_max` characters: header and marks, else the header alone, else
+/// Writes a text of at most `chars_max` characters: header and marks, else the header and what fits of the marks, else
 /// nothing. Marks below the header's base offset are left out: the offset says the same.
 #[must_use]
 pub fn encode(header: &Header, marks: Option<&Marks>, chars_max: usize) -> Encoded {
-    let bytes_max = chars_max.saturating_sub(PREFIX.len()) / 4 * 3 + 2;
+    let bytes_max = bytes_of(chars_max).saturating_sub(CHECKSUM_LEN);
     let mut bytes = header_bytes(header);
     let header_len = bytes.len();
     let marks_kept =
-        marks.is_none_or(|marks| put_marks(&mut bytes, header.base_offset, marks, bytes_max));
-    if marks_kept && let Some(text) = seal(&mut bytes, chars_max) {
+        marks.is_none_or(|marks| marks::put(&mut bytes, header.base_offset, marks, bytes_max));
+    if let Some(text) = seal(&mut bytes, chars_max) {
         return Encoded {
             text,
             marks_kept,
@@ -207,6 +157,19 @@ pub fn encode(header: &Header, marks: Option<&Marks>, chars_max: usize) -> Encod
         header_kept: text.is_some(),
         text: text.unwrap_or_default(),
     }
+}
+
+/// Bytes that so many characters hold, prefix aside.
+fn bytes_of(chars: usize) -> usize {
+    chars.saturating_sub(PREFIX.len()).saturating_mul(6) / 8
+}
+
+/// How many bits finished offsets may take in a text of `chars_max` characters, a quarter of which is left to what was
+/// under way when somebody asked; `cluster` is the id that its header will carry.
+#[must_use]
+pub fn room_bits(cluster: Option<&str>, chars_max: usize) -> u64 {
+    let header = HEADER_LEN + cluster.map_or(0, str::len) + CHECKSUM_LEN + marks::OVERHEAD;
+    (bytes_of(chars_max) / 4 * 3).saturating_sub(header) as u64 * 8
 }
 
 /// Reads what was stored beside `offset`.
@@ -271,32 +234,6 @@ fn header_bytes(header: &Header) -> Vec<u8> {
     bytes
 }
 
-/// Returns whether they fit into `bytes_max` bytes in all.
-fn put_marks(bytes: &mut Vec<u8>, base: i64, marks: &Marks, bytes_max: usize) -> bool {
-    let mut finished = FinishedRuns::default();
-    finished.extend_above(base, &marks.finished);
-    if finished.is_empty() {
-        return true;
-    }
-    // A negative epoch is Kafka's own way of saying "unknown".
-    put_varint(
-        bytes,
-        marks
-            .leader_epoch
-            .map_or(0, |epoch| u64::try_from(i64::from(epoch) + 1).unwrap_or(0)),
-    );
-    let mut at = base;
-    for (from, to) in finished.runs() {
-        put_varint(bytes, at.abs_diff(*from));
-        put_varint(bytes, from.abs_diff(*to));
-        at = *to;
-        if bytes.len() > bytes_max {
-            return false;
-        }
-    }
-    true
-}
-
 /// Adds the checksum and turns the bytes into text, if it fits.
 fn seal(bytes: &mut Vec<u8>, chars_max: usize) -> Option<String> {
     let checksum = crc32fast::hash(bytes);
@@ -348,77 +285,9 @@ fn read_content(reader: &mut Reader<'_>) -> Option<(Header, Option<Marks>)> {
     let marks = if reader.bytes.is_empty() {
         None
     } else {
-        Some(read_marks(reader, base_offset)?)
+        Some(marks::read(reader, base_offset)?)
     };
     Some((header, marks))
-}
-
-fn read_marks(reader: &mut Reader<'_>, base: i64) -> Option<Marks> {
-    let leader_epoch = match reader.varint()? {
-        0 => None,
-        epoch => Some(i32::try_from(epoch - 1).ok()?),
-    };
-    let mut finished = FinishedRuns::default();
-    let mut at = base;
-    while !reader.bytes.is_empty() || finished.is_empty() {
-        let gap = reader.varint()?;
-        let length = reader.varint()?;
-        if length == 0 || (gap == 0 && !finished.is_empty()) {
-            return None;
-        }
-        let from = at.checked_add_unsigned(gap)?;
-        at = from.checked_add_unsigned(length)?;
-        finished.push(from, at);
-    }
-    Some(Marks {
-        leader_epoch,
-        finished,
-    })
-}
-
-fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value.to_le_bytes()[0]);
-}
-
-/// Takes bytes off the front; `None` when there are too few.
-struct Reader<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(len)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.bytes.split_first_chunk()?;
-        self.bytes = rest;
-        Some(*taken)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            let part = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit.
-            if part << shift >> shift != part {
-                return None;
-            }
-            value |= part << shift;
-            if byte < 0x80 {
-                // One way to write a number: no zero byte at its end.
-                return (byte != 0 || shift == 0).then_some(value);
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 //! | `window`, `pages` | how far may a partition commit? |
 //! | `metadata` | what stands beside a committed offset, and is it ours? |
 //! | `lane`, `runs` | what must wait for what? |
+//! | `history` | how often was a record tried? |
 //! | `delivery` | whose is this id, and is it alive? |
 //! | `assignment` | the life of one partition here |
 //! | `group` | joining, leaving, rebalances |
@@ -26,7 +27,7 @@
 //! | `topic` | is a topic still the one it was? |
 //! | `fetch` | what is handed to the client, and when? |
 //! | `intake` | popped records, positions, failed fetches |
-//! | `backpressure` | how many records may be popped, and what is paused? |
+//! | `backpressure`, `limits` | how many records may be popped, and what is paused? |
 //! | `room` | what may the next message of a stream hold? |
 //! | `dispatch`, `fill` | which records go into it? |
 //! | `balance` | which stream is a lane for, and which is worth waking? |
@@ -69,10 +70,12 @@ mod fill;
 mod group;
 #[cfg(test)]
 mod harness;
+mod history;
 pub mod ids;
 pub mod input;
 mod intake;
 mod lane;
+mod limits;
 pub mod metadata;
 mod pages;
 pub(crate) mod random;

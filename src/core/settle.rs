@@ -332,11 +332,7 @@ impl Core {
         let lanes = lanes_of(assignment, numbers);
         let finished = assignment.window.finish_all(numbers);
         let bytes = finished.bytes;
-        if !assignment.history.is_empty() {
-            for number in numbers {
-                assignment.history.remove(number);
-            }
-        }
+        assignment.history.forget(numbers);
         if frame.evacuated {
             self.frame_bytes -= bytes;
             self.effects.push(Effect::FreeRecords {
@@ -406,10 +402,11 @@ impl Core {
             .get(&place.stream)
             .and_then(|stream| stream.frames.get(&place.frame))
             .and_then(|frame| {
-                let number = frame.numbers.get(index)?;
-                self.assignments.get(&frame.assignment)?.history.get(number)
+                let number = *frame.numbers.get(index)?;
+                let assignment = self.assignments.get(&frame.assignment)?;
+                Some(assignment.history.of(number).failures)
             })
-            .map_or(0, |history| history.failures);
+            .unwrap_or(0);
         let wait = delay.map_or_else(
             || {
                 let exponent = i32::try_from(failures.min(64)).unwrap_or(64);

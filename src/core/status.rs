@@ -85,6 +85,8 @@ pub enum Blocked {
     CommitsStale,
     /// It is paused: its window or its share of the budget is full.
     Full,
+    /// It is paused: what might be finished out of order in it soon would not fit the commit metadata.
+    MarksFull,
     /// A record is larger than any open stream accepts.
     Oversize,
     /// Its log goes on, and yet nothing of it can be read: a transaction was left open.
@@ -95,7 +97,7 @@ pub enum Blocked {
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 15] = [
         "starting",
         "listing",
         "no_committed_offset",
@@ -107,6 +109,7 @@ impl Blocked {
         "unauthorized",
         "commits_stale",
         "full",
+        "marks_full",
         "oversize",
         "nothing_readable",
         "no_stream",
@@ -127,6 +130,7 @@ impl Blocked {
             Self::Unauthorized => "unauthorized",
             Self::CommitsStale => "commits_stale",
             Self::Full => "full",
+            Self::MarksFull => "marks_full",
             Self::Oversize => "oversize",
             Self::NothingReadable => "nothing_readable",
             Self::NoStream => "no_stream",
@@ -288,7 +292,11 @@ impl Core {
         } else if no_stream {
             Some(Blocked::NoStream)
         } else if assignment.paused || self.full.contains(&assignment.id) {
-            Some(Blocked::Full)
+            Some(if assignment.is_full_of_marks(&self.limits()) {
+                Blocked::MarksFull
+            } else {
+                Blocked::Full
+            })
         } else if assignment.nothing_readable(self.now) && self.is_anyone_hungry_for_work() {
             Some(Blocked::NothingReadable)
         } else {

@@ -27,7 +27,7 @@
 
 use super::ids::{Frontier, LeaderEpoch, Watermark};
 use super::input::PoppedRecord;
-use super::metadata::{FinishedRuns, Marks};
+use super::metadata::{self, FinishedRuns, Marks};
 use super::pages::{Finished, Pages};
 
 /// What became of a record that was offered to a window.
@@ -266,7 +266,25 @@ impl Window {
         (!finished.is_empty()).then_some(Marks {
             leader_epoch: self.finished_epoch,
             finished,
+            retried: Vec::new(),
         })
+    }
+
+    /// How many bits its finished offsets may come to take in the metadata, whichever records are finished next.
+    pub(crate) fn marks_bits_at_most(&self) -> u64 {
+        let (number, base) = self.lowest().unwrap_or((self.next_number, self.frontier));
+        let (end, runs) = match &self.restored {
+            Some(marks) => (marks.finished.end(), marks.finished.runs().len() as u64),
+            None => (None, 0),
+        };
+        let span = base.abs_diff(self.frontier.max(end.unwrap_or(base)));
+        let records = self.next_number - number + 2 * runs;
+        metadata::bits_at_most(span, records, self.unfinished + runs)
+    }
+
+    /// Leader epoch of a record.
+    pub(crate) fn epoch_of(&self, number: u64) -> LeaderEpoch {
+        self.epoch_before(number + 1)
     }
 
     #[cfg(test)]

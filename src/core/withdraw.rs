@@ -3,7 +3,7 @@
 //! A delivery that is taken back is dead: its id changes nothing any more (I-S4). Its record returns to its
 //! lane, or goes with its assignment. Bytes that lie in a frame are copied out before the frame goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
 use super::delivery::OutcomeKind;
@@ -48,6 +48,8 @@ pub(super) struct Returned {
     copies: BTreeMap<u64, (StreamId, Vec<(DeliveryId, RecordNumber)>)>,
     /// Lanes that something came back to, with the lowest number that did.
     pub(super) lanes: BTreeMap<(Assignment, LaneKey), u64>,
+    /// Assignments that a record failed in: the commit metadata says how often.
+    failed: BTreeSet<Assignment>,
 }
 
 impl Core {
@@ -84,11 +86,11 @@ impl Core {
         assignment.waiting_records += 1;
         assignment.waiting_bytes += size;
         self.waiting_bytes += size;
-        let history = assignment.history.entry(number).or_default();
-        history.attempts += 1;
-        history.failures += u32::from(how.failed);
-        history.due = how.due;
+        assignment.history.handed_back(number, how.failed, how.due);
         let assignment_id = assignment.id;
+        if how.failed && self.settings.commit_metadata {
+            returned.failed.insert(assignment_id);
+        }
         let lane = assignment.lane_of(number);
         let calm = how.due.is_none() && how.avoid_until.is_none();
         let Some(key) = lane.or_else(|| (!calm).then_some(LaneKey::Single(number))) else {
@@ -138,6 +140,9 @@ impl Core {
             self.withdraw_later(assignment_id, key, lowest, &mut returned);
         }
         self.copy_out(std::mem::take(&mut returned.copies));
+        for assignment_id in returned.failed {
+            self.mark_dirty(assignment_id);
+        }
         for (assignment_id, key) in returned.lanes.into_keys() {
             self.lane_changed(assignment_id, key);
             self.look_at_fullness(assignment_id);

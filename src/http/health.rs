@@ -111,6 +111,7 @@ mod tests {
             Some(Blocked::NoStream),
             Some(Blocked::Starting),
             Some(Blocked::Full),
+            Some(Blocked::MarksFull),
             Some(Blocked::Stopped(StopReason::OutOfRange)),
         ] {
             assert_eq!(readiness(&status(blocked), &[]), Ok(()), "{blocked:?}");

@@ -195,7 +195,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::Switch(|c| &mut c.commit.metadata),
         Fixed("true"),
         "Store beside each offset which records above it are finished, so that a restart does not \
-         repeat them.",
+         repeat them. A partition in which that might run out of room takes nothing more in.",
     )
     .example("false"),
     Setting::new(

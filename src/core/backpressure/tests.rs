@@ -106,6 +106,63 @@ fn time_of_being_full_counts_anew_once_it_was_below_half() {
     assert_eq!(bench.lines("pause"), ["pause 0"]);
 }
 
+/// Finishes records of the partition as they come, except for those whose place in the log `keep` picks.
+fn finishes_all_but(bench: &mut Bench, keep: impl Fn(usize) -> bool, until: usize) -> usize {
+    let mut next = 0;
+    while next < until {
+        bench.pull(1);
+        if bench.allowance(1) == 0 {
+            break;
+        }
+        bench.pop(&"- ".repeat(50));
+        let delivered = bench.pull(1);
+        let done = delivered
+            .split(' ')
+            .filter(|name| !keep(name.parse().expect("an offset")));
+        let done: Vec<&str> = done.collect();
+        bench.ack(&done.join(" "));
+        next += 50;
+    }
+    next
+}
+
+// I-B4 B22
+#[test]
+fn taking_in_stops_before_what_is_finished_out_of_order_no_longer_fits_the_commit() {
+    let limits = Settings {
+        order: Order::None,
+        commit_metadata_max: 400,
+        ..settings()
+    };
+    let mut bench = Bench::flowing(limits.clone());
+    let taken_in = finishes_all_but(&mut bench, |at| at % 3 == 0, 5000);
+    assert!((1000..2000).contains(&taken_in), "{taken_in}");
+    assert_eq!(bench.status(0).blocked, Some(Blocked::MarksFull));
+    bench.pass(seconds(1));
+    assert!(bench.lines("event MarksDropped").is_empty());
+    // Of what was finished, nothing comes again after a restart now.
+    let mut next = Bench::new(limits.clone());
+    next.broker = bench.broker;
+    next.open(1);
+    next.assign(&[0]);
+    next.pop(&"- ".repeat(taken_in));
+    let unfinished = next.pull(1);
+    assert_eq!(unfinished.split(' ').count(), taken_in.div_ceil(3));
+
+    // One that is stuck takes no room, however many pass it.
+    let mut bench = Bench::flowing(limits.clone());
+    assert_eq!(finishes_all_but(&mut bench, |at| at == 0, 20_000), 20_000);
+    bench.pass(seconds(1));
+    assert!(bench.lines("event MarksDropped").is_empty());
+
+    // Without marks there is no such limit.
+    let mut bench = Bench::flowing(Settings {
+        commit_metadata: false,
+        ..limits
+    });
+    assert_eq!(finishes_all_but(&mut bench, |at| at % 3 == 0, 2000), 2000);
+}
+
 #[test]
 fn partition_whose_share_grew_meanwhile_is_not_paused() {
     let mut bench = Bench::flowing(Settings {

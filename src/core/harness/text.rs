@@ -180,7 +180,10 @@ pub(super) fn marks(entry: &CommitEntry) -> Option<metadata::Marks> {
     match metadata::decode(entry.metadata.as_bytes(), &expect, entry.offset) {
         Decoded::Ours { marks, .. } => marks,
         Decoded::Absent => None,
-        Decoded::Ignored(reason) => panic!("a commit carries what no one can read: {reason}"),
+        Decoded::Ignored(reason) => panic!(
+            "a commit carries what no one can read: {reason}, {}",
+            entry.metadata
+        ),
         Decoded::MadeAgain => panic!("a commit carries another topic's id"),
     }
 }

@@ -111,6 +111,41 @@ fn restart_repeats_nothing_that_was_acknowledged() {
     assert_eq!(restarted(|_| {}).pull(1), "0 3 4");
 }
 
+// G2
+#[test]
+fn failures_of_a_record_outlive_a_restart_as_far_as_it_is_the_same_record() {
+    let mut first = Bench::flowing(settings());
+    first.epoch = Some(1);
+    first.pop("a b c");
+    assert_eq!(first.pull(1), "0 1 2");
+    first.retry("1");
+    first.pass(millis(500));
+    assert_eq!(first.pull(1), "1*2");
+    first.ack("2");
+    first.retry("1");
+    first.pass(seconds(2));
+    let committed = first.broker;
+    let restarted = |epoch| {
+        let mut next = Bench::new(settings());
+        next.broker.clone_from(&committed);
+        next.epoch = epoch;
+        next.open(1);
+        next.assign(&[0]);
+        next.pop("a b c d");
+        next
+    };
+    let mut same = restarted(Some(1));
+    assert_eq!(same.pull(1), "0 1*3 3");
+    // The third failure waits four times as long as the first.
+    same.retry("1");
+    same.pass(millis(1999));
+    assert_eq!(same.pull(1), "");
+    same.pass(millis(1));
+    assert_eq!(same.pull(1), "1*4");
+    // A log that was cut and written again has other records.
+    assert_eq!(restarted(Some(2)).pull(1), "0 1 2 3");
+}
+
 // M6, M7
 #[test]
 fn metadata_that_is_not_ours_is_ignored_and_the_offset_kept() {

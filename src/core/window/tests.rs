@@ -68,6 +68,7 @@ fn finished(runs: &[(i64, i64)], leader_epoch: LeaderEpoch) -> Marks {
     Marks {
         leader_epoch,
         finished,
+        retried: Vec::new(),
     }
 }
 

@@ -21,7 +21,7 @@ mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ackline::core::metadata::Marks;
+use ackline::core::metadata::{Marks, Retried};
 use ackline::core::{
     Assignment, CommitId, CommittedOffset, Fetch, LeaderEpoch, Moment, PartitionId, Settings,
     StopReason, StreamId, StreamOpen, WaitId,
@@ -119,6 +119,20 @@ struct Book {
 }
 
 impl Book {
+    /// Offsets from the lowest unfinished one to the highest that is, or may soon be, finished.
+    fn marks_span(&self) -> u64 {
+        let unfinished = |taken: &&Taken| taken.standing != Standing::Finished;
+        let Some(lowest) = self.taken[self.low..].iter().find(unfinished) else {
+            return 0;
+        };
+        let restored = self
+            .restored
+            .as_ref()
+            .and_then(|marks| marks.finished.end());
+        let end = restored.max(self.frontier).unwrap_or(lowest.offset);
+        lowest.offset.abs_diff(end)
+    }
+
     /// Whether a record or the committed offset said which leader epoch the position belongs to.
     fn knows_epoch(&self) -> bool {
         let read = matches!(&self.read, Some(Some(committed)) if committed.leader_epoch.is_some());
@@ -438,6 +452,15 @@ impl Oracle {
 
 /// Whether a mark speaks of a record.
 fn is_marked(marks: &Marks, offset: i64, epoch: LeaderEpoch) -> bool {
-    let newer = matches!((epoch, marks.leader_epoch), (Some(record), Some(mark)) if record > mark);
-    !newer && marks.finished.contains(offset)
+    speaks_of(marks, epoch) && marks.finished.contains(offset)
+}
+
+/// What marks say of the failures of a record.
+fn retried_at(marks: &Marks, offset: i64, epoch: LeaderEpoch) -> Option<Retried> {
+    let mut retried = marks.retried.iter().copied();
+    retried.find(|retried| retried.offset == offset && speaks_of(marks, epoch))
+}
+
+fn speaks_of(marks: &Marks, epoch: LeaderEpoch) -> bool {
+    !matches!((epoch, marks.leader_epoch), (Some(record), Some(mark)) if record > mark)
 }

@@ -316,6 +316,7 @@ fn forged(identity_hash: u64, offset: i64) -> Vec<u8> {
     let marks = Marks {
         leader_epoch: Some(1_000_000),
         finished,
+        retried: Vec::new(),
     };
     let header = Header {
         cluster: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ackline::core::metadata::{self, Decoded, Expectation, Marks};
+use ackline::core::metadata::{self, Decoded, Expectation, Marks, Retried};
 use ackline::core::{
     Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, Drained, FetchStart,
     LeaderEpoch, Moment, PartitionId,
@@ -10,7 +10,7 @@ use ackline::core::{
 
 use super::super::broker::Broker;
 use super::super::library::Library;
-use super::{Oracle, is_marked};
+use super::{Oracle, Standing, is_marked};
 
 /// The soonest that an unanswered commit may be given up.
 const GIVE_UP_MIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -185,12 +185,12 @@ impl Oracle {
             self.check(short, || {
                 format!("I-B4: metadata of {} bytes", entry.metadata.len())
             });
-            self.check_safety(entry, broker);
+            self.check_safety(member, entry, broker);
         }
     }
 
     /// I-S1: everything that a commit passes or marks is finished, or is not there.
-    fn check_safety(&mut self, entry: &CommitEntry, broker: &Broker) {
+    fn check_safety(&mut self, member: usize, entry: &CommitEntry, broker: &Broker) {
         let expect = Expectation {
             cluster: None,
             topic: None,
@@ -208,6 +208,12 @@ impl Oracle {
                     return self.violate(|| "a topic without an id was made again".to_owned());
                 }
             };
+        if let Some(wrong) = marks
+            .as_ref()
+            .and_then(|marks| self.miscounted(member, entry, marks))
+        {
+            return self.violate(|| wrong);
+        }
         let current = broker.topic(entry.partition.topic);
         let names_current = topic == Some(current.uuid(entry.partition.topic));
         if !names_current && (topic.is_some() || current.incarnation > 0) {
@@ -245,6 +251,32 @@ impl Oracle {
         if let Some(wrong) = wrong {
             self.violate(|| wrong);
         }
+    }
+
+    /// I-B3: a commit tells of failures what happened, and of no record that is finished.
+    fn miscounted(&self, member: usize, entry: &CommitEntry, marks: &Marks) -> Option<String> {
+        let book = self.members[member].books.get(&entry.assignment)?;
+        let before = book.restored.as_ref();
+        let told = |retried: &Retried| {
+            let taken = book
+                .taken
+                .binary_search_by_key(&retried.offset, |taken| taken.offset);
+            let Some(taken) = taken.ok().and_then(|at| book.taken.get(at)) else {
+                return before.is_some_and(|before| before.retried.contains(retried));
+            };
+            // The last delivery may be alive, or have been when the partition was revoked: not known how it ended.
+            let ended = taken.attempts.saturating_sub(1)..=taken.attempts;
+            taken.standing != Standing::Finished
+                && ended.contains(&retried.attempts)
+                && (1..=retried.attempts).contains(&retried.failures)
+        };
+        let wrong = marks.retried.iter().find(|retried| !told(retried))?;
+        let taken = book.taken.iter().find(|taken| taken.offset == wrong.offset);
+        Some(format!(
+            "I-B3: {:?} commits {wrong:?}, was taken in as {taken:?}, told before: {:?}",
+            entry.partition,
+            before.map(|before| &before.retried)
+        ))
     }
 
     /// The client died, or left the group: nothing is outstanding any more.

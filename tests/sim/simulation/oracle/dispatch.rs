@@ -5,7 +5,7 @@ use ackline::core::{Assignment, CommitMode, FramePlan, Moment, Order, PoppedReco
 use super::super::library::Run;
 use super::super::log::Uid;
 use super::super::store::Payload;
-use super::{Book, Delivery, Life, Oracle, Standing, Taken, Truth, is_marked};
+use super::{Book, Delivery, Life, Oracle, Standing, Taken, Truth, is_marked, retried_at};
 
 /// Bytes of a message beside its records that a limit on messages must leave room for.
 const MESSAGE_OVERHEAD_MIN: u64 = 100;
@@ -326,6 +326,8 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
     } else {
         None
     };
+    let tried = marks.and_then(|marks| retried_at(marks, offset, record.leader_epoch));
+    let attempts = tried.map_or(0, |retried| retried.attempts);
     book.unfinished += usize::from(waits);
     book.taken.push(Taken {
         uid,
@@ -337,7 +339,7 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         } else {
             Standing::Finished
         },
-        attempts: 0,
+        attempts,
         not_before: Moment(0),
         avoid: None,
     });

@@ -1,8 +1,9 @@
 //! What the core says of itself: explanations of where it starts, goes on and stops.
 
+use ackline::core::metadata::room_bits;
 use ackline::core::{Event, PartitionId, StartPolicy, StopReason};
 
-use super::super::broker::Broker;
+use super::super::broker::{Broker, CLUSTER};
 use super::{Oracle, Standing};
 
 impl Oracle {
@@ -116,11 +117,14 @@ impl Oracle {
         self.passed_over(partition, offset, latest, broker);
     }
 
-    /// I-B5: a partition is paused for what it holds, never for the span of its offsets.
+    /// I-B5: a partition is paused for what it holds, never for the span of its offsets, unless what is finished among
+    /// them might not fit a commit.
     fn check_fullness(&mut self, member: usize, partition: PartitionId) {
         let of_member = &self.members[member];
         let alive = of_member.books.values().filter(|book| book.alive);
         let share = self.settings.in_flight_bytes_max / (alive.count() as u64 + 1);
+        // A bit for each offset is what marks take at most.
+        let marks_room = room_bits(Some(CLUSTER), self.settings.commit_metadata_max);
         let newest = of_member
             .newest
             .get(&partition)
@@ -131,7 +135,9 @@ impl Oracle {
                 .iter()
                 .filter(|taken| taken.standing == Standing::Waiting);
             let bytes: u64 = waiting.map(|taken| taken.size).sum();
-            book.unfinished >= self.settings.window_records_max as usize || bytes >= share
+            book.unfinished >= self.settings.window_records_max as usize
+                || bytes >= share
+                || (self.settings.commit_metadata && book.marks_span() > marks_room)
         });
         let over_budget = of_member.held_bytes >= self.settings.in_flight_bytes_max;
         self.check(full || over_budget, || {

@@ -1,0 +1,136 @@
+//! What is remembered of records that were delivered before and are not finished: how often, and when they may be
+//! delivered again.
+//!
+//! # Invariants
+//!
+//! - H1: only unfinished records are remembered.
+//! - H2: what an earlier owner of the partition committed of a record counts for that record, not for another one that has
+//!   taken its offset since.
+
+use std::collections::BTreeMap;
+
+use super::ids::{LeaderEpoch, Moment};
+use super::input::PoppedRecord;
+use super::metadata::{RETRIED_MAX, Retried};
+use super::window::Window;
+
+/// What is remembered of one record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct History {
+    /// How often it was delivered.
+    pub(crate) attempts: u32,
+    /// How often the application said RETRY.
+    pub(crate) failures: u32,
+    /// Not before this.
+    pub(crate) due: Option<Moment>,
+}
+
+/// Of all records of an assignment, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Histories {
+    by_number: BTreeMap<u64, History>,
+    /// Of records that are not taken in yet, by offset.
+    restored: BTreeMap<i64, Retried>,
+    restored_epoch: LeaderEpoch,
+}
+
+impl Histories {
+    /// What the commit metadata says, which speaks of no record with a newer epoch.
+    pub(crate) fn restored(retried: Vec<Retried>, epoch: LeaderEpoch) -> Self {
+        Self {
+            by_number: BTreeMap::new(),
+            restored: retried
+                .into_iter()
+                .map(|retried| (retried.offset, retried))
+                .collect(),
+            restored_epoch: epoch,
+        }
+    }
+
+    /// A record was taken in.
+    pub(crate) fn take_in(&mut self, number: u64, record: &PoppedRecord) {
+        // Asked for every record; the tables are empty as long as nothing fails.
+        if self.restored.is_empty() {
+            return;
+        }
+        let newer = match (record.leader_epoch, self.restored_epoch) {
+            (Some(record), Some(mark)) => record > mark,
+            (None, _) | (_, None) => false,
+        };
+        if newer {
+            self.restored.clear();
+        } else if let Some(retried) = self.restored.remove(&record.offset) {
+            let history = History {
+                attempts: retried.attempts,
+                failures: retried.failures,
+                due: None,
+            };
+            self.by_number.insert(number, history);
+        }
+        // Offsets rise: what lies below was compacted away.
+        while let Some(lowest) = self.restored.first_entry()
+            && *lowest.key() < record.offset
+        {
+            lowest.remove();
+        }
+    }
+
+    /// A delivery of the record ended without finishing it.
+    pub(crate) fn handed_back(&mut self, number: u64, failed: bool, due: Option<Moment>) {
+        let history = self.by_number.entry(number).or_default();
+        history.attempts = history.attempts.saturating_add(1);
+        history.failures = history.failures.saturating_add(u32::from(failed));
+        history.due = due;
+    }
+
+    /// Records were finished.
+    pub(crate) fn forget(&mut self, numbers: &[u64]) {
+        if !self.by_number.is_empty() {
+            for number in numbers {
+                self.by_number.remove(number);
+            }
+        }
+    }
+
+    /// Whether nothing is remembered of any record that was taken in.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+
+    /// What is remembered of a record.
+    pub(crate) fn of(&self, number: u64) -> History {
+        if self.by_number.is_empty() {
+            return History::default();
+        }
+        self.by_number.get(&number).copied().unwrap_or_default()
+    }
+
+    /// What the commit metadata should say of them, the lowest ones if they are many.
+    pub(crate) fn retried(&self, window: &Window) -> Vec<Retried> {
+        let failed = self
+            .by_number
+            .iter()
+            .filter(|(_, history)| history.failures > 0);
+        let taken_in = failed.filter_map(|(number, history)| {
+            Some(Retried {
+                offset: window.offset(*number)?,
+                attempts: history.attempts,
+                failures: history.failures,
+            })
+        });
+        let later = self.restored.values().copied();
+        taken_in.chain(later).take(RETRIED_MAX).collect()
+    }
+
+    /// Highest leader epoch of a record that [`Self::retried`] speaks of.
+    pub(crate) fn epoch(&self, window: &Window) -> LeaderEpoch {
+        let last = self.by_number.last_key_value();
+        let taken_in = last.and_then(|(number, _)| window.epoch_of(*number));
+        let later = if self.restored.is_empty() {
+            None
+        } else {
+            self.restored_epoch
+        };
+        taken_in.max(later)
+    }
+}
