@@ -28,9 +28,12 @@ impl AssignmentState {
             || self.marks_bits_at_most(limits) > limits.marks_bits
     }
 
-    /// Whether what was finished out of order might soon not fit the commit metadata.
+    /// Whether, of a partition that is full or was lately, the room for marks is what it fills most of.
     pub(crate) fn is_full_of_marks(&self, limits: &Limits) -> bool {
-        self.marks_bits_at_most(limits) > limits.marks_bits
+        let share_of = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
+        let marks = share_of(self.marks_bits_at_most(limits), limits.marks_bits);
+        marks > share_of(self.window.unfinished(), limits.window)
+            && marks > share_of(self.waiting_bytes, limits.share)
     }
 
     fn marks_bits_at_most(&self, limits: &Limits) -> u64 {
