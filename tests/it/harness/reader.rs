@@ -201,6 +201,14 @@ impl Reader {
         self.records.drain(..count).collect()
     }
 
+    /// Reads until something is there and returns all of it.
+    pub(crate) async fn take_some(&mut self) -> Vec<Delivered> {
+        while self.records.is_empty() {
+            self.step("waiting for records").await;
+        }
+        std::mem::take(&mut self.records)
+    }
+
     /// Reads until one of the other responses is what is looked for.
     pub(crate) async fn until_told<T>(
         &mut self,
