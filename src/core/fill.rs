@@ -253,7 +253,7 @@ impl Packing<'_> {
                 let number = start + count;
                 self.plan.records.push(Planned {
                     number: RecordNumber(number),
-                    attempt: self.history.of(number).attempts + 1,
+                    attempt: self.history.of(number).attempts.saturating_add(1),
                 });
                 count += 1;
             }

@@ -1,4 +1,5 @@
 use super::super::harness::*;
+use super::super::metadata::{self, Decoded, Expectation, Marks, Retried};
 use super::super::*;
 
 fn starting(start: StartPolicy) -> Bench {
@@ -144,6 +145,40 @@ fn failures_of_a_record_outlive_a_restart_as_far_as_it_is_the_same_record() {
     assert_eq!(same.pull(1), "1*4");
     // A log that was cut and written again has other records.
     assert_eq!(restarted(Some(2)).pull(1), "0 1 2 3");
+}
+
+// M7
+#[test]
+fn forged_failures_only_make_a_record_wait() {
+    let mut bench = restarted(|bench| {
+        let committed = bench.broker.get_mut(&partition(0)).expect("committed");
+        let topic = bench.topics[&TopicIndex(0)].id;
+        let identity_hash = metadata::identity_hash("group", "t", 0);
+        let expect = Expectation {
+            cluster: None,
+            topic,
+            identity_hash,
+        };
+        let decoded = metadata::decode(&committed.metadata, &expect, committed.offset);
+        let Decoded::Ours { header, .. } = decoded else {
+            panic!("{decoded:?}");
+        };
+        let marks = Marks {
+            retried: vec![Retried {
+                offset: 0,
+                attempts: u32::MAX,
+                failures: u32::MAX,
+            }],
+            ..Marks::default()
+        };
+        committed.metadata = metadata::encode(&header, Some(&marks), 4096)
+            .text
+            .into_bytes();
+    });
+    assert_eq!(bench.pull(1), "0*4294967295 1 2 3 4");
+    bench.retry("0");
+    bench.pass(seconds(60));
+    assert_eq!(bench.pull(1), "0*4294967295");
 }
 
 // M6, M7
