@@ -275,6 +275,8 @@ impl Bench<'_> {
         let output = Command::new(&self.ackline)
             .args(["config", "memory", "--brokers", "localhost:9092"])
             .args(["--group", "g", "--topic", "t", "--start", "earliest"])
+            // With default settings, whatever the caller's shell has set.
+            .env_clear()
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let line = text.lines().find_map(|line| line.strip_prefix("at most"));
