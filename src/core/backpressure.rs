@@ -3,8 +3,9 @@
 //! Back-pressure is not taking: records that nobody asked for stay in the client's queue, whose limits stop
 //! the fetching by themselves. Records wait here only because of their lanes, or for the next messages. A
 //! partition whose waiting records fill its share of the budget, whose unfinished records fill its window, or whose
-//! marks might come to fill three quarters of the commit metadata, is *full*. While an unpaused partition is full nothing is popped, since whatever is popped might be its;
-//! after 100 ms it is paused, if others have room, and popping goes on. (Pausing purges what the client
+//! marks might come to fill three quarters of the commit metadata, is *full*. While an unpaused partition is full
+//! nothing is popped, since whatever is popped might be its; after 100 ms it is paused, if others have room, and
+//! popping goes on. (Pausing purges what the client
 //! prefetched, so short fullness is waited out.) The 100 ms count from when it first was full until it has fallen
 //! below half: a partition behind a frequent key, full again with each record that it may take in, would otherwise
 //! hold up all others at the pace of that key.
@@ -142,8 +143,7 @@ impl Core {
 
     /// Sees to it that [`Core::pause_full`] is called, by then or a little earlier.
     fn look_at_full_ones(&mut self, when: Moment) {
-        if self.full_look.is_none() {
-            self.full_look = Some(when);
+        if !std::mem::replace(&mut self.full_look, true) {
             self.timers.at(when, Timer::Full);
         }
     }
@@ -151,7 +151,7 @@ impl Core {
     /// Pauses what has been full for long, if that lets others go on.
     pub(super) fn pause_full(&mut self) {
         let now = self.now;
-        self.full_look = None;
+        self.full_look = false;
         // Shares grow when partitions leave, and what was full may not be any more.
         for id in self.full.clone() {
             self.look_at_fullness(id);

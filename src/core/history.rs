@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::ids::{LeaderEpoch, Moment};
 use super::input::PoppedRecord;
-use super::metadata::{RETRIED_MAX, Retried};
+use super::metadata::{RETRIED_MAX, Retried, is_newer};
 use super::window::Window;
 
 /// What is remembered of one record.
@@ -53,11 +53,7 @@ impl Histories {
         if self.restored.is_empty() {
             return;
         }
-        let newer = match (record.leader_epoch, self.restored_epoch) {
-            (Some(record), Some(mark)) => record > mark,
-            (None, _) | (_, None) => false,
-        };
-        if newer {
+        if is_newer(record.leader_epoch, self.restored_epoch) {
             self.restored.clear();
         } else if let Some(retried) = self.restored.remove(&record.offset) {
             let history = History {

@@ -47,7 +47,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use self::marks::{Marks, Retried};
-pub(crate) use self::marks::{RETRIED_MAX, bits_at_most};
+pub(crate) use self::marks::{RETRIED_MAX, bits_at_most, is_newer};
 pub use self::runs::FinishedRuns;
 
 use self::bytes::{Reader, put_varint};

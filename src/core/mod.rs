@@ -156,8 +156,8 @@ pub struct Core {
     above_budget: Option<(Assignment, u64)>,
     /// Unpaused partitions that are full.
     full: BTreeSet<Assignment>,
-    /// When those are looked at next.
-    full_look: Option<Moment>,
+    /// Whether a look at those is due at some time.
+    full_look: bool,
     paused: BTreeSet<Assignment>,
     numbering: Vec<Option<(Assignment, RecordNumber)>>,
 
@@ -200,7 +200,7 @@ impl Core {
             mean_record_bytes: 256,
             above_budget: None,
             full: BTreeSet::new(),
-            full_look: None,
+            full_look: false,
             paused: BTreeSet::new(),
             numbering: Vec::new(),
             commits: Commits::default(),

@@ -145,11 +145,7 @@ impl Window {
         let Some(marks) = &self.restored else {
             return false;
         };
-        // A mark speaks of the record that was there; one of a newer epoch is another record.
-        let newer = match (record.leader_epoch, marks.leader_epoch) {
-            (Some(record), Some(mark)) => record > mark,
-            (None, _) | (_, None) => false,
-        };
+        let newer = metadata::is_newer(record.leader_epoch, marks.leader_epoch);
         let finished = !newer && marks.finished.contains(record.offset);
         let passed = marks
             .finished

@@ -45,6 +45,11 @@ pub struct Retried {
     pub failures: u32,
 }
 
+/// Whether a record of this epoch is newer than what marks of that one speak of: another record at the same offset.
+pub(crate) fn is_newer(record: LeaderEpoch, marks: LeaderEpoch) -> bool {
+    matches!((record, marks), (Some(record), Some(marks)) if record > marks)
+}
+
 impl Marks {
     /// Whether there is nothing to say.
     #[must_use]
