@@ -33,7 +33,9 @@
 //! | [`core`] | what is delivered, withdrawn, committed, and when? |
 //! | [`kafka`] | how is that said to librdkafka, and what does librdkafka say? |
 //! | [`grpc`] | how is it said to applications, and what do they say? |
+//! | [`fake`] | what stands in for Kafka when an application is tested? |
 //! | `fixed_hash` | the hash of the tables that are never iterated |
+//! | `key_hash` | the hash of record keys |
 //! | [`record`] | what is a record, seen without copying it? All that the two edges share |
 //! | [`runtime`] | who calls whom, and where do bytes lie meanwhile? |
 //! | [`shutdown`] | in which order does the process end? |
@@ -107,10 +109,12 @@
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod fake;
 mod fixed_hash;
 pub mod grpc;
 pub mod http;
 pub mod kafka;
+mod key_hash;
 pub mod mutant;
 pub mod observe;
 pub mod record;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ackline::cli::{self, Invocation, Task, demo};
+use ackline::cli::{self, Invocation, Task, demo, fake};
 use ackline::runtime;
 
 // librdkafka allocates one operation per record on another thread than frees it. Built with
@@ -15,8 +15,12 @@ fn main() -> ExitCode {
         Invocation::of_process(),
         &mut std::io::stdout(),
         |task| match task {
-            Task::Run(config) => runtime::run(*config),
-            Task::Demo(options) => demo::run(&options),
+            Task::Run(config) => runtime::run(*config).map(|()| ExitCode::SUCCESS),
+            Task::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+            Task::Fake(job) => {
+                let (output, run) = job.into_parts();
+                Ok(fake::tell(output, &runtime::fake::run(run)?))
+            }
         },
     );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))

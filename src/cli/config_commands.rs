@@ -47,6 +47,7 @@ impl ConfigCommand {
                     variables,
                     flags: Vec::new(),
                     skip_files: flags.skip_files,
+                    presets: Vec::new(),
                 })?;
                 answer
             }

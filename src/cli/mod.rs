@@ -2,9 +2,9 @@
 //!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | done, or ended with everything acknowledged committed |
-//! | 1 | failed while running, or ended without the last commit |
-//! | 64 | the command line or the settings are wrong; nothing was started |
+//! | 0 | done, or ended with everything acknowledged committed; `fake`: everything is settled |
+//! | 1 | failed while running, or ended without the last commit; `fake`: something is not settled |
+//! | 64 | the command line, the settings or the lines for `fake` are wrong |
 //!
 //! # Deliberately absent
 //!
@@ -13,6 +13,7 @@
 
 mod config_commands;
 pub mod demo;
+pub mod fake;
 mod settings;
 
 use std::ffi::OsString;
@@ -52,6 +53,8 @@ impl Invocation {
 pub enum Failure<E> {
     /// The settings are wrong.
     Settings(Problems),
+    /// Lines to be delivered are wrong, or settings, or both.
+    Lines(String),
     /// It failed while running.
     Running(E),
     /// Its output could not be written.
@@ -65,9 +68,11 @@ pub enum Task {
     Run(Box<Config>),
     /// Show one at work: `ackline demo`.
     Demo(demo::Options),
+    /// Be one without Kafka: `ackline fake`.
+    Fake(Box<fake::Job>),
 }
 
-/// Does what the command line says. `carry_out` does what takes a while.
+/// Does what the command line says. `carry_out` does what takes a while, and says how the process ends.
 ///
 /// # Errors
 ///
@@ -75,7 +80,7 @@ pub enum Task {
 pub fn execute<E>(
     invocation: Invocation,
     out: &mut impl Write,
-    carry_out: impl FnOnce(Task) -> Result<(), E>,
+    carry_out: impl FnOnce(Task) -> Result<ExitCode, E>,
 ) -> Result<ExitCode, Failure<E>> {
     let cli = match Cli::try_parse_from(invocation.arguments) {
         Ok(cli) => cli,
@@ -85,19 +90,23 @@ pub fn execute<E>(
         Command::Run(flags) => {
             let config = Config::load(&flags.into_sources(invocation.variables))
                 .map_err(Failure::Settings)?;
-            carry_out(Task::Run(Box::new(config))).map_err(Failure::Running)?;
+            carry_out(Task::Run(Box::new(config))).map_err(Failure::Running)
         }
-        Command::Demo(options) => {
-            carry_out(Task::Demo(options)).map_err(Failure::Running)?;
+        Command::Demo(options) => carry_out(Task::Demo(options)).map_err(Failure::Running),
+        Command::Fake(options) => {
+            let job = options
+                .into_job(invocation.variables)
+                .map_err(Failure::Lines)?;
+            carry_out(Task::Fake(Box::new(job))).map_err(Failure::Running)
         }
         Command::Config(command) => {
             let text = command
                 .output(invocation.variables)
                 .map_err(Failure::Settings)?;
             write_all(out, &text).map_err(Failure::Output)?;
+            Ok(ExitCode::SUCCESS)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Says on standard error what went wrong, and with which code to exit. `describe` puts the failure
@@ -109,6 +118,7 @@ pub fn exit_code<E>(
     let (message, code) = match outcome {
         Ok(code) => return code,
         Err(Failure::Settings(problems)) => (problems.to_string(), ExitCode::from(EXIT_USAGE)),
+        Err(Failure::Lines(mistakes)) => (mistakes, ExitCode::from(EXIT_USAGE)),
         Err(Failure::Running(error)) => (describe(error), ExitCode::FAILURE),
         Err(Failure::Output(error)) => (format!("cannot write: {error}"), ExitCode::FAILURE),
     };
@@ -154,6 +164,27 @@ enum Command {
     /// a record was lost. Without a terminal it prints a line each second.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(demo::Options),
+    /// Stand in for Kafka in an application's own tests: records come from a file or standard input
+    ///
+    /// Serves the same gRPC service as `run`, with the same settings of delivery; nothing about Kafka or
+    /// the group is needed. A script takes partitions away, loses them, ends streams or lets commits fail
+    /// after so many deliveries.
+    ///
+    /// Ends on SIGTERM or SIGINT, after `--timeout`, or, with `--until-settled`, when the input has ended
+    /// and every record is settled, with a summary.
+    ///
+    /// Exit code 0 means that every record is settled: a commit covers it. 1 means that some are not, which
+    /// are named, or that the process failed; 64 that lines or settings are wrong.
+    ///
+    /// A line is a record, all of whose keys may be left out:
+    ///   {"topic": "orders", "partition": 0, "key": "k", "value": "v", "headers": [["name", "value"]],
+    ///    "timestamp_ms": 1700000000000, "offset": 17}
+    /// Keys, values and header values are strings, null, or {"base64": "…"}. Or it is a step:
+    ///   {"do": "revoke", "partition": 0, "after_delivered": 100}
+    /// The steps are revoke, assign, lose, redeliver, close_streams and commit_fails; docs/testing.md
+    /// explains them.
+    #[command(after_help = FAKE_EXAMPLES, verbatim_doc_comment)]
+    Fake(fake::Options),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -170,6 +201,12 @@ Examples:
   ackline demo
   ackline demo --seconds 30
   ackline demo --listen unix:/tmp/ackline.sock";
+
+const FAKE_EXAMPLES: &str = "\
+Examples:
+  ackline fake --records orders.jsonl --until-settled --timeout 60s
+  ackline fake --records orders.jsonl --script bad-day.jsonl --until-settled --order key
+  generate-orders | ackline fake --records - --topic orders --partitions 4 --until-settled -o json";
 
 /// Help and version are answers, everything else is a mistake.
 fn answer(refusal: &clap::Error) -> ExitCode {

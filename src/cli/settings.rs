@@ -26,6 +26,7 @@ impl SettingFlags {
             variables,
             flags: self.values,
             skip_files: false,
+            presets: Vec::new(),
         }
     }
 }

@@ -12,13 +12,15 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
     let outcome = execute(invocation, &mut out, |task| match task {
         Task::Run(config) => {
             started = Some(*config);
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Task::Demo(options) => Err(format!("{options:?}")),
+        Task::Fake(job) => Err(format!("{job:?}")),
     });
     let outcome = match outcome {
         Ok(_) => Ok(started),
         Err(Failure::Settings(problems)) => Err(problems.to_string()),
+        Err(Failure::Lines(mistakes)) => Err(mistakes),
         Err(Failure::Running(error)) => Err(error),
         Err(Failure::Output(error)) => Err(error.to_string()),
     };

@@ -28,6 +28,8 @@ pub struct Sources {
     pub flags: Vec<FlagValue>,
     /// Whether to leave files that settings name unread, because they exist only elsewhere.
     pub skip_files: bool,
+    /// Defaults of a command that needs others than those of `run`, by the keys of their settings.
+    pub presets: Vec<(&'static str, String)>,
 }
 
 /// A setting from the command line.
@@ -60,7 +62,7 @@ impl Config {
     ///
     /// Every mistake in them.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
-        let mut given = Vec::new();
+        let mut given = presets(&sources.presets);
         let mut problems = Vec::new();
         if let Some(path) = &sources.file {
             file::read(path, &mut given, &mut problems);
@@ -232,6 +234,15 @@ fn missing(setting: &Setting) -> Problem {
         place: None,
         fault: Fault::new("is required and has no default", remedy),
     }
+}
+
+fn presets(presets: &[(&'static str, String)]) -> Vec<Given> {
+    let given = |(key, value): &(&'static str, String)| Given {
+        key,
+        value: Value::Word(value.clone()),
+        origin: Origin::Default,
+    };
+    presets.iter().map(given).collect()
 }
 
 fn flags(flags: &[FlagValue], given: &mut Vec<Given>, problems: &mut Vec<Problem>) {

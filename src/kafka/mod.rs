@@ -39,7 +39,6 @@ mod ends;
 mod error;
 mod fetching;
 mod ffi;
-mod key_hash;
 mod poll;
 mod pop;
 mod properties;

@@ -6,8 +6,9 @@ use super::client::Client;
 use super::error::fetch_error;
 use super::fetching::FetchState;
 use super::ffi::{Failure, Message, Messages};
-use super::key_hash::key_hash;
+
 use crate::core::{Assignment, Fetch, FetchError, Input, PartitionId, PoppedRecord, PoppedRun};
+use crate::key_hash::key_hash;
 use crate::record::Record;
 
 /// What one pop brought. Its buffers are reused by the next pop into it.

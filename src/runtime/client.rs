@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::source::{Origin, Source};
 use super::telling;
 use crate::core::{Effect, Input};
 use crate::kafka::{self, ClientSettings};
@@ -38,7 +39,7 @@ impl Engine {
     }
 
     /// The client, to be closed for good. Its messages go before it does.
-    pub(super) fn take_client(&mut self) -> Option<kafka::Client> {
+    pub(super) fn take_client(&mut self) -> Option<Source> {
         self.release_held();
         self.client.take()
     }
@@ -49,7 +50,7 @@ impl Engine {
             return;
         }
         self.client_made = self.clock.now();
-        match kafka::Client::new(&self.client_settings, &self.topics, self.wake.clone()) {
+        match self.origin.open(&self.topics, self.wake.clone()) {
             Ok(client) => self.client = Some(client),
             // The same settings made a client before; files may be half-written just now.
             Err(error) => {
@@ -70,12 +71,14 @@ impl Engine {
 
     /// New user name or password, used for connections from now on.
     pub(super) fn change_credentials(&mut self, sasl: kafka::Sasl) {
-        if let Some(client) = &mut self.client
+        if let Some(Source::Kafka(client)) = &mut self.client
             && let Err(error) = client.set_sasl_credentials(&sasl.username, sasl.password.expose())
         {
             let event = telling::client_refused(&error);
             self.tell_person(&event);
         }
-        self.client_settings.sasl = Some(sasl);
+        if let Origin::Kafka(settings) = &mut self.origin {
+            settings.sasl = Some(sasl);
+        }
     }
 }

@@ -6,13 +6,23 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use super::sidecar::Handle;
 use crate::config::{Config, GroupProtocol as Protocol, SaslMechanism as Mechanism};
 use crate::kafka::{ClientSettings, GroupProtocol, Sasl, SaslMechanism, Secret, Tls};
+use crate::observe::ProcessEvent;
 
 /// Fetched ahead, over all partitions: librdkafka's own default is 64 MiB, this one reaches 86 % of its
 /// rate with a fifth of the memory.
 const FETCH_QUEUE_KILOBYTES: u32 = 16_384;
+/// How often files with secrets are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A client with new certificates joins at a random moment within this time, so that the members of a
+/// group do not all leave it together.
+const REPLACE_WITHIN: Duration = Duration::from_secs(60);
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +36,7 @@ pub(super) struct Error {
 
 impl Error {
     /// The file.
-    pub(super) fn file(&self) -> String {
+    fn file(&self) -> String {
         self.path.display().to_string()
     }
 }
@@ -95,14 +105,65 @@ fn read(key: &'static str, path: &Path) -> Result<String, Error> {
     Ok(text)
 }
 
+/// Watches the files, and gives the client what is new in them.
+pub(super) async fn watch(
+    config: Config,
+    handle: Handle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watched = Watched::new(&config, &client_settings(&config)?);
+    if watched.is_empty() {
+        stop.cancelled().await;
+        return Ok(());
+    }
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        match watched.look(&config) {
+            Ok(Change::None) => {}
+            Ok(Change::Credentials(sasl)) => {
+                handle.lock().change_credentials(sasl);
+                reloaded(&handle, "kafka.sasl");
+            }
+            Ok(Change::Client(settings)) => {
+                let wait = REPLACE_WITHIN.mul_f64(
+                    f64::from(u16::try_from(super::entropy() >> 48).unwrap_or(0)) / 65_536.0,
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = stop.cancelled() => return Ok(()),
+                }
+                handle.lock().replace_client(*settings);
+                handle.changed();
+                reloaded(&handle, "kafka.tls");
+            }
+            Err(error) => {
+                let event = ProcessEvent::FileUnusable {
+                    file: error.file(),
+                    error: format!("{:#}", anyhow::Error::from(error)),
+                };
+                handle.lock().tell_person(&event);
+            }
+        }
+    }
+}
+
+fn reloaded(handle: &Handle, file: &str) {
+    handle.lock().tell_person(&ProcessEvent::FileReloaded {
+        file: file.to_owned(),
+    });
+}
+
 /// What the files held when they were last looked at.
-pub(super) struct Watched {
+struct Watched {
     certificates: Vec<(PathBuf, Option<Vec<u8>>)>,
     sasl: Option<(String, Secret)>,
 }
 
 /// What is to be done about files that changed.
-pub(super) enum Change {
+enum Change {
     /// Nothing.
     None,
     /// Another user name or password.
@@ -113,7 +174,7 @@ pub(super) enum Change {
 
 impl Watched {
     /// Looks at the files for the first time.
-    pub(super) fn new(config: &Config, settings: &ClientSettings) -> Self {
+    fn new(config: &Config, settings: &ClientSettings) -> Self {
         let tls = &config.kafka.tls;
         let files = [&tls.ca_file, &tls.cert_file, &tls.key_file];
         let certificates = files
@@ -129,13 +190,13 @@ impl Watched {
     }
 
     /// Whether there is anything to watch.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.certificates.is_empty() && self.sasl.is_none()
     }
 
     /// Looks again. A file that cannot be read just now counts as unchanged: it may be half-written, and the
     /// client goes on with what it has.
-    pub(super) fn look(&mut self, config: &Config) -> Result<Change, Error> {
+    fn look(&mut self, config: &Config) -> Result<Change, Error> {
         let mut certificates_changed = false;
         for (path, known) in &mut self.certificates {
             if let Ok(now) = std::fs::read(path)

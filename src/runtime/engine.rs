@@ -1,4 +1,4 @@
-//! The engine: the core, the Kafka client, the bytes, and what streams are to be told.
+//! The engine: the core, the source of records, the bytes, and what streams are to be told.
 //!
 //! Everything runs on one thread. An input goes into the core, its effects are carried out, and only then
 //! comes the next input. Nothing here waits: the client's calls return at once, and their answers come as
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
 use super::feed::Feed;
+use super::source::{Origin, Source};
 use super::store::Store;
 use super::streams::StreamSlot;
 use super::telling;
@@ -47,8 +48,8 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) core: Core,
     /// Absent while the client is being replaced.
-    pub(super) client: Option<kafka::Client>,
-    pub(super) client_settings: ClientSettings,
+    pub(super) client: Option<Source>,
+    pub(super) origin: Origin,
     pub(super) wake: kafka::Wake,
     pub(super) topics: Vec<String>,
     pub(super) store: Store,
@@ -74,7 +75,7 @@ pub(super) struct Engine {
     /// A client with other settings waits to be made when the group was left.
     pub(super) replacement: Option<ClientSettings>,
     /// Clients that are no longer used; whoever runs the engine drops them.
-    pub(super) discarded: Vec<kafka::Client>,
+    pub(super) discarded: Vec<Source>,
     pub(super) last_turn: Moment,
     ends_sampled: Moment,
     /// When to look whether the held batch is too old.
@@ -90,7 +91,7 @@ pub(super) struct Engine {
 pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
-    pub(super) client_settings: ClientSettings,
+    pub(super) origin: Origin,
     pub(super) streams_max: u32,
     pub(super) wake: kafka::Wake,
     pub(super) observer: Observer,
@@ -100,7 +101,7 @@ impl Engine {
     /// Creates the client, which contacts brokers but joins nothing yet.
     pub(super) fn new(parts: Parts) -> Result<Self, kafka::Error> {
         let topics = parts.settings.topics.clone();
-        let client = kafka::Client::new(&parts.client_settings, &topics, parts.wake.clone())?;
+        let client = parts.origin.open(&topics, parts.wake.clone())?;
         Ok(Self {
             last_turn: parts.clock.now(),
             ends_sampled: Moment::default(),
@@ -110,7 +111,7 @@ impl Engine {
             feed: Feed::new(&parts.settings),
             core: Core::new(parts.settings),
             client: Some(client),
-            client_settings: parts.client_settings,
+            origin: parts.origin,
             wake: parts.wake,
             topics,
             store: Store::default(),
@@ -160,7 +161,12 @@ impl Engine {
     /// When the next turn is due at the latest, if anything says so.
     pub(super) fn next_turn(&self) -> Option<Moment> {
         let wakeup = self.core.next_wakeup();
-        wakeup.into_iter().chain(self.release_at).min()
+        let source = self.client.as_ref().and_then(Source::due);
+        wakeup
+            .into_iter()
+            .chain(self.release_at)
+            .chain(source)
+            .min()
     }
 
     /// Frees memory that is not needed for long.
@@ -180,7 +186,7 @@ impl Engine {
         let Some(client) = &mut self.client else {
             return;
         };
-        let polled = client.poll(&mut self.polled);
+        let polled = client.poll(self.last_turn, &mut self.polled);
         if polled.more {
             (self.wake)();
         }
@@ -207,6 +213,7 @@ impl Engine {
             }
         }
         self.run();
+        self.take_streams_down();
         match polled.fatal {
             None if std::mem::take(&mut self.client_broken) => self.give_client_up(),
             None => {}
@@ -258,6 +265,7 @@ impl Engine {
             self.carry_out(&mut effects);
             self.effects = effects;
         }
+        self.show_status();
     }
 
     /// Carries effects out, in order.
@@ -326,7 +334,7 @@ impl Engine {
         self.joined = true;
         self.tell_person(&ProcessEvent::Joining);
         if let Some(settings) = self.replacement.take() {
-            self.client_settings = settings;
+            self.origin = Origin::Kafka(Box::new(settings));
             self.release_held();
             self.discarded.extend(self.client.take());
             self.remake_at = Moment::default();
@@ -344,35 +352,7 @@ impl Engine {
             }
             return;
         };
-        let asked = match effect {
-            Effect::Join => client.join(),
-            Effect::Leave => client.leave(),
-            Effect::Assign {
-                partitions,
-                answers_rebalance,
-            } => client.assign(partitions, *answers_rebalance),
-            Effect::Unassign {
-                partitions,
-                answers_rebalance,
-            } => client.unassign(partitions, *answers_rebalance),
-            Effect::Pause(partitions) => client.pause(partitions),
-            Effect::Resume(partitions) => client.resume(partitions),
-            Effect::ReadCommitted(wanted) => client.read_committed(wanted),
-            Effect::ListOffsets(wanted) => client.list_offsets(wanted),
-            Effect::DescribeTopics(topics) => client.describe_topics(topics),
-            Effect::Commit { request, entries } => client.commit(*request, entries),
-            Effect::Wake(_)
-            | Effect::Withdrawn { .. }
-            | Effect::Notify { .. }
-            | Effect::EndStream { .. }
-            | Effect::CommitAwaited { .. }
-            | Effect::CopyOut { .. }
-            | Effect::FreeFrame(_)
-            | Effect::FreeRecords { .. }
-            | Effect::FreeAssignment(_)
-            | Effect::Finished { .. }
-            | Effect::Report(_) => Ok(()),
-        };
+        let asked = client.ask(effect);
         let Err(error) = asked else { return };
         self.tell_person(&telling::client_refused(&error));
         if error.disposition() == Disposition::Rebuild {

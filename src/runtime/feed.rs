@@ -15,8 +15,7 @@ use super::store::Store;
 use crate::core::{
     Assignment, Effect, FramePlan, Input, Moment, Order, Planned, RecordNumber, Settings, StreamId,
 };
-use crate::grpc::wire::{self, Frame, Head, RECORD_OVERHEAD, Slot};
-use crate::kafka::Message;
+use crate::grpc::wire::{Frame, Head, Slot};
 
 /// Pops for one stream in one go before others get their turn.
 const POPS_MAX: usize = 8;
@@ -54,11 +53,6 @@ impl Feed {
     }
 }
 
-/// Bytes that a record takes in a frame at most, as the core is told.
-fn size_of(message: &Message<'_>) -> u32 {
-    wire::body_len(message).saturating_add(RECORD_OVERHEAD)
-}
-
 /// The next frame of a stream, if there is one. If not, and the client's queue was found empty, the stream
 /// is marked as starving, to be woken when records come.
 pub(super) fn next_frame(
@@ -92,6 +86,9 @@ pub(super) fn next_frame(
 impl Engine {
     /// Encodes the planned frame.
     fn encode_planned(&mut self) -> Bytes {
+        if let Some(client) = &mut self.client {
+            client.delivered(&self.feed.plan);
+        }
         let topic = self
             .topics
             .get(usize::from(self.feed.plan.partition.topic.0))
@@ -107,7 +104,7 @@ impl Engine {
         let feed = &mut self.feed;
         let mut popped = feed.held.spare();
         let batch = &mut popped.batch;
-        let count = client.pop(batch, wanted, feed.hash_keys, size_of);
+        let count = client.pop(batch, wanted, feed.hash_keys);
         if !batch.is_empty() {
             let runs = &batch.popped_runs();
             self.core.handle(now, Input::Popped { runs }, effects);
@@ -173,7 +170,7 @@ impl Feed {
         let mut frame = Frame::new(&head, slots, |size| self.buffers.take(size));
         for (slot, place) in self.places.drain(..) {
             match place {
-                Place::Held(spot) => frame.record(&slot, &self.held.message(spot)),
+                Place::Held(spot) => self.held.write(spot, &slot, &mut frame),
                 Place::Stored(body) => frame.stored(&slot, &body),
             }
         }

@@ -12,10 +12,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::source::Batch;
 use super::store::Store;
 use crate::core::{Assignment, Core, Moment, RecordNumber};
-use crate::grpc::wire;
-use crate::kafka::{Batch, Message};
+use crate::grpc::wire::{Frame, Slot};
 
 /// How long a batch may pin the client's memory. Streams that keep up take it within microseconds.
 pub(super) const HELD_FOR: Duration = Duration::from_millis(20);
@@ -94,10 +94,10 @@ impl Held {
         in_batch(self.last).or_else(|| (0..self.batches.len()).find_map(in_batch))
     }
 
-    /// The record at a spot.
-    pub(super) fn message(&self, spot: Spot) -> Message<'_> {
+    /// Writes the record at a spot into a frame.
+    pub(super) fn write(&self, spot: Spot, slot: &Slot, frame: &mut Frame) {
         let batch = &self.batches[spot.batch].batch;
-        batch.message(&batch.runs()[spot.run], spot.index)
+        batch.write(spot.run, spot.index, slot, frame);
     }
 
     /// Forgets the records of an assignment that ended (H3).
@@ -168,17 +168,18 @@ struct Run {
 impl HeldBatch {
     fn numbered(&mut self, core: &Core, now: Moment) {
         self.popped_at = now;
-        for (run, numbered) in self.batch.runs().iter().zip(core.numbering()) {
+        for (run, numbered) in (0..self.batch.runs()).zip(core.numbering()) {
+            let count = self.batch.count(run);
             let at = self.taken.len();
-            self.taken.resize(at + run.count, numbered.is_none());
+            self.taken.resize(at + count, numbered.is_none());
             self.runs.push(Run {
                 assignment: numbered.map(|(assignment, _)| assignment),
                 first: numbered.map_or(0, |(_, first)| first.0),
-                count: run.count as u64,
+                count: count as u64,
                 at,
             });
             if numbered.is_some() {
-                self.left += run.count;
+                self.left += count;
             }
         }
     }
@@ -198,7 +199,7 @@ impl HeldBatch {
             return None;
         }
         self.left -= 1;
-        Some((index, body_len(&self.batch, run, index)))
+        Some((index, self.batch.body_len(run, index)))
     }
 
     fn forget(&mut self, assignment: Assignment) {
@@ -224,10 +225,7 @@ impl HeldBatch {
                 if self.taken[run.at + index] || !core.is_waiting(assignment, number) {
                     continue;
                 }
-                let message = self.batch.message(&self.batch.runs()[at], index);
-                let mut body = Vec::with_capacity(body_len(&self.batch, at, index) as usize);
-                wire::encode_body(&message, &mut body);
-                store.keep(assignment, number, body.into_boxed_slice());
+                store.keep(assignment, number, self.batch.copy(at, index));
             }
         }
     }
@@ -239,9 +237,4 @@ impl HeldBatch {
         self.left = 0;
         self
     }
-}
-
-fn body_len(batch: &Batch, run: usize, index: usize) -> u32 {
-    let size = batch.records_of(&batch.runs()[run])[index].size;
-    size.saturating_sub(wire::RECORD_OVERHEAD)
 }

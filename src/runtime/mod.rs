@@ -5,6 +5,7 @@
 //! | file | question |
 //! |---|---|
 //! | `engine` | one input, its effects, the next input |
+//! | `source` | Kafka, or what stands in for it |
 //! | `client` | the Kafka client is made, given up, replaced |
 //! | `feed` | from the client's queue into frames |
 //! | `held` | the batches that frames are made of |
@@ -15,6 +16,7 @@
 //! | `health` | is it alive, is it ready, what does it measure? |
 //! | `credentials` | secrets from files, and new ones |
 //! | `telling` | what the edges saw, for people |
+//! | `fake` | the same without Kafka |
 //! | `clock` | the one place that reads the clock |
 //!
 //! # The end
@@ -28,10 +30,12 @@ mod client;
 mod clock;
 mod credentials;
 mod engine;
+pub mod fake;
 mod feed;
 mod health;
 mod held;
 mod sidecar;
+mod source;
 mod store;
 mod streams;
 mod telling;
@@ -46,23 +50,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::core::{Drained, Moment, Status};
+use crate::core::{Drained, Moment, Settings, Status};
 use crate::grpc::{self, Listen, Terms};
 use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
 use crate::shutdown::{self, Ending, Shutdown, Signals};
 use clock::Clock;
-use credentials::{Change, Watched};
 use engine::{Ended, Engine};
 use sidecar::Handle;
+use source::Origin;
 
 /// The engine turns at least this often, in case a wake-up of the client is lost.
 const TURN_EVERY: Duration = Duration::from_millis(250);
-/// How often files with secrets are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A client with new certificates joins at a random moment within this time, so that the members of a
-/// group do not all leave it together.
-const REPLACE_WITHIN: Duration = Duration::from_secs(60);
 /// How long the sockets may take to close once the streams have ended.
 const SOCKETS_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the client may take to close.
@@ -145,6 +144,16 @@ impl Sidecar {
     ///
     /// A secret that cannot be read, a socket that cannot be bound, or settings that librdkafka refuses.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let origin = Origin::Kafka(Box::new(credentials::client_settings(&config)?));
+        let settings = config.core_settings(entropy());
+        Self::start_from(config, settings, origin).await
+    }
+
+    async fn start_from(
+        config: Config,
+        settings: Settings,
+        origin: Origin,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let observer = Observer::new(config.topics.clone());
         observer.report_process(
@@ -153,7 +162,6 @@ impl Sidecar {
                 version: env!("CARGO_PKG_VERSION"),
             },
         );
-        let client_settings = credentials::client_settings(&config)?;
         let grpc = grpc::Server::bind(listen(&config)).await?;
         let http = match config.listen.http {
             Some(address) => Some(http::Server::bind(address).await?),
@@ -167,8 +175,8 @@ impl Sidecar {
         let wakes = Arc::clone(&changed);
         let engine = Engine::new(engine::Parts {
             clock,
-            settings: config.core_settings(entropy()),
-            client_settings,
+            settings,
+            origin,
             streams_max: config.listen.streams_max,
             wake: Arc::new(move || wakes.notify_one()),
             observer,
@@ -218,7 +226,7 @@ impl Sidecar {
         }
         tasks.spawn(
             "watch on credentials",
-            watch_credentials(config.clone(), handle.clone(), stop.clone()),
+            credentials::watch(config.clone(), handle.clone(), stop.clone()),
         );
         tasks.spawn(
             "engine",
@@ -327,55 +335,6 @@ async fn turn_until_ended(handle: &Handle, changed: &Notify) -> Ended {
     }
 }
 
-async fn watch_credentials(
-    config: Config,
-    handle: Handle,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut watched = Watched::new(&config, &credentials::client_settings(&config)?);
-    if watched.is_empty() {
-        stop.cancelled().await;
-        return Ok(());
-    }
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => return Ok(()),
-        }
-        match watched.look(&config) {
-            Ok(Change::None) => {}
-            Ok(Change::Credentials(sasl)) => {
-                handle.lock().change_credentials(sasl);
-                reloaded(&handle, "kafka.sasl");
-            }
-            Ok(Change::Client(settings)) => {
-                let wait = REPLACE_WITHIN
-                    .mul_f64(f64::from(u16::try_from(entropy() >> 48).unwrap_or(0)) / 65_536.0);
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = stop.cancelled() => return Ok(()),
-                }
-                handle.lock().replace_client(*settings);
-                handle.changed();
-                reloaded(&handle, "kafka.tls");
-            }
-            Err(error) => {
-                let event = ProcessEvent::FileUnusable {
-                    file: error.file(),
-                    error: format!("{:#}", anyhow::Error::from(error)),
-                };
-                handle.lock().tell_person(&event);
-            }
-        }
-    }
-}
-
-fn reloaded(handle: &Handle, file: &str) {
-    handle.lock().tell_person(&ProcessEvent::FileReloaded {
-        file: file.to_owned(),
-    });
-}
-
 /// Leaves the group for good and lets the client go.
 async fn close_client(handle: &Handle) {
     let Some(mut client) = handle.lock().take_client() else {
@@ -385,7 +344,8 @@ async fn close_client(handle: &Handle) {
     let until = Instant::now() + CLIENT_CLOSES_WITHIN;
     let mut inputs = Vec::new();
     while !client.is_closed() && Instant::now() < until {
-        let _over = client.poll(&mut inputs);
+        let now = handle.lock().clock.now();
+        let _over = client.poll(now, &mut inputs);
         inputs.clear();
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

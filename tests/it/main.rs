@@ -1,6 +1,7 @@
 //! Integration tests, all in one binary.
 //!
 //! - [`source`]: checks of the repository itself. Nothing needs to run.
+//! - [`fake`]: `ackline fake`, which stands in for Kafka. Nothing else needs to run.
 //! - [`real`]: the binary of the sidecar, an application made from the `.proto`, and real Apache Kafka. Each scenario
 //!   cites the rows of `docs/failures.md` that it covers.
 //! - [`harness`]: what the scenarios are told with.
@@ -15,6 +16,7 @@
     reason = "the harness offers more than every scenario needs; a test may panic, and reads the clock and spawns tasks outside of the sidecar"
 )]
 
+mod fake;
 mod harness;
 mod real;
 mod source;

@@ -39,6 +39,7 @@ fn load_with(
             .map(|(key, value)| FlagValue::set(key, value))
             .collect(),
         skip_files,
+        presets: Vec::new(),
     };
     let directory = format!("{}/", directory.path().display());
     Config::load(&sources).map_err(|problems| problems.to_string().replace(&directory, ""))

@@ -106,6 +106,16 @@ impl Client {
     }
 }
 
+/// The examples' own tests, which run `ackline fake`, by their language.
+pub(crate) fn tests_of_example(language: &str) -> Command {
+    let mut command = match language {
+        "python" => python("examples/python/test_consumer.py"),
+        _ => Command::new(built("go/bin/consumer.test")),
+    };
+    command.env("ACKLINE", env!("CARGO_BIN_EXE_ackline"));
+    command
+}
+
 fn python(file: &str) -> Command {
     let mut command = Command::new(cached("python/bin/python"));
     command

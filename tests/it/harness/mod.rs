@@ -28,7 +28,7 @@ mod topic;
 mod worker;
 
 pub(crate) use application::{Address, Application, Over, digest_with_raw_name};
-pub(crate) use client::{Client, on_every_client};
+pub(crate) use client::{Client, on_every_client, tests_of_example};
 pub(crate) use cluster::{Cluster, Line, repository};
 pub(crate) use committed::{Commit, commits_of, described_offsets};
 pub(crate) use ledger::{Ledger, Logged, Place};

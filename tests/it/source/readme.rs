@@ -16,6 +16,7 @@ fn files_that_pages_show_are_those_that_are_tested() {
     let shown = [
         ("README.md", 1), // Python
         ("docs/clients.md", 4),
+        ("docs/testing.md", 2),
     ];
     for (page, count) in shown {
         let text = std::fs::read_to_string(repository().join(page)).unwrap();

@@ -18,6 +18,7 @@ mod busy;
 mod connections;
 mod endings;
 mod examples;
+mod own_tests;
 mod records;
 
 /// What every scenario begins with: a topic, and how to reach a sidecar that reads it.

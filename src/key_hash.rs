@@ -8,7 +8,7 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const STEP: u64 = 0xd6e8_feb8_6659_fd93;
 
 /// The hash of a key.
-pub(super) fn key_hash(key: &[u8]) -> u64 {
+pub(crate) fn key_hash(key: &[u8]) -> u64 {
     let (words, rest) = key.as_chunks::<8>();
     let mut hash = SEED ^ (key.len() as u64).wrapping_mul(STEP);
     for word in words {
