@@ -9,6 +9,8 @@
 //!             │   └ body ───── the response side: polls the sidecar, yields ready frames
 //!             └ wire ──── the hand-written encoder of record frames
 //!  engine ──── outbox ── what a stream is to be told besides records
+//!
+//!  fuzzing ─── direct ── what reads a client's bytes, without a socket
 //! ```
 //!
 //! The edge decides nothing about records. What it needs of the rest of the process is the trait
@@ -45,6 +47,7 @@ mod body;
 mod call_error;
 mod connection;
 mod consume;
+pub mod direct;
 mod listener;
 pub mod outbox;
 mod request;
