@@ -102,6 +102,25 @@ fn a_check_of_a_file_with_mistakes_exits_with_64() {
 }
 
 #[test]
+fn completions_and_manual_pages_are_printed_or_written() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = ackline(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(text(&output.stdout).contains("ackline"), "{shell}");
+    }
+    assert_eq!(ackline(&["completions", "abacus"]).status.code(), Some(64));
+    assert!(text(&ackline(&["man"]).stdout).contains(".TH ackline 1"));
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("man1");
+    let output = ackline(&["man", "--dir", folder.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(folder.join("ackline-config-check.1").exists());
+    let nowhere = ackline(&["man", "--dir", "/proc/nowhere"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(text(&nowhere.stderr).contains("cannot write"));
+}
+
+#[test]
 fn the_schema_is_json_and_the_reference_a_table() {
     let schema: serde_json::Value =
         serde_json::from_slice(&ackline(&["config", "schema"]).stdout).unwrap();

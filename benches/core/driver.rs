@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ackline::core::{
     AssignMode, Backoff, CommitMode, CommittedAnswer, Core, Effect, Fetch, FramePlan, IdRange,
-    Input, JoinWhen, Moment, Outcome, PartitionId, PoppedRecord, PoppedRun, Settings,
-    SettleRequest, Settlement, StartPolicy, StreamId, StreamOpen, TopicDescription, TopicIndex,
+    Input, JoinWhen, Moment, Outcome, PartitionId, Policy, PoppedRecord, PoppedRun, Settings,
+    SettleRequest, Settlement, StartPolicy, StreamId, StreamOpen, TokenRate, TopicDescription,
+    TopicIndex, WhenOversize, WhenSpent,
 };
 use ackline::core::{CommittedOffset, Order};
 
@@ -167,6 +168,7 @@ impl<'a> Driver<'a> {
                 reason: Default::default(),
             }],
             wait: None,
+            extends: Vec::new(),
         };
         let refused = self.core.settle(self.now, &request, &mut self.effects);
         assert!(refused.is_empty(), "{refused:?}");
@@ -291,12 +293,35 @@ fn stream_open() -> StreamOpen {
     }
 }
 
+fn policy(case: &Case) -> Policy {
+    Policy {
+        order: case.order,
+        lane_depth: case.lane_depth,
+        retry: Backoff {
+            initial: Duration::from_millis(500),
+            max: Duration::from_secs(60),
+            multiplier: 2.0,
+            jitter: 0.1,
+        },
+        failures_max: 10,
+        then: WhenSpent::Park,
+        deaths_max: 3,
+        deadline: Duration::ZERO,
+        oversize: WhenOversize::Park,
+        tokens: TokenRate {
+            burst: 100,
+            per_success: 0.1,
+            per_minute: 1.0,
+        },
+        has_dead_letters: false,
+    }
+}
+
 fn settings(case: &Case) -> Settings {
     Settings {
         group: "bench".to_owned(),
         topics: vec!["bench".to_owned()],
-        order: case.order,
-        lane_depth: case.lane_depth,
+        policies: vec![policy(case)],
         commit_mode: CommitMode::OnAck,
         commit_interval: Duration::from_secs(1),
         commit_metadata: true,
@@ -307,12 +332,6 @@ fn settings(case: &Case) -> Settings {
         in_flight_records_max: 200_000,
         in_flight_bytes_max: 32 << 20,
         window_records_max: 200_000,
-        retry: Backoff {
-            initial: Duration::from_millis(500),
-            max: Duration::from_secs(60),
-            multiplier: 2.0,
-            jitter: 0.1,
-        },
         drain_revoke: Duration::from_secs(5),
         join: JoinWhen::OnStream,
         leave_after: Duration::from_secs(360),

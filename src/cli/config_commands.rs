@@ -5,13 +5,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::settings::SettingFlags;
+use super::settings::{self, SettingFlags};
 use crate::config::{self, Config, Problems, Sources};
 
 /// What can be asked about settings.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check a settings file together with ACKLINE_… variables; exit code 64 if anything is wrong
+    /// Check settings; exit code 64 if anything is wrong
+    ///
+    /// Takes what `ackline run` takes, and says what that would say: the settings file as FILE or by
+    /// --config, ACKLINE_… variables and flags.
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckFlags),
     /// Print all settings in force, and where each of them comes from
     ///
@@ -27,10 +31,19 @@ pub(super) enum ConfigCommand {
     Schema,
 }
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  ackline config check ackline.yaml
+  ackline config check --config ackline.yaml --set order=key
+  ackline config check --skip-files ackline.yaml";
+
 #[derive(Debug, Args)]
 pub(super) struct CheckFlags {
-    /// The settings file.
-    file: PathBuf,
+    #[command(flatten)]
+    settings: SettingFlags,
+    /// The settings file, the same as --config FILE.
+    #[arg(id = settings::FILE, value_name = "FILE", help_heading = None)]
+    _file: Option<PathBuf>,
     /// Do not look for certificates, passwords and tokens: they exist only where ackline will run.
     #[arg(long)]
     skip_files: bool,
@@ -41,15 +54,13 @@ impl ConfigCommand {
     pub(super) fn output(self, variables: Vec<(OsString, OsString)>) -> Result<String, Problems> {
         Ok(match self {
             Self::Check(flags) => {
-                let answer = format!("{}: all settings are valid\n", flags.file.display());
+                let file = flags.settings.file();
+                let of = file.map_or(String::new(), |file| format!("{}: ", file.display()));
                 Config::load(&Sources {
-                    file: Some(flags.file),
-                    variables,
-                    flags: Vec::new(),
                     skip_files: flags.skip_files,
-                    presets: Vec::new(),
+                    ..flags.settings.into_sources(variables)
                 })?;
-                answer
+                format!("{of}all settings are valid\n")
             }
             Self::Print(flags) => config::print(&without_files(flags, variables)?),
             Self::Memory(flags) => config::memory_report(&without_files(flags, variables)?),

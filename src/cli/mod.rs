@@ -14,13 +14,16 @@
 mod config_commands;
 pub mod demo;
 pub mod fake;
+mod manual;
 mod settings;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use self::config_commands::ConfigCommand;
 use self::settings::SettingFlags;
@@ -106,6 +109,20 @@ pub fn execute<E>(
             write_all(out, &text).map_err(Failure::Output)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Completions { shell } => {
+            let script = manual::completions(&Cli::command(), shell);
+            write_all(out, &script).map_err(Failure::Output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir: Some(dir) } => {
+            manual::write_pages(&Cli::command(), &dir).map_err(Failure::Output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir: None } => {
+            let page = manual::page(&Cli::command()).map_err(Failure::Output)?;
+            write_all(out, &page).map_err(Failure::Output)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -188,6 +205,19 @@ enum Command {
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a script by which a shell completes commands and flags
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Write a page for each command into this folder, which is made if it is not there.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -207,6 +237,17 @@ Examples:
   ackline fake --records orders.jsonl --until-settled --timeout 60s
   ackline fake --records orders.jsonl --script bad-day.jsonl --until-settled --order key
   generate-orders | ackline fake --records - --topic orders --partitions 4 --until-settled -o json";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(ackline completions bash)
+  ackline completions zsh > ~/.zfunc/_ackline
+  ackline completions fish > ~/.config/fish/completions/ackline.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  ackline man | man -l -
+  ackline man --dir /usr/local/share/man/man1";
 
 /// Help and version are answers, everything else is a mistake.
 fn answer(refusal: &clap::Error) -> ExitCode {

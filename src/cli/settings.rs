@@ -1,13 +1,16 @@
 //! Flags that give settings, made from the same list as the settings themselves.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::error::Error;
+use clap::error::{Error, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use crate::config::{self, FlagValue, Sources};
 
+/// Id of a settings file that a command takes as a word of its own besides `--config`.
+pub(super) const FILE: &str = "file";
 const CONFIG: &str = "config";
 const SET: &str = "set";
 
@@ -19,6 +22,11 @@ pub(super) struct SettingFlags {
 }
 
 impl SettingFlags {
+    /// The settings file, if one is named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// Everything to read settings from.
     pub(super) fn into_sources(self, variables: Vec<(OsString, OsString)>) -> Sources {
         Sources {
@@ -86,7 +94,7 @@ impl FromArgMatches for SettingFlags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        self.file = matches.get_one::<PathBuf>(CONFIG).cloned();
+        self.file = settings_file(matches)?;
         self.values.clear();
         for info in config::flags() {
             let Some(values) = matches.get_many::<String>(info.flag) else {
@@ -107,6 +115,19 @@ impl FromArgMatches for SettingFlags {
             .extend(set.map(|(key, value)| FlagValue::set(key, value)));
         Ok(())
     }
+}
+
+/// The word of its own wins over `ACKLINE_CONFIG`, like `--config`; both on one line are a mistake.
+fn settings_file(matches: &ArgMatches) -> Result<Option<PathBuf>, Error> {
+    let word = matches.try_get_one::<PathBuf>(FILE).ok().flatten();
+    let flag = matches.get_one::<PathBuf>(CONFIG);
+    if word.is_some() && matches.value_source(CONFIG) == Some(ValueSource::CommandLine) {
+        return Err(Error::raw(
+            ErrorKind::ArgumentConflict,
+            "the settings file is named twice; keep FILE or --config\n",
+        ));
+    }
+    Ok(word.or(flag).cloned())
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {

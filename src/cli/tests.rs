@@ -1,5 +1,3 @@
-use clap::CommandFactory;
-
 use super::*;
 
 fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
@@ -106,6 +104,41 @@ fn printing_takes_the_same_flags_as_running() {
     let (outcome, printed) = execute_words(&words);
     assert!(outcome.unwrap().is_none());
     assert!(printed.contains("# flag --brokers") && printed.contains("# variable ACKLINE_START"));
+}
+
+#[test]
+fn checking_takes_what_running_takes_and_the_file_as_a_word_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ackline.yaml");
+    std::fs::write(
+        &path,
+        "kafka: {brokers: [a:1]}\ngroup: {id: g}\ntopics: [t]\n",
+    )
+    .unwrap();
+    let file = path.to_str().unwrap();
+    let check = |more: &[&str]| execute_words(&[&["ackline", "config", "check"], more].concat());
+    for words in [&[file][..], &["--config", file], &[file, "--order", "key"]] {
+        let (outcome, out) = check(words);
+        assert!(outcome.unwrap().is_none());
+        assert_eq!(
+            out,
+            format!("{file}: all settings are valid\n"),
+            "{words:?}"
+        );
+    }
+    let without_file = ["--brokers", "a:1", "--group", "g", "--topic", "t"];
+    let (outcome, out) = check(&without_file);
+    assert!(outcome.unwrap().is_none());
+    assert_eq!(out, "all settings are valid\n");
+    let (outcome, _) = check(&[file, "--order", "sideways"]);
+    assert!(
+        outcome
+            .unwrap_err()
+            .contains("order = sideways  (flag --order)")
+    );
+    let twice = ["ackline", "config", "check", file, "--config", file];
+    let refused = Cli::try_parse_from(twice).unwrap_err();
+    assert!(refused.use_stderr() && refused.to_string().contains("named twice"));
 }
 
 #[test]

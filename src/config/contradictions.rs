@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::load::Loading;
 use super::model::GroupProtocol;
 use super::problem::Fault;
-use super::units::duration_text;
+use super::units::{duration_text, size_text};
 use crate::core::{CommitMode, Order};
 
 /// A drain may take this part of the time that the group waits for us.
@@ -19,6 +19,7 @@ pub(super) fn check(loading: &mut Loading) {
     times(loading);
     group_protocol(loading);
     lane_depth(loading);
+    in_flight(loading);
     tls(loading);
     sasl(loading);
     listeners(loading);
@@ -113,6 +114,38 @@ fn lane_depth(loading: &mut Loading) {
                 "remove it, or choose `order: partition` or `order: key`",
             ),
         );
+    }
+}
+
+/// What a stream has without a word of its own must fit into what the process has. A default is lowered; whoever wrote
+/// the number meant it.
+fn in_flight(loading: &mut Loading) {
+    let limits = loading.config.in_flight.clone();
+    let shares = [
+        (
+            "in_flight.per_stream_records",
+            "in_flight.records",
+            limits.per_stream_records > limits.records,
+            limits.records.to_string(),
+        ),
+        (
+            "in_flight.per_stream_bytes",
+            "in_flight.bytes",
+            limits.per_stream_bytes > limits.bytes,
+            size_text(limits.bytes),
+        ),
+    ];
+    for (share, whole, above, most) in shares {
+        if above && loading.is_changed(share) {
+            loading.report(
+                share,
+                &[whole],
+                Fault::new(
+                    format!("is above {whole} ({most}): the limit of the process holds for all streams together, and no stream could have as much"),
+                    format!("write at most {most}, or raise {whole}"),
+                ),
+            );
+        }
     }
 }
 

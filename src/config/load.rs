@@ -12,6 +12,7 @@ use super::kind::Kind;
 use super::model::Config;
 use super::origin::{Given, Origin};
 use super::problem::{Fault, Problem, Problems};
+use super::rules::ANY_TEXT;
 use super::secret::{check_file, may_be_secret};
 use super::table::{self, Preset, Setting};
 use super::unknown::unknown_key;
@@ -175,7 +176,17 @@ impl Loading {
     }
 
     fn expand_instance_id(&mut self, variables: &[(OsString, OsString)]) {
-        match environment::expand(&self.config.group.instance_id, variables) {
+        let expanded = environment::expand(&self.config.group.instance_id, variables);
+        // What a variable holds was not looked at when the text that names it was.
+        let checked = expanded.and_then(|expanded| {
+            let filled_in = |fault: Fault| Fault {
+                what: format!("{}, once its variables are filled in", fault.what),
+                remedy: format!("{}, or name another variable", fault.remedy),
+            };
+            (ANY_TEXT.check)(&expanded).map_err(filled_in)?;
+            Ok(expanded)
+        });
+        match checked {
             Ok(expanded) => self.config.group.instance_id = expanded,
             Err(fault) => self.report("group.instance_id", &[], fault),
         }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use super::origin::Origins;
 use super::secret::PropertyMap;
 use crate::core::{
-    AssignMode, Backoff, CommitMode, JoinWhen, Order, Settings as CoreSettings, StartPolicy,
+    AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings as CoreSettings,
+    StartPolicy, TokenRate, WhenOversize, WhenSpent,
 };
 
 /// Characters of commit metadata that a broker accepts unless its owner changed
@@ -44,8 +45,10 @@ pub struct Config {
     pub batch: Batch,
     /// Watching deliveries.
     pub delivery: Delivery,
-    /// Redelivery of failed records.
+    /// Redelivery of failed records, and its end.
     pub retry: Retry,
+    /// What becomes of a record that no stream can receive.
+    pub oversize: WhenOversize,
     /// When and how offsets are committed.
     pub commit: Commit,
     /// Time limits of endings.
@@ -193,15 +196,25 @@ pub struct Batch {
 /// Watching deliveries.
 #[derive(Debug, Clone, Default)]
 pub struct Delivery {
+    /// A delivery unsettled for this long is taken back; zero for never.
+    pub deadline: Duration,
     /// A delivery unsettled for this long is reported; zero for never.
     pub warn_unsettled_after: Duration,
 }
 
-/// Redelivery of failed records.
+/// Redelivery of failed records, and its end.
 #[derive(Debug, Clone)]
 pub struct Retry {
     /// How the delays grow.
     pub backoff: Backoff,
+    /// How often a record may be tried; zero for ever.
+    pub max_attempts: u32,
+    /// What follows.
+    pub then: WhenSpent,
+    /// How often applications may die of a record that they have alone; zero for ever.
+    pub crash_suspect_after: u32,
+    /// How fast records may be given up without a person.
+    pub tokens: TokenRate,
 }
 
 /// When and how offsets are committed.
@@ -294,8 +307,7 @@ impl Config {
         CoreSettings {
             group: self.group.id.clone(),
             topics: self.topics.clone(),
-            order: self.order,
-            lane_depth: self.lane_depth,
+            policies: vec![self.policy(); self.topics.len()],
             commit_mode: self.commit.mode,
             commit_interval: match self.commit.mode {
                 CommitMode::OnAck => self.commit.interval,
@@ -309,7 +321,6 @@ impl Config {
             in_flight_records_max: self.in_flight.records,
             in_flight_bytes_max: self.in_flight.bytes,
             window_records_max: self.window.records,
-            retry: self.retry.backoff,
             drain_revoke: self.drain.revoke,
             join: self.group.join,
             leave_after: self.group.leave_after,
@@ -318,6 +329,28 @@ impl Config {
             session_timeout: self.group.session_timeout,
             doubt_after: self.group.doubt_after(),
             seed,
+        }
+    }
+
+    /// Whether there is a dead-letter topic.
+    #[must_use]
+    pub fn has_dead_letters(&self) -> bool {
+        false
+    }
+
+    /// How the records of a topic are delivered.
+    fn policy(&self) -> Policy {
+        Policy {
+            order: self.order,
+            lane_depth: self.lane_depth,
+            retry: self.retry.backoff,
+            failures_max: self.retry.max_attempts,
+            then: self.retry.then,
+            deaths_max: self.retry.crash_suspect_after,
+            deadline: self.delivery.deadline,
+            oversize: self.oversize,
+            tokens: self.retry.tokens,
+            has_dead_letters: self.has_dead_letters(),
         }
     }
 
@@ -351,7 +384,16 @@ impl Config {
                     multiplier: 0.0,
                     jitter: 0.0,
                 },
+                max_attempts: 0,
+                then: WhenSpent::Park,
+                crash_suspect_after: 0,
+                tokens: TokenRate {
+                    burst: 0,
+                    per_success: 0.0,
+                    per_minute: 0.0,
+                },
             },
+            oversize: WhenOversize::Park,
             commit: Commit {
                 mode: CommitMode::OnAck,
                 interval: Duration::ZERO,

@@ -14,17 +14,17 @@
 //! type under a new number; nothing is carried over (B14, M2, M3).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::time::Duration;
 
+use super::aside::Aside;
 use super::effect::StopReason;
 use super::history::Histories;
 use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
-use super::input::{CommittedOffset, PoppedRecord};
+use super::input::CommittedOffset;
 use super::lane::{Lane, LaneKey, Lanes};
 use super::metadata::Marks;
 use super::runs::Runs;
-use super::settings::Order;
+use super::settings::{Order, Policy};
 use super::window::Window;
 
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
@@ -61,43 +61,6 @@ pub(crate) enum Phase {
     Draining,
 }
 
-/// What all records of an assignment have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LaneOfAll {
-    /// They are of this lane.
-    One(LaneKey),
-    /// They are of no lane.
-    None,
-    /// Nothing.
-    Differs,
-}
-
-/// What is left of a lane some of whose live records are live no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LaneLeft {
-    /// Nothing.
-    Gone,
-    /// Records that wait; no stream holds it any more.
-    Free {
-        /// It was the last one that stood ready for its holder.
-        unqueued: bool,
-    },
-    /// Its stream holds it still.
-    Held,
-}
-
-impl LaneLeft {
-    /// Whether no stream holds it.
-    pub(crate) fn is_free(self) -> bool {
-        self != Self::Held
-    }
-
-    /// Whether nothing of the assignment stands ready for its holder any more.
-    pub(crate) fn is_unqueued(self) -> bool {
-        self == Self::Free { unqueued: true }
-    }
-}
-
 /// What was last committed successfully.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
@@ -120,8 +83,7 @@ pub(crate) struct AssignmentState {
     pub(crate) id: Assignment,
     pub(crate) partition: PartitionId,
     pub(crate) phase: Phase,
-    order: Order,
-    lane_depth: u32,
+    pub(crate) policy: Policy,
 
     // ---- position
     /// The fetch whose records are taken in; `None` while the client has none of ours.
@@ -154,7 +116,11 @@ pub(crate) struct AssignmentState {
     /// Ready lanes that stick to a stream.
     pub(crate) ready_bound: BTreeMap<StreamId, VecDeque<LaneKey>>,
     pub(crate) history: Histories,
+    /// Records that do not go the usual way, by number.
+    pub(crate) aside: BTreeMap<u64, Aside>,
     pub(crate) live: u32,
+    /// Dead letters of it that are on their way.
+    pub(crate) sending: u32,
     pub(crate) waiting_records: u64,
     pub(crate) waiting_bytes: u64,
 
@@ -180,19 +146,12 @@ pub(crate) struct AssignmentState {
 }
 
 impl AssignmentState {
-    pub(crate) fn new(
-        id: Assignment,
-        partition: PartitionId,
-        order: Order,
-        lane_depth: u32,
-        now: Moment,
-    ) -> Self {
+    pub(crate) fn new(id: Assignment, partition: PartitionId, policy: Policy, now: Moment) -> Self {
         Self {
             id,
             partition,
             phase: Phase::Reading,
-            order,
-            lane_depth,
+            policy,
             fetch: None,
             fetch_due: None,
             read_tries: 0,
@@ -213,7 +172,9 @@ impl AssignmentState {
             ready: VecDeque::new(),
             ready_bound: BTreeMap::new(),
             history: Histories::default(),
+            aside: BTreeMap::new(),
             live: 0,
+            sending: 0,
             waiting_records: 0,
             waiting_bytes: 0,
             full_since: None,
@@ -244,7 +205,7 @@ impl AssignmentState {
             None => Histories::default(),
         };
         let restored = restored.filter(|marks| !marks.finished.is_empty());
-        self.window = Window::new(offset, epoch, restored, self.order == Order::Key);
+        self.window = Window::new(offset, epoch, restored, self.policy.order == Order::Key);
         self.phase = Phase::Flowing;
         self.fetch_due = Some(Moment(0));
     }
@@ -293,141 +254,14 @@ impl AssignmentState {
         alive && !self.unauthorized && !self.commits_stale
     }
 
-    /// What can be said of the lanes of all records without a look at each.
-    pub(crate) fn lane_of_all(&self) -> LaneOfAll {
-        match self.order {
-            Order::Partition => LaneOfAll::One(LaneKey::Partition),
-            Order::None if self.lanes.is_empty() => LaneOfAll::None,
-            Order::None | Order::Key => LaneOfAll::Differs,
-        }
+    /// What is known of the lowest unfinished record, if it is set aside.
+    pub(crate) fn lowest_aside(&self) -> Option<&Aside> {
+        self.aside.get(&self.window.lowest_number()?)
     }
 
-    /// The lane of a record; `None` for one of the pool.
-    pub(crate) fn lane_of(&self, number: u64) -> Option<LaneKey> {
-        match self.order {
-            Order::Partition => return Some(LaneKey::Partition),
-            Order::Key => {
-                if let Some(hash) = self.window.key(number) {
-                    return Some(LaneKey::Key(hash));
-                }
-            }
-            Order::None => {}
-        }
-        let single = LaneKey::Single(number);
-        self.lanes.contains_key(&single).then_some(single)
-    }
-
-    /// The lane that a record not seen before belongs to; `None` for the pool.
-    pub(crate) fn lane_for_new(&self, record: &PoppedRecord) -> Option<LaneKey> {
-        match self.order {
-            Order::Partition => Some(LaneKey::Partition),
-            Order::Key => record.key_hash.map(LaneKey::Key),
-            Order::None => None,
-        }
-    }
-
-    pub(crate) fn lane(&self, key: LaneKey) -> Option<&Lane> {
-        match key {
-            LaneKey::Partition => Some(&self.partition_lane),
-            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.get(&key),
-        }
-    }
-
-    pub(crate) fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
-        lane_among(key, &mut self.partition_lane, &mut self.lanes)
-    }
-
-    pub(crate) fn lane_or_new(&mut self, key: LaneKey) -> &mut Lane {
-        match key {
-            LaneKey::Partition => &mut self.partition_lane,
-            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.entry(key).or_default(),
-        }
-    }
-
-    /// Whether a lane may give a record now (L2, L3).
-    pub(crate) fn is_ready(&self, key: LaneKey, now: Moment) -> bool {
-        let Some(lane) = self.lane(key) else {
-            return false;
-        };
-        lane.is_ready(self.depth_of(key), &self.history, now)
-    }
-
-    /// How many records of a lane may be in flight.
-    pub(crate) fn depth_of(&self, key: LaneKey) -> u32 {
-        match key {
-            LaneKey::Partition | LaneKey::Key(_) => self.lane_depth,
-            LaneKey::Single(_) => 1,
-        }
-    }
-
-    /// Lines new records of one lane up behind those that wait there, and queues the lane if that made it ready.
-    pub(crate) fn line_up(&mut self, key: LaneKey, run: Range<u64>) {
-        let depth = self.depth_of(key);
-        let lane = match key {
-            LaneKey::Partition => &mut self.partition_lane,
-            LaneKey::Key(_) | LaneKey::Single(_) => self.lanes.entry(key).or_default(),
-        };
-        // Only the first one can make a lane ready.
-        let was_empty = lane.waiting.is_empty();
-        lane.waiting.insert_run(run);
-        if !was_empty || lane.queued || !lane.may_give(depth) {
-            return;
-        }
-        enqueue(key, lane, &mut self.ready, &mut self.ready_bound);
-    }
-
-    /// Some of a lane's live records are live no more. Without any, no stream holds it.
-    pub(crate) fn lane_lost_live(&mut self, key: LaneKey, count: u32) -> LaneLeft {
-        let Some(lane) = self.lane_mut(key) else {
-            return LaneLeft::Gone;
-        };
-        debug_assert!(
-            lane.live >= count,
-            "a lane has as many live records as were dispatched"
-        );
-        lane.live = lane.live.saturating_sub(count);
-        if lane.live > 0 {
-            return LaneLeft::Held;
-        }
-        let holder = lane.stream.take();
-        // If it stood ready for its holder, it does so for nobody in particular now.
-        let was_queued = std::mem::take(&mut lane.queued);
-        if lane.is_idle() && key != LaneKey::Partition {
-            self.lanes.remove(&key);
-            return LaneLeft::Gone;
-        }
-        let mut unqueued = false;
-        if let Some(holder) = holder.filter(|_| was_queued)
-            && let Some(queue) = self.ready_bound.get_mut(&holder)
-        {
-            queue.retain(|queued| *queued != key);
-            unqueued = queue.is_empty();
-            if unqueued {
-                self.ready_bound.remove(&holder);
-            }
-        }
-        LaneLeft::Free { unqueued }
-    }
-
-    /// When a record that was handed back may be delivered again.
+    /// When a record that was handed back may be delivered again, if it is a matter of time.
     pub(crate) fn due(&self, number: u64) -> Option<Moment> {
-        self.history.of(number).due
-    }
-
-    /// Queues a lane where the stream that may have it looks, unless it stands there already.
-    /// Returns whether it was queued.
-    pub(crate) fn queue_if_ready(&mut self, key: LaneKey, now: Moment) -> bool {
-        if !self.is_ready(key, now) {
-            return false;
-        }
-        let Some(lane) = lane_among(key, &mut self.partition_lane, &mut self.lanes) else {
-            return false;
-        };
-        if lane.queued {
-            return false;
-        }
-        enqueue(key, lane, &mut self.ready, &mut self.ready_bound);
-        true
+        self.history.of(number).hold.due()
     }
 
     /// Notes when the watermark took its present value, for "held since".
@@ -437,31 +271,5 @@ impl AssignmentState {
             self.watermark_seen = watermark;
             self.watermark_since = now;
         }
-    }
-}
-
-/// The lane of a key, for whoever uses other parts of its assignment meanwhile.
-pub(crate) fn lane_among<'a>(
-    key: LaneKey,
-    partition_lane: &'a mut Lane,
-    lanes: &'a mut Lanes,
-) -> Option<&'a mut Lane> {
-    match key {
-        LaneKey::Partition => Some(partition_lane),
-        LaneKey::Key(_) | LaneKey::Single(_) => lanes.get_mut(&key),
-    }
-}
-
-/// Queues a lane where the stream that may have it looks.
-fn enqueue(
-    key: LaneKey,
-    lane: &mut Lane,
-    ready: &mut VecDeque<LaneKey>,
-    ready_bound: &mut BTreeMap<StreamId, VecDeque<LaneKey>>,
-) {
-    lane.queued = true;
-    match lane.bound_to() {
-        Some(stream) => ready_bound.entry(stream).or_default().push_back(key),
-        None => ready.push_back(key),
     }
 }

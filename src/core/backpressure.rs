@@ -22,11 +22,12 @@ use super::Core;
 use super::assignment::{AssignmentState, Phase};
 use super::delivery::{Stream, StreamPhase};
 use super::dispatch::Hunger;
-use super::effect::{Effect, Event};
+use super::effect::Effect;
+use super::event::Event;
 use super::ids::{Assignment, Moment, StreamId};
 use super::limits::Limits;
 use super::metadata;
-use super::settings::{CommitMode, Order};
+use super::settings::{CommitMode, Order, Policy};
 use super::timers::Timer;
 
 /// How long a partition must be full before it is paused.
@@ -39,6 +40,9 @@ impl Core {
     /// less than that waits. Zero for none. Whatever it says, asking without popping is right, too.
     pub fn top_up(&mut self, now: Moment, stream: StreamId) -> usize {
         debug_assert!(self.now <= now, "time went back");
+        if self.is_clearing(stream) {
+            return 0;
+        }
         let Some(room) = self.room_worth_filling(stream) else {
             return 0;
         };
@@ -53,13 +57,17 @@ impl Core {
 
     /// About how many records could go out now, were there room.
     fn ready_records(&self) -> u64 {
-        if self.settings.order != Order::Key || self.settings.lane_depth > 1 {
+        let one_by_one = |policy: &Policy| policy.order == Order::Key && policy.lane_depth == 1;
+        if !self.settings.policies.iter().any(one_by_one) {
             return self.waiting_bytes / self.mean_record_bytes.max(1);
         }
         // Behind a key that is busy there may wait thousands, and none of them can go.
         let ready = self.ready.iter().filter_map(|id| self.assignments.get(id));
         ready
-            .map(|assignment| assignment.pool.len() + assignment.ready.len() as u64)
+            .map(|assignment| match one_by_one(&assignment.policy) {
+                true => assignment.pool.len() + assignment.ready.len() as u64,
+                false => assignment.waiting_records,
+            })
             .sum()
     }
 
@@ -78,7 +86,7 @@ impl Core {
         // More than the next message can take would have to wait here, in a copy, instead of in the client.
         let room = match self.hungry.get(&stream) {
             Some(Hunger::Work | Hunger::Budget) => self.room(stream),
-            Some(Hunger::Room) | None => None,
+            Some(Hunger::Room | Hunger::Emptied) | None => None,
         };
         let wanted = room.map_or(0, |room| room.holds(self.mean_record_bytes));
         usize::try_from(allowance.min(wanted)).unwrap_or(0)

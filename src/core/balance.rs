@@ -4,7 +4,7 @@ use super::Core;
 use super::dispatch::Hunger;
 use super::ids::{Assignment, PartitionId, StreamId};
 use super::lane::LaneKey;
-use super::settings::Order;
+use super::settings::{Order, Policy};
 use super::timers::Timer;
 
 impl Core {
@@ -31,15 +31,14 @@ impl Core {
         {
             self.timers.at(due, Timer::Lane(assignment_id, key));
         }
+        self.look_for_suspect(assignment_id, key);
     }
 
     /// A stream with nothing to do takes one lane from the stream that has the most, if that has at least
     /// two more.
     pub(super) fn take_a_lane_over(&mut self, taker: StreamId) {
-        if self.settings.lane_depth < 2
-            || self.settings.order == Order::None
-            || self.streams.map.len() < 2
-        {
+        let sticks = |policy: &Policy| policy.lane_depth > 1 && policy.order != Order::None;
+        if self.streams.map.len() < 2 || !self.settings.policies.iter().any(sticks) {
             return;
         }
         let Some(stream) = self.streams.map.get(&taker) else {
@@ -147,6 +146,7 @@ impl Core {
             .filter(|(id, hunger)| match hunger {
                 Hunger::Room => self.room_worth_filling(**id).is_some(),
                 Hunger::Work => self.has_work_for(**id),
+                Hunger::Emptied => self.is_emptied(**id),
                 Hunger::Budget => self.has_work_for(**id) || self.pop_allowance_now() > 0,
             })
             .map(|(id, _)| *id)
@@ -188,9 +188,11 @@ impl Core {
             })
         };
         let bound = (id, Assignment(0))..=(id, Assignment(u64::MAX));
-        self.ready_bound
-            .range(bound)
-            .any(|(_, assignment)| serves(assignment))
+        self.has_suspect_for(id)
+            || self
+                .ready_bound
+                .range(bound)
+                .any(|(_, assignment)| serves(assignment))
             || self.ready.iter().any(serves)
     }
 }

@@ -13,14 +13,15 @@
 //! - D3 (I-S8): the same outcome twice is accepted, another one is a conflict, an id never issued is
 //!   unknown, everything else is stale.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashSet;
 
+use super::frame::Frame;
 use super::ids::{Assignment, IdRange, Moment, StreamId};
 use super::input::{Outcome, StreamOpen};
 use super::lane::LaneKey;
+use super::suspects::HeldAtClose;
 use crate::fixed_hash::FixedState;
 
 /// Lowest first id, and one past the highest: room for 2^44 ids below 2^53, the largest integers that
@@ -45,6 +46,8 @@ pub(crate) enum OutcomeKind {
     Ack,
     Retry,
     Release,
+    DeadLetter,
+    Discard,
 }
 
 impl From<Outcome> for OutcomeKind {
@@ -53,103 +56,9 @@ impl From<Outcome> for OutcomeKind {
             Outcome::Ack => Self::Ack,
             Outcome::Retry { .. } => Self::Retry,
             Outcome::Release => Self::Release,
+            Outcome::DeadLetter => Self::DeadLetter,
+            Outcome::Discard => Self::Discard,
         }
-    }
-}
-
-/// One message to one stream, with what is live in it.
-#[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) assignment: Assignment,
-    /// Record number of each id, from the first id on.
-    pub(crate) numbers: Vec<u64>,
-    /// Bit per id: it is live.
-    live: Vec<u64>,
-    pub(crate) live_count: u32,
-    /// Bytes of the live ones.
-    pub(crate) live_bytes: u64,
-    /// Bytes of the whole frame.
-    pub(crate) bytes: u64,
-    /// The frame's bytes are gone; live records have copies of their own.
-    pub(crate) evacuated: bool,
-    pub(crate) delivered_at: Moment,
-}
-
-impl Frame {
-    pub(crate) fn new(
-        assignment: Assignment,
-        numbers: Vec<u64>,
-        bytes: u64,
-        delivered_at: Moment,
-    ) -> Self {
-        let count = numbers.len();
-        let mut live = vec![u64::MAX; count.div_ceil(64)];
-        if let Some(last) = live.last_mut()
-            && !count.is_multiple_of(64)
-        {
-            *last = (1 << (count % 64)) - 1;
-        }
-        let live_count = u32::try_from(count).unwrap_or(u32::MAX);
-        Self {
-            assignment,
-            numbers,
-            live,
-            live_count,
-            live_bytes: bytes,
-            bytes,
-            evacuated: false,
-            delivered_at,
-        }
-    }
-
-    pub(crate) fn is_live(&self, index: usize) -> bool {
-        self.live
-            .get(index / 64)
-            .is_some_and(|word| word >> (index % 64) & 1 == 1)
-    }
-
-    /// The first live index in `from..to`.
-    pub(crate) fn next_live(&self, from: usize, to: usize) -> Option<usize> {
-        let to = to.min(self.numbers.len());
-        let mut index = from;
-        while index < to {
-            let word = self.live[index / 64] >> (index % 64);
-            if word != 0 {
-                let found = index + word.trailing_zeros() as usize;
-                return (found < to).then_some(found);
-            }
-            index = (index / 64 + 1) * 64;
-        }
-        None
-    }
-
-    /// Ends the life of the ids of `run`, which are all live.
-    pub(crate) fn kill_run(&mut self, run: Range<usize>, bytes: u64) {
-        debug_assert!(
-            run.clone().all(|index| self.is_live(index)),
-            "what is settled is live"
-        );
-        let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
-        let mut from = run.start;
-        while from < run.end {
-            let to = run.end.min((from / 64 + 1) * 64);
-            let mask = (u64::MAX >> (64 - (to - from))) << (from % 64);
-            self.live[from / 64] &= !mask;
-            from = to;
-        }
-        self.live_count -= count;
-        self.live_bytes = self.live_bytes.saturating_sub(bytes);
-    }
-
-    /// Ends the life of one id. Returns whether it was live.
-    pub(crate) fn kill(&mut self, index: usize, size: u64) -> bool {
-        let live = self.is_live(index);
-        if live {
-            self.live[index / 64] &= !(1 << (index % 64));
-            self.live_count -= 1;
-            self.live_bytes = self.live_bytes.saturating_sub(size);
-        }
-        live
     }
 }
 
@@ -195,6 +104,12 @@ pub(crate) struct Stream {
     pub(crate) evacuated: usize,
     /// By first id, and so by age; only frames with something live.
     pub(crate) frames: BTreeMap<u64, Frame>,
+    /// What it holds is a suspect, and it is given nothing else meanwhile.
+    pub(crate) alone: bool,
+    /// What it held when it closed without a word.
+    pub(crate) held_at_close: Option<HeldAtClose>,
+    /// When which frame is to be looked at for deliveries that were not settled in time.
+    pub(crate) deadlines: BTreeSet<(Moment, u64)>,
     /// A look at how long its deliveries are unsettled is under way.
     pub(crate) watched: bool,
     /// Frames below this id were reported as unsettled for long.
@@ -238,6 +153,9 @@ impl Stream {
             taking: None,
             evacuated: 0,
             frames: BTreeMap::new(),
+            alone: false,
+            held_at_close: None,
+            deadlines: BTreeSet::new(),
             watched: false,
             warn_from: first_id,
             outcomes: BTreeMap::new(),

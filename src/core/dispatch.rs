@@ -9,18 +9,18 @@
 //! - L1 to L3 of `lane`.
 //! - I-B1: live records stay within the limits of the stream and of the process. An idle stream takes one
 //!   record above its byte limit, if it fits its message limit.
-//! - A record above the message limit of a stream is never planned for it. If no stream so far could take
-//!   it, its lane waits, visibly.
 //! - When streams are unequally loaded, one lane at a time moves: it gives nothing until its live records
 //!   are settled, then goes to the other stream. Nothing is withdrawn for it.
 
-use super::delivery::{Frame, Stream, StreamPhase};
-use super::effect::{Effect, Event, StreamEnd};
+use super::delivery::{Stream, StreamPhase};
+use super::effect::{Effect, StreamEnd};
 use super::fill::{Filling, Found};
+use super::frame::Frame;
 use super::ids::{Assignment, DeliveryId, Moment, PartitionId, RecordNumber, StreamId};
 use super::lane::LaneKey;
-use super::room::{MESSAGE_OVERHEAD, Room};
+use super::room::Room;
 use super::settings::CommitMode;
+use super::suspects::SuspectPlan;
 use super::timers::Timer;
 use super::{Core, TopicIndex};
 
@@ -72,6 +72,8 @@ pub(crate) enum Hunger {
     Room,
     /// Nothing is ready, and the budget forbids to pop.
     Budget,
+    /// It is to hold nothing before it is given something that must be alone.
+    Emptied,
 }
 
 impl Core {
@@ -122,6 +124,20 @@ impl Core {
             return false;
         };
         self.requeue_oversize(room.record_max);
+        match self.plan_suspect(id, &mut room, plan) {
+            SuspectPlan::Planned(assignment) => {
+                self.send(id, assignment, room.total, plan);
+                if let Some(stream) = self.streams.map.get_mut(&id) {
+                    stream.alone = true;
+                }
+                return true;
+            }
+            SuspectPlan::Later => {
+                self.hungry.insert(id, Hunger::Emptied);
+                return false;
+            }
+            SuspectPlan::Nothing => {}
+        }
         if self.lingers(id) {
             self.hungry.insert(id, Hunger::Work);
             return false;
@@ -218,7 +234,7 @@ impl Core {
         if !wanted || !assignment.may_dispatch() {
             return false;
         }
-        let sticky = self.settings.lane_depth > 1;
+        let sticky = assignment.policy.lane_depth > 1;
         let mut filling = Filling {
             now: self.now,
             id,
@@ -239,7 +255,6 @@ impl Core {
         let Some(assignment) = self.assignments.get(&assignment_id) else {
             return;
         };
-        let partition = assignment.partition;
         if assignment.pool.is_empty() && assignment.ready.is_empty() {
             self.ready.remove(&assignment_id);
         }
@@ -252,23 +267,7 @@ impl Core {
             self.timers.at(when, Timer::Lane(assignment_id, key));
         }
         for (size, key, offset) in found.oversize {
-            self.oversize.insert((size, assignment_id, key));
-            let able = self.streams.map.iter().find(|(_, stream)| {
-                stream.phase == StreamPhase::Open
-                    && stream
-                        .open
-                        .message_bytes_max
-                        .saturating_sub(MESSAGE_OVERHEAD)
-                        >= size
-            });
-            match able.map(|(id, _)| *id) {
-                Some(able) => self.wake(able),
-                None => self.report(Event::Oversize {
-                    partition,
-                    offset,
-                    size,
-                }),
-            }
+            self.too_large(size, assignment_id, key, offset);
         }
     }
 
@@ -314,10 +313,19 @@ impl Core {
             .iter()
             .map(|planned| planned.number.0)
             .collect();
-        stream.frames.insert(
-            plan.first_id.0,
-            Frame::new(assignment_id, numbers, bytes, now),
-        );
+        let mut frame = Frame::new(assignment_id, numbers, bytes, now);
+        let deadline = assignment.policy.deadline;
+        if !deadline.is_zero() {
+            let until = now.plus(deadline);
+            frame.deadline = Some(until);
+            // Each look asks for the next one.
+            let first = stream.deadlines.first();
+            if first.is_none_or(|(first, _)| until < *first) {
+                self.timers.at(until, Timer::Deadline(id));
+            }
+            stream.deadlines.insert((until, plan.first_id.0));
+        }
+        stream.frames.insert(plan.first_id.0, frame);
         if !self.settings.warn_unsettled_after.is_zero() {
             let when = now.plus(self.settings.warn_unsettled_after);
             self.warn_unsettled_later(id, when);
@@ -339,24 +347,6 @@ impl Core {
         self.finished_some(assignment_id, count);
         // Outside of `handle`, so the turn is not finished by it.
         self.look_at_fullness(assignment_id);
-    }
-
-    /// Puts lanes whose first record fits a stream with this limit back where streams look.
-    fn requeue_oversize(&mut self, record_max: u64) {
-        while let Some(&(size, assignment_id, key)) = self.oversize.first() {
-            if size > record_max {
-                return;
-            }
-            self.oversize.pop_first();
-            if let Some(lane) = self
-                .assignments
-                .get_mut(&assignment_id)
-                .and_then(|assignment| assignment.lane_mut(key))
-            {
-                lane.oversize = None;
-            }
-            self.lane_changed(assignment_id, key);
-        }
     }
 }
 

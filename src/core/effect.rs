@@ -2,8 +2,10 @@
 //!
 //! Effects are carried out in order, all of them, before the next input is given.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::event::Event;
 use super::ids::{
     Assignment, CommitId, DeliveryId, Fetch, IdRange, LeaderEpoch, PartitionId, RecordNumber,
     StreamId, TopicIndex, WaitId,
@@ -47,6 +49,9 @@ pub enum Effect {
         /// What to commit; never empty.
         entries: Vec<CommitEntry>,
     },
+    /// Write a record to the dead-letter topic of its topic, and say what became of it
+    /// ([`super::Input::DeadLetterDone`]). Its bytes are where those of waiting records are, and stay there.
+    DeadLetter(Box<DeadLetter>),
     /// There may be records for this stream: poll it.
     Wake(StreamId),
     /// Deliveries were taken back. Precedes the answer that refuses them.
@@ -108,6 +113,60 @@ pub enum Effect {
     Report(Event),
 }
 
+/// A record that goes to a dead-letter topic, with what is said of it there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The assignment.
+    pub assignment: Assignment,
+    /// Its number in the assignment.
+    pub number: RecordNumber,
+    /// Its offset.
+    pub offset: i64,
+    /// Leader epoch of its batch.
+    pub leader_epoch: LeaderEpoch,
+    /// Why it goes there.
+    pub cause: Cause,
+    /// In the words of the application or the operator, or what is known of it; may be empty.
+    pub reason: Arc<str>,
+    /// How often the application failed at it.
+    pub failures: u32,
+}
+
+/// Why a record does not go the usual way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// It failed as often as it may.
+    Failures,
+    /// Applications died of it as often as they may.
+    Crashes,
+    /// No stream can receive it.
+    Oversize,
+    /// The application said so.
+    Application,
+    /// An operator said so.
+    Operator,
+}
+
+impl Cause {
+    /// Every label that [`Cause::label`] can give.
+    pub const LABELS: [&'static str; 5] =
+        ["failures", "crashes", "oversize", "application", "operator"];
+
+    /// A name for headers, metrics and status, from a small closed set.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Failures => "failures",
+            Self::Crashes => "crashes",
+            Self::Oversize => "oversize",
+            Self::Application => "application",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// What a shutdown leaves undone, the worse the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Drained {
@@ -156,6 +215,8 @@ pub enum WithdrawReason {
     Revoked,
     /// The partition was lost without warning.
     Lost,
+    /// It was not settled before its deadline.
+    Deadline,
     /// An earlier record of the same lane must be retried or was released.
     EarlierRetry,
     /// The partition's position was moved (truncation, or a topic made again).
@@ -245,159 +306,4 @@ pub enum StopReason {
     Corrupt,
     /// The broker broke its promise of rising offsets.
     OffsetsWentBack,
-}
-
-/// What a person may want to read or count. `observe.rs` turns each into a log line and a metric.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A rebalance gave us partitions.
-    Assigned {
-        /// How many.
-        partitions: usize,
-    },
-    /// A rebalance takes partitions away.
-    Revoking {
-        /// How many.
-        partitions: usize,
-    },
-    /// Partitions were lost without warning.
-    Lost {
-        /// How many.
-        partitions: usize,
-    },
-    /// A partition starts to flow.
-    Started {
-        /// The partition.
-        partition: PartitionId,
-        /// The assignment.
-        assignment: Assignment,
-        /// Where.
-        offset: i64,
-        /// Offsets at and above it that were finished before, from the commit metadata.
-        restored: u64,
-    },
-    /// No committed offset: the `start` policy was applied.
-    StartedByPolicy {
-        /// The partition.
-        partition: PartitionId,
-        /// Where it led to.
-        offset: i64,
-        /// Whether the partition is newer than its siblings' commits, and so read from the beginning.
-        new_partition: bool,
-    },
-    /// Commit metadata was not ours, damaged, or of another cluster: the offset counts, the rest does not.
-    MetadataIgnored {
-        /// The partition.
-        partition: PartitionId,
-        /// Why.
-        reason: &'static str,
-    },
-    /// The topic was deleted and made again; reading starts at its beginning.
-    TopicMadeAgain {
-        /// The partition.
-        partition: PartitionId,
-    },
-    /// The log was cut below our position; reading goes on where the logs part.
-    Truncated {
-        /// The partition.
-        partition: PartitionId,
-        /// Where we were.
-        from: i64,
-        /// Where we go on.
-        to: i64,
-    },
-    /// Offsets were passed over because the log does not hold them any more, or by `latest`.
-    Skipped {
-        /// The partition.
-        partition: PartitionId,
-        /// First offset passed over.
-        from: i64,
-        /// First offset read.
-        to: i64,
-    },
-    /// A partition stopped until a person acts.
-    Stopped {
-        /// The partition.
-        partition: PartitionId,
-        /// The offset at which it stands.
-        offset: i64,
-        /// Why.
-        reason: StopReason,
-    },
-    /// A partition's fetch failed and is started again.
-    FetchRestarted {
-        /// The partition.
-        partition: PartitionId,
-        /// From where.
-        offset: i64,
-        /// The client's words.
-        error: String,
-    },
-    /// A read of positions or topics failed and is tried again.
-    ReadRetried {
-        /// What was read.
-        what: &'static str,
-        /// The broker's words.
-        error: String,
-    },
-    /// A commit failed; it stays due.
-    CommitFailed {
-        /// The partition.
-        partition: PartitionId,
-        /// The offset.
-        offset: i64,
-        /// Why.
-        error: super::CommitError,
-    },
-    /// Commits work again after failures.
-    CommitRecovered,
-    /// The finished marks of a partition do not fit into the commit; only its offset is kept.
-    MarksDropped {
-        /// The partition.
-        partition: PartitionId,
-    },
-    /// No commit of these succeeded for `commit.staleness_max`: nothing new of them is delivered.
-    CommitsStale {
-        /// The partitions, at least one.
-        partitions: Vec<PartitionId>,
-    },
-    /// A commit of these succeeded after that.
-    CommitsFresh {
-        /// The partitions, at least one.
-        partitions: Vec<PartitionId>,
-    },
-    /// A clock jump makes our membership doubtful; one commit must succeed before anything is delivered.
-    MembershipDoubtful,
-    /// The doubt is over.
-    MembershipConfirmed,
-    /// A delivery is unsettled for long.
-    UnsettledForLong {
-        /// The partition.
-        partition: PartitionId,
-        /// Its offset.
-        offset: i64,
-        /// The stream that holds it.
-        stream: StreamId,
-    },
-    /// A record is larger than any open stream accepts; its lane waits.
-    Oversize {
-        /// The partition.
-        partition: PartitionId,
-        /// Its offset.
-        offset: i64,
-        /// Its size in a message.
-        size: u64,
-    },
-    /// A partition is paused because it is full while others have room.
-    Paused {
-        /// The partition.
-        partition: PartitionId,
-    },
-    /// A paused partition has room again.
-    Resumed {
-        /// The partition.
-        partition: PartitionId,
-    },
-    /// Another member with our instance id took over.
-    Fenced,
 }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::assignment::{AssignmentState, lane_among};
+use super::assignment::AssignmentState;
 use super::delivery::Stream;
 use super::dispatch::{FramePlan, Planned};
 use super::history::Histories;
 use super::ids::{Moment, RecordNumber, StreamId};
 use super::lane::{Lane, LaneKey};
+use super::lineup::lane_among;
 use super::room::Room;
 use super::window::Window;
 
@@ -177,12 +178,12 @@ impl Filling<'_> {
             if size <= self.room.record_max {
                 return;
             }
-            self.set_aside(run.start, size);
+            self.give_a_lane(run.start, size);
         }
     }
 
     /// A record without order that is too large for this stream gets a lane of its own.
-    fn set_aside(&mut self, number: u64, size: u64) {
+    fn give_a_lane(&mut self, number: u64, size: u64) {
         let key = LaneKey::Single(number);
         let offset = self.assignment.window.offset(number).unwrap_or(0);
         self.assignment.pool.take_front(1);
@@ -214,10 +215,10 @@ impl Packing<'_> {
         while taken < depth
             && let Some(run) = lane.waiting.front_run()
         {
-            if let Some(due) = self.history.of(run.start).due
-                && due > self.now
-            {
-                self.found.later.push((due, key));
+            let first = self.history.of(run.start);
+            if !first.hold.is_over(self.now) || first.suspect {
+                let due = first.hold.due().filter(|due| *due > self.now);
+                self.found.later.extend(due.map(|due| (due, key)));
                 break;
             }
             // A record that was handed back may have a later one behind it that is not due: one at a time.

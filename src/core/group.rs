@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use super::Core;
 use super::assignment::Phase;
-use super::effect::{Drained, Effect, Event, Notice, WithdrawReason};
+use super::effect::{Drained, Effect, Notice, WithdrawReason};
+use super::event::Event;
 use super::ids::{Assignment, Moment, PartitionId};
 use super::settings::{AssignMode, JoinWhen};
 use super::timers::Timer;
@@ -250,7 +251,7 @@ impl Core {
         let live = ids
             .iter()
             .filter_map(|id| self.assignments.get(id))
-            .any(|assignment| assignment.live > 0);
+            .any(|assignment| assignment.live > 0 || assignment.sending > 0);
         if step == Step::Draining {
             if live && !due {
                 return;
@@ -395,6 +396,7 @@ impl Core {
             }
             WithdrawReason::Revoked
             | WithdrawReason::EarlierRetry
+            | WithdrawReason::Deadline
             | WithdrawReason::Shutdown
             | WithdrawReason::StreamEnded => self.counters.withdrawn_revoked += u64::from(killed),
         }
@@ -408,6 +410,8 @@ impl Core {
             return;
         };
         let partition = assignment.partition;
+        self.forget_sending(assignment.sending);
+        self.forget_suspects(id);
         self.waiting_bytes -= assignment.waiting_bytes;
         self.owned.remove(&partition);
         self.commits.dirty.remove(&id);

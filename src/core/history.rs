@@ -14,15 +14,52 @@ use super::input::PoppedRecord;
 use super::metadata::{RETRIED_MAX, Retried, is_newer};
 use super::window::Window;
 
+/// What keeps a waiting record from being delivered, and everything behind it in its lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Nothing.
+    #[default]
+    None,
+    /// It backs off.
+    Until(Moment),
+    /// It was set aside (`aside`).
+    Aside,
+}
+
+impl Hold {
+    /// Whether the record may go now.
+    pub(crate) fn is_over(self, now: Moment) -> bool {
+        match self {
+            Self::None => true,
+            Self::Until(due) => due <= now,
+            Self::Aside => false,
+        }
+    }
+
+    /// When time alone ends it.
+    pub(crate) fn due(self) -> Option<Moment> {
+        match self {
+            Self::Until(due) => Some(due),
+            Self::None | Self::Aside => None,
+        }
+    }
+}
+
 /// What is remembered of one record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct History {
     /// How often it was delivered.
     pub(crate) attempts: u32,
-    /// How often the application said RETRY.
+    /// How often the application failed at it.
     pub(crate) failures: u32,
-    /// Not before this.
-    pub(crate) due: Option<Moment>,
+    /// How often an application died while it held nothing else.
+    pub(crate) deaths: u32,
+    /// Applications may have died of it (`suspects`).
+    pub(crate) suspect: bool,
+    /// How often in a row a stream was reset when it was sent nothing but this.
+    pub(crate) resets: u32,
+    /// What keeps it from being delivered.
+    pub(crate) hold: Hold,
 }
 
 /// Of all records of an assignment, by number.
@@ -59,7 +96,7 @@ impl Histories {
             let history = History {
                 attempts: retried.attempts,
                 failures: retried.failures,
-                due: None,
+                ..History::default()
             };
             self.by_number.insert(number, history);
         }
@@ -72,11 +109,16 @@ impl Histories {
     }
 
     /// A delivery of the record ended without finishing it.
-    pub(crate) fn handed_back(&mut self, number: u64, failed: bool, due: Option<Moment>) {
+    pub(crate) fn handed_back(&mut self, number: u64, failed: bool, hold: Hold) {
         let history = self.by_number.entry(number).or_default();
         history.attempts = history.attempts.saturating_add(1);
         history.failures = history.failures.saturating_add(u32::from(failed));
-        history.due = due;
+        history.hold = hold;
+    }
+
+    /// What is remembered of a record, to be changed.
+    pub(crate) fn entry(&mut self, number: u64) -> &mut History {
+        self.by_number.entry(number).or_default()
     }
 
     /// Records were finished.

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ids::{
-    Assignment, CommitId, Fetch, LeaderEpoch, PartitionId, StreamId, TopicIndex, TopicUuid, WaitId,
+    Assignment, CommitId, Fetch, LeaderEpoch, PartitionId, RecordNumber, StreamId, TopicIndex,
+    TopicUuid, WaitId,
 };
 
 /// One fact, with everything that belongs to it.
@@ -126,6 +127,21 @@ pub enum Input<'a> {
         /// The stream.
         stream: StreamId,
     },
+    /// The connection of a stream that closed a moment ago, within a second, is gone too: its application crashed, or
+    /// ended without saying goodbye.
+    StreamDied {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Answer to [`super::Effect::DeadLetter`].
+    DeadLetterDone {
+        /// The assignment of the record.
+        assignment: Assignment,
+        /// The record.
+        number: RecordNumber,
+        /// `Ok` only after every replica in sync has it.
+        result: Result<(), DeadLetterError>,
+    },
     /// The process ends: stop dispatching, wait for live deliveries until `drain_until`, commit, leave.
     /// A second one with an earlier time cuts the first short.
     Shutdown {
@@ -233,6 +249,15 @@ impl CommitError {
     }
 }
 
+/// Why a record could not be written to its dead-letter topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetterError {
+    /// Worth trying again: a broker is away, a queue is full.
+    Transient(String),
+    /// Trying again will not help: too large, unknown topic, not allowed.
+    Permanent(String),
+}
+
 /// A run of popped records of one partition.
 #[derive(Debug, Clone, Copy)]
 pub struct PoppedRun<'a> {
@@ -311,6 +336,10 @@ pub enum Outcome {
     },
     /// Not worked on: does not count, and is delivered again soon, rather to another stream.
     Release,
+    /// Cannot be worked on: goes to the dead-letter topic, and is finished when that has it.
+    DeadLetter,
+    /// Not wanted: finished, counted apart.
+    Discard,
 }
 
 /// Some deliveries with one outcome.
@@ -324,11 +353,22 @@ pub struct Settlement {
     pub reason: String,
 }
 
-/// A batch of settlements from one call or one message, applied as one.
+/// Deliveries whose deadline moves.
 #[derive(Debug, Clone)]
+pub struct Extend {
+    /// The deliveries; ranges may be huge, overlap or name ids never issued.
+    pub ids: Vec<super::IdRange>,
+    /// How long from now on they may stay unsettled.
+    pub by: Duration,
+}
+
+/// A batch of settlements from one call or one message, applied as one: acks first, then extensions, then the others.
+#[derive(Debug, Clone, Default)]
 pub struct SettleRequest {
-    /// The settlements; acks are applied first, whatever their place.
+    /// The settlements.
     pub settlements: Vec<Settlement>,
+    /// The extensions.
+    pub extends: Vec<Extend>,
     /// Set by a caller that waits for the commit; answered by [`super::Effect::CommitAwaited`].
     pub wait: Option<WaitId>,
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::Core;
 use super::assignment::{AssignmentState, ListPurpose, Phase};
-use super::effect::{Event, Notice, StopReason};
+use super::effect::{Notice, StopReason};
+use super::event::Event;
 use super::ids::{Assignment, Fetch, PartitionId, RecordNumber, StreamId};
 use super::input::{FetchError, PoppedRecord, PoppedRun};
 use super::lane::LaneKey;

@@ -9,7 +9,8 @@
 //! - L1 (I-O1, I-O2): everything live in a lane has a lower number than everything waiting in it, or is
 //!   withdrawn in the same step in which an earlier record comes back.
 //! - L2: at most `lane_depth` records of a lane are live, all on one stream.
-//! - L3: a lane whose first waiting record is not due gives nothing, whatever waits behind it.
+//! - L3: a lane whose first waiting record is not due, or was set aside, gives nothing, whatever waits behind it. A record
+//!   that was set aside while later ones were live is no reason to take those back: their turn had come.
 
 use hashbrown::HashMap;
 
@@ -63,8 +64,19 @@ impl Lane {
 
     /// Whether it may give a record now (L2, L3).
     pub(crate) fn is_ready(&self, depth: u32, history: &Histories, now: Moment) -> bool {
-        let due = |first| history.of(first).due.is_none_or(|due| due <= now);
-        self.may_give(depth) && self.waiting.front().is_some_and(due)
+        let may_go = |first| {
+            let history = history.of(first);
+            history.hold.is_over(now) && !history.suspect
+        };
+        self.may_give(depth) && self.waiting.front().is_some_and(may_go)
+    }
+
+    /// The record that it may give to a stream that holds nothing else, if that is what comes next.
+    pub(crate) fn suspect(&self, history: &Histories, now: Moment) -> Option<u64> {
+        let first = self.waiting.front()?;
+        let known = history.of(first);
+        let may_go = known.suspect && known.hold.is_over(now);
+        (may_go && self.live == 0 && self.oversize.is_none()).then_some(first)
     }
 
     /// The one stream that may take from it, if not any.

@@ -15,12 +15,12 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | [`ids`], [`settings`], [`input`], [`effect`], [`status`] | the interface |
+//! | [`ids`], [`settings`], [`input`], [`effect`], [`event`], [`status`] | the interface |
 //! | `window`, `pages` | how far may a partition commit? |
 //! | `metadata` | what stands beside a committed offset, and is it ours? |
-//! | `lane`, `runs` | what must wait for what? |
+//! | `lane`, `lineup`, `runs` | what must wait for what, and where? |
 //! | `history` | how often was a record tried? |
-//! | `delivery` | whose is this id, and is it alive? |
+//! | `delivery`, `frame` | whose is this id, is it alive, and where are its bytes? |
 //! | `assignment` | the life of one partition here |
 //! | `group` | joining, leaving, rebalances |
 //! | `start` | where does a partition begin? |
@@ -31,7 +31,12 @@
 //! | `room` | what may the next message of a stream hold? |
 //! | `dispatch`, `fill` | which records go into it? |
 //! | `balance` | which stream is a lane for, and which is worth waking? |
-//! | `settle`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
+//! | `settle`, `finish`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
+//! | `aside`, `tokens` | what becomes of a record that is given up? |
+//! | `suspects` | which record kills applications? |
+//! | `deadlines` | what becomes of a delivery that is not settled in time? |
+//! | `oversize` | what becomes of a record that no stream can receive? |
+//! | `parked` | what does an operator do with records that are set aside? |
 //! | `streams` | opening, closing, limits |
 //! | `commit` | when is what committed, and what does the answer mean? |
 //! | `awaited` | who waits for a commit, and what are they told? |
@@ -57,16 +62,21 @@
 //! [`Effect::CopyOut`] and the `Free…` effects. Everything that is iterated is ordered, so that a seed
 //! replays.
 
+mod aside;
 mod assignment;
 mod awaited;
 mod backpressure;
 mod balance;
 mod commit;
+mod deadlines;
 mod delivery;
 mod dispatch;
 pub mod effect;
+pub mod event;
 mod fetch;
 mod fill;
+mod finish;
+mod frame;
 mod group;
 #[cfg(test)]
 mod harness;
@@ -76,8 +86,11 @@ pub mod input;
 mod intake;
 mod lane;
 mod limits;
+mod lineup;
 pub mod metadata;
+mod oversize;
 mod pages;
+mod parked;
 pub(crate) mod random;
 mod room;
 mod runs;
@@ -87,7 +100,9 @@ mod shutdown;
 mod start;
 pub mod status;
 mod streams;
+mod suspects;
 mod timers;
+mod tokens;
 mod topic;
 mod trust;
 mod window;
@@ -97,8 +112,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use dispatch::{FramePlan, Planned};
 pub use effect::*;
+pub use event::Event;
 pub use ids::*;
 pub use input::*;
+pub use parked::{ParkedAction, ParkedStatus, ParkedStep, WhichParked};
 pub use settings::*;
 pub use settle::{Refusal, RefusalReason};
 pub use status::{Blocked, PartitionStatus, Status, StreamStatus};
@@ -110,7 +127,9 @@ use dispatch::Hunger;
 use group::Group;
 use random::SplitMix;
 use shutdown::Shutdown;
+use suspects::Suspects;
 use timers::{Timer, Timers};
+use tokens::Bucket;
 use topic::Topic;
 use trust::Trust;
 
@@ -147,6 +166,11 @@ pub struct Core {
     /// Lanes whose first record no stream could take, by its size.
     oversize: BTreeSet<(u64, Assignment, lane::LaneKey)>,
     live: u32,
+    /// Dead letters that are on their way.
+    sending: u32,
+    /// Of each topic, what may be given up.
+    buckets: Vec<Bucket>,
+    suspects: Suspects,
     /// Bytes of frames, and of live records whose frame is gone.
     frame_bytes: u64,
     /// Bytes of records that wait.
@@ -172,6 +196,9 @@ impl Core {
     pub fn new(settings: Settings) -> Self {
         let topics = settings.topics.iter().map(|_| Topic::default()).collect();
         let random = SplitMix(settings.seed);
+        let full = |policy: &Policy| Bucket::full(&policy.tokens);
+        let buckets = settings.policies.iter().map(full).collect();
+        debug_assert_eq!(settings.topics.len(), settings.policies.len());
         Self {
             settings,
             now: Moment::default(),
@@ -195,6 +222,9 @@ impl Core {
             ready_bound: BTreeSet::new(),
             oversize: BTreeSet::new(),
             live: 0,
+            sending: 0,
+            buckets,
+            suspects: Suspects::default(),
             frame_bytes: 0,
             waiting_bytes: 0,
             mean_record_bytes: 256,
@@ -253,6 +283,12 @@ impl Core {
             Input::StreamFlow { stream, flow } => self.stream_flow(stream, flow),
             Input::StreamClosing { stream } => self.stream_closing(stream),
             Input::StreamClosed { stream } => self.stream_closed(stream),
+            Input::StreamDied { stream } => self.stream_died(stream),
+            Input::DeadLetterDone {
+                assignment,
+                number,
+                result,
+            } => self.dead_letter_done(assignment, number, result),
             Input::Shutdown {
                 drain_within,
                 reason,
@@ -338,6 +374,10 @@ impl Core {
             Timer::Stream(stream) => self.stream_timer(stream),
             Timer::Leave => self.leave_if_alone(),
             Timer::Unsettled(stream) => self.warn_unsettled(stream),
+            Timer::Deadline(stream) => self.pass_deadlines(stream),
+            Timer::Deaths => self.judge_deaths(),
+            Timer::DeadLetter(assignment, number) => self.send_again(assignment, number),
+            Timer::Oversize(assignment, key) => self.give_oversize_up(assignment, key),
         }
     }
 
@@ -352,6 +392,7 @@ impl Core {
         self.continue_shutdown();
         self.hand_to_client();
         self.resume_paused();
+        self.forget_that_many_died();
         self.feed_hungry();
         effects.append(&mut self.effects);
     }

@@ -71,6 +71,9 @@ impl Core {
     /// What the stream may be sent now; `None` if a limit is reached.
     pub(super) fn room(&self, id: StreamId) -> Option<Room> {
         let stream = self.streams.map.get(&id)?;
+        if stream.alone {
+            return None;
+        }
         let open = &stream.open;
         let record_max = open.message_bytes_max.saturating_sub(MESSAGE_OVERHEAD);
         let batch = u64::from(open.batch_records_max);

@@ -111,6 +111,40 @@ impl Runs {
         }
     }
 
+    /// Whether it holds a number.
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        let at = self.rest.partition_point(|run| run.end <= number);
+        let in_rest = self.rest.get(at).is_some_and(|run| run.contains(&number));
+        self.first.contains(&number) || in_rest
+    }
+
+    /// Takes a number out, wherever it is. Returns whether it was there.
+    pub(crate) fn remove(&mut self, number: u64) -> bool {
+        if self.first.contains(&number) {
+            let rest = number + 1..self.first.end;
+            self.first.end = number;
+            if !rest.is_empty() {
+                self.rest.push_front(rest);
+            }
+            self.take_front(0);
+            return true;
+        }
+        let at = self.rest.partition_point(|run| run.end <= number);
+        let Some(run) = self.rest.get_mut(at).filter(|run| run.contains(&number)) else {
+            return false;
+        };
+        let rest = number + 1..run.end;
+        run.end = number;
+        if run.is_empty() {
+            self.rest.remove(at);
+        }
+        if !rest.is_empty() {
+            let before = self.rest.partition_point(|run| run.end <= number);
+            self.rest.insert(before, rest);
+        }
+        true
+    }
+
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         std::iter::once(&self.first)
@@ -133,6 +167,7 @@ mod tests {
         fn runs_hold_what_a_sorted_set_would(
             added in proptest::collection::vec((0u64..60, 1u64..6), 0..80),
             takes in 0usize..40,
+            removes in proptest::collection::vec(0u64..70, 0..20),
         ) {
             let mut runs = Runs::default();
             let mut set = BTreeSet::new();
@@ -143,6 +178,10 @@ mod tests {
                 }
                 set.extend(run.clone());
                 if count == 1 { runs.insert(start) } else { runs.insert_run(run) }
+            }
+            for number in removes {
+                prop_assert_eq!(runs.contains(number), set.contains(&number));
+                prop_assert_eq!(runs.remove(number), set.remove(&number));
             }
             for _ in 0..takes {
                 prop_assert_eq!(runs.front(), set.first().copied());

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::ids::TopicIndex;
+
 /// The order that records keep among themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -64,6 +66,63 @@ pub struct Backoff {
     pub jitter: f64,
 }
 
+/// What follows when a record has failed as often as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenSpent {
+    /// It stays in its lane, which stands until a person acts.
+    Park,
+    /// It goes to the dead-letter topic.
+    DeadLetter,
+    /// It is dropped, counted and logged.
+    Discard,
+}
+
+/// What follows when no stream can receive a record for its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenOversize {
+    /// It stays in its lane until a stream opens that can, or a person acts.
+    Park,
+    /// It goes to the dead-letter topic.
+    DeadLetter,
+}
+
+/// How many records of a topic may be given up without a person, so that an outage of the application is not taken for
+/// poison in the records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenRate {
+    /// Tokens at the start, and at most.
+    pub burst: u32,
+    /// Earned by each acknowledgement.
+    pub per_success: f64,
+    /// Earned by each minute.
+    pub per_minute: f64,
+}
+
+/// How the records of a topic are delivered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// Order of deliveries.
+    pub order: Order,
+    /// How many records of one lane may be in flight. At least 1.
+    pub lane_depth: u32,
+    /// Back-off of RETRY; its `initial` also holds a released record back from the same stream.
+    pub retry: Backoff,
+    /// After how many failures `then` follows. Zero: never.
+    pub failures_max: u32,
+    /// What follows.
+    pub then: WhenSpent,
+    /// How many deaths of a stream that held nothing but this record make `then` follow. Zero: never.
+    pub deaths_max: u32,
+    /// How long a delivery may be unsettled before it is taken back. Zero: for ever.
+    pub deadline: Duration,
+    /// What follows when no stream can receive a record for its size.
+    pub oversize: WhenOversize,
+    /// How fast records may be given up.
+    pub tokens: TokenRate,
+    /// Whether there is a dead-letter topic.
+    pub has_dead_letters: bool,
+}
+
 /// The settings of the core.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -71,10 +130,8 @@ pub struct Settings {
     pub group: String,
     /// Names of the configured topics; [`super::TopicIndex`] points into it.
     pub topics: Vec<String>,
-    /// Order of deliveries.
-    pub order: Order,
-    /// How many records of one lane may be in flight. At least 1.
-    pub lane_depth: u32,
+    /// How the records of each topic are delivered, in the order of `topics`.
+    pub policies: Vec<Policy>,
     /// What finishes a record.
     pub commit_mode: CommitMode,
     /// Shortest time between two commits that nothing hurries.
@@ -95,8 +152,6 @@ pub struct Settings {
     pub in_flight_bytes_max: u64,
     /// Unfinished records of one assignment.
     pub window_records_max: u32,
-    /// Back-off of RETRY; its `initial` also holds a released record back from the same stream.
-    pub retry: Backoff,
     /// How long a revocation waits for live deliveries.
     pub drain_revoke: Duration,
     /// When the group is joined.
@@ -113,4 +168,16 @@ pub struct Settings {
     pub doubt_after: Duration,
     /// Seed of back-off jitter. Two processes should not share one.
     pub seed: u64,
+}
+
+impl Settings {
+    /// How the records of a topic are delivered.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such topic: indices are given out with the topics.
+    #[must_use]
+    pub fn policy(&self, topic: TopicIndex) -> &Policy {
+        &self.policies[usize::from(topic.0)]
+    }
 }

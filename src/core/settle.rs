@@ -7,18 +7,19 @@
 //! - D3 of `delivery`: which ids are refused, and why.
 //! - The work is bounded by live ids, remembered outcomes and the length of the request, never by the span
 //!   of a range. A refusal allocates nothing that outlives the answer.
-//! - Within one request acks come first. Then all ids that are handed back end, and only after that are
+//! - Within one request acks and discards come first. Then all ids that are handed back end, and only after that are
 //!   later deliveries of their lanes withdrawn: a request may name a record and those behind it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use super::assignment::{AssignmentState, LaneLeft, LaneOfAll};
-use super::delivery::{Dead, OutcomeKind, Owner};
-use super::effect::Effect;
-use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId};
-use super::input::{Outcome, SettleRequest};
-use super::lane::LaneKey;
+use super::aside::Verdict;
+use super::delivery::{Dead, Owner};
+use super::effect::{Cause, Effect};
+use super::history::Hold;
+use super::ids::{Assignment, DeliveryId, IdRange, Moment, StreamId};
+use super::input::{Outcome, SettleRequest, Settlement};
 use super::settings::CommitMode;
 use super::withdraw::{Place, Return, Returned};
 use crate::mutant;
@@ -43,9 +44,16 @@ pub struct Refusal {
     pub ids: Vec<IdRange>,
 }
 
+/// What was said of some deliveries.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) outcome: Outcome,
+    pub(super) reason: Arc<str>,
+}
+
 /// What one request has led to so far.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     stale: Vec<IdRange>,
     conflict: Vec<IdRange>,
     unknown: Vec<IdRange>,
@@ -57,7 +65,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn refuse(&mut self, reason: RefusalReason, range: IdRange) {
+    pub(super) fn refuse(&mut self, reason: RefusalReason, range: IdRange) {
         let ids = match reason {
             RefusalReason::Stale => &mut self.stale,
             RefusalReason::Conflict => &mut self.conflict,
@@ -103,16 +111,14 @@ impl Core {
     ) -> Vec<Refusal> {
         self.advance(now);
         let mut progress = Progress::default();
-        let acks_first = [true, false];
-        for acks in acks_first {
-            for settlement in &request.settlements {
-                if (settlement.outcome == Outcome::Ack) == acks {
-                    for range in &settlement.ids {
-                        self.settle_range(*range, settlement.outcome, &mut progress);
-                    }
-                }
+        self.settle_those(request, true, &mut progress);
+        for extend in &request.extends {
+            let until = self.now.plus(extend.by);
+            for range in &extend.ids {
+                self.extend_range(*range, until, &mut progress);
             }
         }
+        self.settle_those(request, false, &mut progress);
         if let Some((id, count)) = progress.together
             && let Some(stream) = self.streams.map.get_mut(&id)
         {
@@ -139,29 +145,52 @@ impl Core {
         .collect()
     }
 
-    fn settle_range(&mut self, range: IdRange, outcome: Outcome, progress: &mut Progress) {
-        if range.first > range.last {
-            return progress.refuse(RefusalReason::Unknown, range);
-        }
-        // Ids are below 2^53, so no stretch of one stream can be missed by cutting first.
-        let mut stretches = Vec::new();
-        self.streams
-            .cut(range, |stretch, owner| stretches.push((stretch, owner)));
-        for (stretch, owner) in stretches {
-            match owner {
-                Owner::Nobody => {
-                    self.counters.unknown_settlements += 1;
-                    progress.refuse(RefusalReason::Unknown, stretch);
+    /// Applies what a request finishes, or everything else.
+    fn settle_those(&mut self, request: &SettleRequest, acks: bool, progress: &mut Progress) {
+        // What is discarded is finished as well, and its frame may go: not after others were taken back out of it.
+        let finishes = |outcome| matches!(outcome, Outcome::Ack | Outcome::Discard);
+        let those = |settlement: &&Settlement| finishes(settlement.outcome) == acks;
+        for settlement in request.settlements.iter().filter(those) {
+            let said = Said {
+                outcome: settlement.outcome,
+                reason: Arc::from(settlement.reason.as_str()),
+            };
+            for range in &settlement.ids {
+                for (stream, stretch) in self.issued(*range, progress) {
+                    self.settle_of_stream(stream, stretch, &said, progress);
                 }
-                Owner::Ended => {
-                    self.counters.stale_settlements += 1;
-                    progress.refuse(RefusalReason::Stale, stretch);
-                }
-                // Handing a record over finished it: whatever is said of it now is fine and changes nothing.
-                Owner::Stream(_) if self.settings.commit_mode == CommitMode::OnDelivery => {}
-                Owner::Stream(stream) => self.settle_of_stream(stream, stretch, outcome, progress),
             }
         }
+    }
+
+    /// The stretches of a range that streams issued which are remembered; refuses the others.
+    pub(super) fn issued(
+        &mut self,
+        range: IdRange,
+        progress: &mut Progress,
+    ) -> Vec<(StreamId, IdRange)> {
+        if range.first > range.last {
+            progress.refuse(RefusalReason::Unknown, range);
+            return Vec::new();
+        }
+        // Ids are below 2^53, so no stretch of one stream can be missed by cutting first.
+        let mut issued = Vec::new();
+        let counters = &mut self.counters;
+        let on_delivery = self.settings.commit_mode == CommitMode::OnDelivery;
+        self.streams.cut(range, |stretch, owner| match owner {
+            Owner::Nobody => {
+                counters.unknown_settlements += 1;
+                progress.refuse(RefusalReason::Unknown, stretch);
+            }
+            Owner::Ended => {
+                counters.stale_settlements += 1;
+                progress.refuse(RefusalReason::Stale, stretch);
+            }
+            // Handing a record over finished it: whatever is said of it now is fine and changes nothing.
+            Owner::Stream(_) if on_delivery => {}
+            Owner::Stream(stream) => issued.push((stream, stretch)),
+        });
+        issued
     }
 
     /// Settles ids that one stream issued: live ones by frame, the dead ones between them by what is remembered.
@@ -169,7 +198,7 @@ impl Core {
         &mut self,
         id: StreamId,
         range: IdRange,
-        outcome: Outcome,
+        said: &Said,
         progress: &mut Progress,
     ) {
         let Some(stream) = self.streams.map.get(&id) else {
@@ -194,7 +223,7 @@ impl Core {
                     first: next,
                     ..range
                 },
-                outcome,
+                said,
                 progress,
             );
         }
@@ -203,7 +232,7 @@ impl Core {
                 first: next,
                 last: range.last,
             };
-            self.settle_dead(id, rest, outcome, progress);
+            self.settle_dead(id, rest, said, progress);
         }
     }
 
@@ -214,7 +243,7 @@ impl Core {
         id: StreamId,
         first: u64,
         range: IdRange,
-        outcome: Outcome,
+        said: &Said,
         progress: &mut Progress,
     ) -> u64 {
         let mut next = range.first;
@@ -237,31 +266,25 @@ impl Core {
                     first: next,
                     last: live_id - 1,
                 };
-                self.settle_dead(id, dead, outcome, progress);
+                self.settle_dead(id, dead, said, progress);
             }
             let place = Place {
                 stream: id,
                 frame: first,
                 index: live,
             };
-            self.settle_live(place, stop, outcome, progress);
+            self.settle_live(place, stop, said, progress);
             next = first + stop as u64;
         }
         next
     }
 
-    fn settle_dead(
-        &mut self,
-        id: StreamId,
-        range: IdRange,
-        outcome: Outcome,
-        progress: &mut Progress,
-    ) {
+    fn settle_dead(&mut self, id: StreamId, range: IdRange, said: &Said, progress: &mut Progress) {
         let Some(stream) = self.streams.map.get(&id) else {
             return;
         };
         let counters = &mut self.counters;
-        stream.classify_dead(range, outcome.into(), |stretch, dead| match dead {
+        stream.classify_dead(range, said.outcome.into(), |stretch, dead| match dead {
             Dead::Same {
                 assignment,
                 offset_max,
@@ -279,13 +302,7 @@ impl Core {
     }
 
     /// Settles the live deliveries from `place` up to index `stop` of the same frame.
-    fn settle_live(
-        &mut self,
-        place: Place,
-        stop: usize,
-        outcome: Outcome,
-        progress: &mut Progress,
-    ) {
+    fn settle_live(&mut self, place: Place, stop: usize, said: &Said, progress: &mut Progress) {
         let ids = IdRange {
             first: place.frame + place.index as u64,
             last: place.frame + stop as u64 - 1,
@@ -297,12 +314,12 @@ impl Core {
             return;
         };
         let assignment_id = frame.assignment;
-        let offset_max = match outcome {
-            Outcome::Ack => {
+        let offset_max = match said.outcome {
+            Outcome::Ack | Outcome::Discard => {
                 progress.together(place.stream, stop - place.index);
-                self.finish_live(place, stop)
+                self.finish_live(place, stop, said)
             }
-            Outcome::Retry { .. } | Outcome::Release => {
+            Outcome::Retry { .. } | Outcome::Release | Outcome::DeadLetter => {
                 // A message holds a partition's records in lane order, so any of them may be the highest.
                 let numbers = frame.numbers[place.index..stop].iter();
                 let offset_max = self.assignments.get(&assignment_id).and_then(|assignment| {
@@ -310,138 +327,64 @@ impl Core {
                         .filter_map(|number| assignment.window.offset(*number))
                         .max()
                 });
-                self.return_live(place, stop, outcome, progress);
+                for index in place.index..stop {
+                    self.hand_back(Place { index, ..place }, said, progress);
+                }
                 offset_max
             }
         };
         let offset_max = offset_max.unwrap_or(0);
         progress.need(assignment_id, offset_max);
         if let Some(stream) = self.streams.map.get_mut(&place.stream) {
-            stream.remember(ids, OutcomeKind::from(outcome), assignment_id, offset_max);
+            stream.remember(ids, said.outcome.into(), assignment_id, offset_max);
         }
     }
 
-    /// Finishes live deliveries of one frame. Returns the highest of their offsets.
-    fn finish_live(&mut self, place: Place, stop: usize) -> Option<i64> {
-        let stream = self.streams.map.get_mut(&place.stream)?;
-        let frame = stream.frames.get_mut(&place.frame)?;
-        let assignment_id = frame.assignment;
-        let assignment = self.assignments.get_mut(&assignment_id)?;
-        let numbers = &frame.numbers[place.index..stop];
-        // While the window knows their keys.
-        let lanes = lanes_of(assignment, numbers);
-        let finished = assignment.window.finish_all(numbers);
-        let bytes = finished.bytes;
-        assignment.history.forget(numbers);
-        if frame.evacuated {
-            self.frame_bytes -= bytes;
-            self.effects.push(Effect::FreeRecords {
-                assignment: assignment_id,
-                numbers: numbers.iter().copied().map(RecordNumber).collect(),
-            });
-        }
-        frame.kill_run(place.index..stop, bytes);
-        let count = u32::try_from(stop - place.index).unwrap_or(u32::MAX);
-        stream.live -= count;
-        stream.live_bytes = stream.live_bytes.saturating_sub(bytes);
-        self.live -= count;
-        assignment.live -= count;
-        self.counters.acknowledged += u64::from(count);
-        let mut changed = Vec::new();
-        for (key, count) in lanes {
-            let left = assignment.lane_lost_live(key, count);
-            if left.is_free() {
-                stream.bound.remove(&(assignment_id, key));
-            }
-            if left.is_unqueued() {
-                self.ready_bound.remove(&(place.stream, assignment_id));
-            }
-            if left != LaneLeft::Gone {
-                changed.push(key);
-            }
-        }
-        for key in changed {
-            self.lane_changed(assignment_id, key);
-        }
-        self.free_if_dead(place.stream, place.frame);
-        self.finished_some(assignment_id, u64::from(count));
-        finished.last.map(|(_, offset)| offset)
-    }
-
-    fn return_live(
-        &mut self,
-        place: Place,
-        stop: usize,
-        outcome: Outcome,
-        progress: &mut Progress,
-    ) {
-        for index in place.index..stop {
-            let how = match outcome {
-                Outcome::Retry { delay } => self.after_failure(place, index, delay),
-                Outcome::Release | Outcome::Ack => Return {
-                    failed: false,
-                    due: None,
-                    avoid_until: Some(self.now.plus(self.settings.retry.initial)),
-                },
-            };
-            self.take_back(Place { index, ..place }, how, &mut progress.returned);
-            match outcome {
-                Outcome::Retry { .. } => self.counters.retried += 1,
-                Outcome::Release | Outcome::Ack => self.counters.released += 1,
-            }
-        }
-    }
-
-    /// When a failed record comes again: the application's delay or the back-off, capped, with jitter on
-    /// the back-off only.
-    fn after_failure(&mut self, place: Place, index: usize, delay: Option<Duration>) -> Return {
-        let retry = self.settings.retry;
-        let failures = self
-            .streams
-            .map
-            .get(&place.stream)
-            .and_then(|stream| stream.frames.get(&place.frame))
-            .and_then(|frame| {
-                let number = *frame.numbers.get(index)?;
-                let assignment = self.assignments.get(&frame.assignment)?;
-                Some(assignment.history.of(number).failures)
-            })
-            .unwrap_or(0);
-        let wait = delay.map_or_else(
-            || {
-                let exponent = i32::try_from(failures.min(64)).unwrap_or(64);
-                let base = retry.initial.as_secs_f64() * retry.multiplier.powi(exponent);
-                let jitter = 1.0 + retry.jitter * (2.0 * self.random.fraction() - 1.0);
-                Duration::from_secs_f64((base * jitter).clamp(0.0, retry.max.as_secs_f64()))
-            },
-            |delay| delay.min(retry.max),
-        );
-        Return {
-            failed: true,
-            due: Some(self.now.plus(wait)),
-            avoid_until: None,
-        }
-    }
-
-    /// Records of an assignment were finished: there is more to commit, and more room.
-    pub(super) fn finished_some(&mut self, assignment_id: Assignment, count: u64) {
-        let now = self.now;
-        let Some(assignment) = self.assignments.get_mut(&assignment_id) else {
+    /// A live delivery whose record is not finished by what was said of it.
+    fn hand_back(&mut self, place: Place, said: &Said, progress: &mut Progress) {
+        let Some((assignment_id, number)) = self.record_at(place) else {
             return;
         };
-        self.counters.finished += count;
-        assignment.watermark_moved(now);
-        self.mark_dirty(assignment_id);
-        if let Some((above, number)) = self.above_budget
-            && above == assignment_id
-            && self
-                .assignments
-                .get(&above)
-                .is_none_or(|state| state.window.offset(number).is_none())
-        {
-            self.above_budget = None;
+        let retry_initial = self
+            .assignments
+            .get(&assignment_id)
+            .map_or(Duration::ZERO, |assignment| assignment.policy.retry.initial);
+        let how = match said.outcome {
+            Outcome::Retry { delay } => {
+                self.counters.retried += 1;
+                match self.after_failure(assignment_id, number, delay) {
+                    Verdict::Again(due) => Return::failed(Hold::Until(due)),
+                    Verdict::GiveUp(ending) => {
+                        let record = (assignment_id, number);
+                        let returned = &mut progress.returned;
+                        returned.set_aside(record, Cause::Failures, ending, &said.reason);
+                        Return::given_up(ending)
+                    }
+                }
+            }
+            Outcome::DeadLetter => {
+                self.counters.dead_letters_asked += 1;
+                let record = (assignment_id, number);
+                let ending = self.dead_letter_or_park(assignment_id);
+                let returned = &mut progress.returned;
+                returned.set_aside(record, Cause::Application, ending, &said.reason);
+                Return::SET_ASIDE
+            }
+            Outcome::Release | Outcome::Ack | Outcome::Discard => {
+                self.counters.released += 1;
+                Return {
+                    avoid_until: Some(self.now.plus(retry_initial)),
+                    ..Return::WITHDRAWN
+                }
+            }
+        };
+        self.take_back(place, how, &mut progress.returned);
+        if let Some(assignment) = self.assignments.get_mut(&assignment_id) {
+            // Whoever says something of a record has received it, and is alive.
+            let history = assignment.history.entry(number);
+            history.resets = 0;
+            history.suspect &= said.outcome == Outcome::Release;
         }
-        self.look_at_fullness(assignment_id);
     }
 
     /// The ids of a live delivery, for status.
@@ -450,27 +393,6 @@ impl Core {
         let index = frame.next_live(0, frame.numbers.len())?;
         Some(DeliveryId(first + index as u64))
     }
-}
-
-/// The lanes of records, each with how many of them follow each other.
-fn lanes_of(assignment: &AssignmentState, numbers: &[u64]) -> Vec<(LaneKey, u32)> {
-    let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-    match assignment.lane_of_all() {
-        LaneOfAll::One(key) => return vec![(key, count)],
-        LaneOfAll::None => return Vec::new(),
-        LaneOfAll::Differs => {}
-    }
-    let mut lanes: Vec<(LaneKey, u32)> = Vec::new();
-    for key in numbers
-        .iter()
-        .filter_map(|number| assignment.lane_of(*number))
-    {
-        match lanes.last_mut() {
-            Some((last, count)) if *last == key => *count += 1,
-            Some(_) | None => lanes.push((key, 1)),
-        }
-    }
-    lanes
 }
 
 #[cfg(test)]

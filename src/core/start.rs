@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use super::Core;
 use super::assignment::{AssignmentState, ListPurpose, Phase};
-use super::effect::{Effect, Event, Notice, StopReason, WithdrawReason};
+use super::effect::{Effect, Notice, StopReason, WithdrawReason};
+use super::event::Event;
 use super::ids::{Assignment, PartitionId, TopicIndex};
 use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError};
 use super::metadata::{self, Decoded, Expectation};
-use super::settings::{CommitMode, Order, StartPolicy};
+use super::settings::{CommitMode, Order, Policy, StartPolicy};
 use super::timers::Timer;
 use crate::mutant;
 
@@ -37,11 +38,13 @@ impl Core {
         self.next_assignment += 1;
         let id = Assignment(self.next_assignment);
         // Handing over finishes, so nothing is ever live that order could hold back.
+        let policy = *self.settings.policy(partition.topic);
         let order = match self.settings.commit_mode {
-            CommitMode::OnAck => self.settings.order,
+            CommitMode::OnAck => policy.order,
             CommitMode::OnDelivery => Order::None,
         };
-        let state = AssignmentState::new(id, partition, order, self.settings.lane_depth, self.now);
+        let policy = Policy { order, ..policy };
+        let state = AssignmentState::new(id, partition, policy, self.now);
         self.assignments.insert(id, state);
         self.owned.insert(partition, id);
         id

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Core;
+use super::aside::Step;
 use super::assignment::{AssignmentState, Phase};
 use super::delivery::StreamPhase;
 use super::effect::StopReason;
@@ -58,6 +59,8 @@ pub struct PartitionStatus {
     pub waiting: u64,
     /// Deliveries in flight.
     pub live: u32,
+    /// Records that are set aside: parked, or on their way to the dead-letter topic.
+    pub aside: u64,
     /// Bytes of waiting records.
     pub waiting_bytes: u64,
     /// Since when the watermark stands.
@@ -89,6 +92,10 @@ pub enum Blocked {
     MarksFull,
     /// A record is larger than any open stream accepts.
     Oversize,
+    /// The lowest record that is not finished is parked.
+    Parked,
+    /// The lowest record that is not finished waits for the dead-letter topic.
+    DeadLetterPending,
     /// Its log goes on, and yet nothing of it can be read: a transaction was left open.
     NothingReadable,
     /// No stream is open.
@@ -97,7 +104,7 @@ pub enum Blocked {
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 17] = [
         "starting",
         "listing",
         "no_committed_offset",
@@ -111,6 +118,8 @@ impl Blocked {
         "full",
         "marks_full",
         "oversize",
+        "parked",
+        "dead_letter_pending",
         "nothing_readable",
         "no_stream",
     ];
@@ -132,6 +141,8 @@ impl Blocked {
             Self::Full => "full",
             Self::MarksFull => "marks_full",
             Self::Oversize => "oversize",
+            Self::Parked => "parked",
+            Self::DeadLetterPending => "dead_letter_pending",
             Self::NothingReadable => "nothing_readable",
             Self::NoStream => "no_stream",
         }
@@ -178,6 +189,22 @@ pub struct Counters {
     pub retried: u64,
     /// Deliveries answered with RELEASE, or released by half-close.
     pub released: u64,
+    /// Deliveries answered with DEAD_LETTER.
+    pub dead_letters_asked: u64,
+    /// Records that their dead-letter topic has.
+    pub dead_lettered: u64,
+    /// Dead letters that their topic did not take.
+    pub dead_letters_failed: u64,
+    /// Records dropped, by rule or by somebody's word.
+    pub discarded: u64,
+    /// Records parked, counted each time.
+    pub parked: u64,
+    /// Records held by applications that died, counted each time.
+    pub suspected: u64,
+    /// Deaths of applications that held one record alone.
+    pub died_of: u64,
+    /// Deliveries taken back because they were not settled in time.
+    pub withdrawn_deadline: u64,
     /// Deliveries taken back because an earlier record of their lane comes again.
     pub withdrawn_earlier_retry: u64,
     /// Deliveries taken back because their stream ended.
@@ -261,6 +288,7 @@ impl Core {
             unfinished: assignment.window.unfinished(),
             waiting: assignment.waiting_records,
             live: assignment.live,
+            aside: assignment.aside.len() as u64,
             waiting_bytes: assignment.waiting_bytes,
             watermark_since: assignment.watermark_since,
             blocked: self.blocked(assignment, no_stream),
@@ -287,6 +315,11 @@ impl Core {
             Some(Blocked::CommitsStale)
         } else if assignment.fetch_fails(self.now) {
             Some(Blocked::FetchFailing)
+        } else if let Some(aside) = assignment.lowest_aside() {
+            Some(match aside.step {
+                Step::Parked(_) => Blocked::Parked,
+                Step::Sending | Step::SendAgain(_) => Blocked::DeadLetterPending,
+            })
         } else if oversize {
             Some(Blocked::Oversize)
         } else if no_stream {

@@ -64,6 +64,7 @@ impl Core {
         }
         if stream.paused {
             self.give_reserved_lanes_back(id);
+            self.stop_clearing(id);
         } else {
             self.wake(id);
         }
@@ -81,6 +82,7 @@ impl Core {
         }
         self.release_all(id);
         self.give_reserved_lanes_back(id);
+        self.stop_clearing(id);
         self.hungry.remove(&id);
         self.await_close(id);
         self.commits.hurry = true;
@@ -101,6 +103,14 @@ impl Core {
 
     pub(super) fn stream_closed(&mut self, id: StreamId) {
         let now = self.now;
+        let Some(stream) = self.streams.map.get(&id) else {
+            return;
+        };
+        let mut unreceivable = None;
+        if stream.phase == StreamPhase::Open {
+            self.note_held_at_close(id);
+            unreceivable = self.count_reset(id);
+        }
         let Some(stream) = self.streams.map.get_mut(&id) else {
             return;
         };
@@ -115,10 +125,14 @@ impl Core {
                 self.timers.at(now.plus(keep), Timer::Stream(id));
                 self.hungry.remove(&id);
                 self.give_reserved_lanes_back(id);
+                self.stop_clearing(id);
                 self.leave_later_if_alone();
             }
             StreamPhase::Open | StreamPhase::Closing(_) => self.stop_stream(id),
             StreamPhase::Kept(_) | StreamPhase::Ended(_) => {}
+        }
+        if let Some(record) = unreceivable {
+            self.set_unreceivable_aside(record);
         }
     }
 
@@ -127,6 +141,7 @@ impl Core {
         self.hungry.remove(&id);
         self.withdraw_stream(id, WithdrawReason::StreamEnded);
         self.give_reserved_lanes_back(id);
+        self.stop_clearing(id);
         let until = self.now.plus(OUTCOMES_KEPT_FOR);
         if let Some(stream) = self.streams.map.get_mut(&id) {
             stream.phase = StreamPhase::Ended(until);

@@ -11,17 +11,51 @@ const STREAMS: u64 = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Pop { partition: i32, records: String },
-    Pull { stream: u64 },
-    Settle { outcome: Outcome, picks: Vec<Index> },
-    Open { stream: u64 },
-    Close { stream: u64, half: bool },
-    Pause { stream: u64, paused: bool },
-    Assign { partition: i32 },
-    Revoke { partition: i32, lost: bool },
-    FetchFails { partition: i32 },
+    Pop {
+        partition: i32,
+        records: String,
+    },
+    Pull {
+        stream: u64,
+    },
+    Settle {
+        outcome: Outcome,
+        picks: Vec<Index>,
+    },
+    Open {
+        stream: u64,
+    },
+    Close {
+        stream: u64,
+        half: bool,
+    },
+    Pause {
+        stream: u64,
+        paused: bool,
+    },
+    Assign {
+        partition: i32,
+    },
+    Revoke {
+        partition: i32,
+        lost: bool,
+    },
+    FetchFails {
+        partition: i32,
+    },
     CommitsFail(bool),
-    Pass { millis: u64 },
+    Die {
+        stream: u64,
+    },
+    Extend {
+        picks: Vec<Index>,
+    },
+    /// The dead-letter topic takes everything, nothing for now, nothing at all, or does not answer.
+    DeadLetters(Option<Result<(), DeadLetterError>>),
+    Parked(ParkedAction),
+    Pass {
+        millis: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +69,35 @@ struct Shape {
     window: u32,
     budget: u64,
     keep: u64,
+    end: End,
+}
+
+/// When and how records are given up.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    failures: u32,
+    deaths: u32,
+    then: WhenSpent,
+    deadline: u64,
+    burst: u32,
+}
+
+fn ends() -> impl Strategy<Value = End> {
+    let then = prop_oneof![
+        Just(WhenSpent::Park),
+        Just(WhenSpent::DeadLetter),
+        Just(WhenSpent::Discard)
+    ];
+    let deadline = prop_oneof![3 => Just(0), 1 => Just(900)];
+    (0..4u32, 0..3u32, then, deadline, 1..5u32).prop_map(
+        |(failures, deaths, then, deadline, burst)| End {
+            failures,
+            deaths,
+            then,
+            deadline,
+            burst,
+        },
+    )
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
@@ -48,6 +111,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
             prop_oneof![500..4000u64, Just(1 << 20)],
         ),
         prop_oneof![2 => Just(0), 1 => Just(3)],
+        ends(),
     )
         .prop_map(
             |(
@@ -56,6 +120,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 (batch, in_flight),
                 (window, budget),
                 keep,
+                end,
             )| Shape {
                 order,
                 lane_depth,
@@ -66,6 +131,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 window,
                 budget,
                 keep,
+                end,
             },
         )
 }
@@ -80,6 +146,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Outcome::Retry { delay: None }),
         1 => Just(Outcome::Retry { delay: Some(millis(50)) }),
         1 => Just(Outcome::Release),
+        1 => Just(Outcome::DeadLetter),
+        1 => Just(Outcome::Discard),
+    ];
+    let refused = || "refused".to_owned();
+    let letters = prop_oneof![
+        2 => Just(Some(Ok(()))),
+        1 => Just(Some(Err(DeadLetterError::Transient(refused())))),
+        1 => Just(Some(Err(DeadLetterError::Permanent(refused())))),
+        2 => Just(None),
+    ];
+    let parked = prop_oneof![
+        Just(ParkedAction::Retry),
+        Just(ParkedAction::Skip),
+        Just(ParkedAction::DeadLetter)
     ];
     let step = prop_oneof![
         10 => (partition(), records).prop_map(|(partition, records)| Step::Pop { partition, records }),
@@ -93,6 +173,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (partition(), any::<bool>()).prop_map(|(partition, lost)| Step::Revoke { partition, lost }),
         1 => partition().prop_map(|partition| Step::FetchFails { partition }),
         1 => any::<bool>().prop_map(Step::CommitsFail),
+        2 => stream().prop_map(|stream| Step::Die { stream }),
+        1 => prop::collection::vec(any::<Index>(), 1..4).prop_map(|picks| Step::Extend { picks }),
+        1 => letters.prop_map(Step::DeadLetters),
+        1 => parked.prop_map(Step::Parked),
         5 => prop_oneof![Just(1), Just(120), Just(700), Just(4000)].prop_map(|millis| Step::Pass { millis }),
     ];
     prop::collection::vec(step, 1..120)
@@ -115,14 +199,24 @@ impl History {
             AssignMode::Incremental
         };
         let bench = Bench::new(Settings {
-            order: shape.order,
-            lane_depth: shape.lane_depth,
             assign_mode,
             commit_metadata: shape.metadata,
             in_flight_records_max: shape.in_flight,
             window_records_max: shape.window,
             in_flight_bytes_max: shape.budget,
-            ..settings()
+            ..delivered(Policy {
+                order: shape.order,
+                lane_depth: shape.lane_depth,
+                failures_max: shape.end.failures,
+                deaths_max: shape.end.deaths,
+                then: shape.end.then,
+                deadline: millis(shape.end.deadline),
+                tokens: TokenRate {
+                    burst: shape.end.burst,
+                    ..policy().tokens
+                },
+                ..policy()
+            })
         });
         let mut history = Self {
             bench,
@@ -200,7 +294,42 @@ impl History {
                     self.bench.commit_answered(Err(error));
                 }
             }
+            Step::Die { stream } => {
+                if let Some(id) = self.stream(stream).take() {
+                    self.bench.die(id);
+                }
+            }
+            Step::Extend { picks } => self.extend(&picks),
+            Step::DeadLetters(answer) => self.answer_letters(answer),
+            Step::Parked(action) => {
+                self.bench.act(WhichParked::All, action);
+            }
             Step::Pass { millis: time } => self.bench.pass(millis(time)),
+        }
+    }
+
+    fn answer_letters(&mut self, answer: Option<Result<(), DeadLetterError>>) {
+        self.bench.answers.dead_letters.clone_from(&answer);
+        if let Some(result) = answer {
+            while !self.bench.letters.is_empty() {
+                self.bench.letter_answered(result.clone());
+            }
+        }
+    }
+
+    fn extend(&mut self, picks: &[Index]) {
+        let live = self.bench.live();
+        if !live.is_empty() {
+            let picks = picks.iter().map(|index| live[index.index(live.len())]);
+            let extend = Extend {
+                ids: picks.map(IdRange::one).collect(),
+                by: seconds(2),
+            };
+            let refused = self.bench.settle_raw(&SettleRequest {
+                extends: vec![extend],
+                ..SettleRequest::default()
+            });
+            assert!(refused.is_empty(), "living deliveries can be extended");
         }
     }
 
@@ -279,6 +408,7 @@ impl History {
     /// Heals everything and demands that all records finish, by an edge that asks only when it was woken.
     fn heal(&mut self) {
         self.step(Step::CommitsFail(false));
+        self.step(Step::DeadLetters(Some(Ok(()))));
         self.answered();
         for name in 1..=STREAMS {
             self.step(Step::Pause {
@@ -288,6 +418,7 @@ impl History {
         }
         self.open(1);
         for _ in 0..200 {
+            self.bench.act(WhichParked::All, ParkedAction::Retry);
             self.bench.serve();
             let ids = self.bench.live().into_iter().map(IdRange::one).collect();
             self.bench.settle_ids(Outcome::Ack, ids);

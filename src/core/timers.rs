@@ -41,6 +41,14 @@ pub(crate) enum Timer {
     Leave,
     /// A stream may hold deliveries that are unsettled for long.
     Unsettled(StreamId),
+    /// A stream may hold deliveries that were not settled in time.
+    Deadline(StreamId),
+    /// Deaths of applications may be judged.
+    Deaths,
+    /// A dead letter that was not taken may go again.
+    DeadLetter(Assignment, u64),
+    /// No stream can take the first record of a lane.
+    Oversize(Assignment, LaneKey),
 }
 
 /// See the module.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::Core;
 use super::assignment::{ListPurpose, Phase};
-use super::effect::{Effect, Event};
+use super::effect::Effect;
+use super::event::Event;
 use super::ids::{Assignment, TopicIndex, TopicUuid};
 use super::input::{ReadError, TopicDescription};
 use super::start::backoff;

@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use super::Core;
-use super::effect::Event;
+use super::event::Event;
 use super::ids::{Assignment, Moment, PartitionId};
 use super::timers::Timer;
 

@@ -104,6 +104,11 @@ impl Window {
         self.next_number
     }
 
+    /// The lowest record that is not finished.
+    pub(crate) fn lowest_number(&self) -> Option<u64> {
+        self.lowest().map(|(number, _)| number)
+    }
+
     fn lowest(&self) -> Option<(u64, i64)> {
         self.pages.lowest()
     }

@@ -4,10 +4,13 @@
 //! lane, or goes with its assignment. Bytes that lie in a frame are copied out before the frame goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Core;
+use super::aside::Ending;
 use super::delivery::OutcomeKind;
-use super::effect::{Effect, WithdrawReason};
+use super::effect::{Cause, Effect, WithdrawReason};
+use super::history::Hold;
 use super::ids::{Assignment, DeliveryId, IdRange, Moment, RecordNumber, StreamId, push_id};
 use super::lane::LaneKey;
 use crate::mutant;
@@ -27,32 +30,109 @@ pub(super) struct Place {
 pub(super) struct Return {
     /// The application failed at it.
     pub(super) failed: bool,
-    /// Not before this.
-    pub(super) due: Option<Moment>,
+    /// What keeps it from being delivered again.
+    pub(super) hold: Hold,
     /// Not to the same stream before this.
     pub(super) avoid_until: Option<Moment>,
+    /// Whether what is live behind it in its lane is taken back.
+    pub(super) withdraws: bool,
 }
 
 impl Return {
     /// It was taken back, through no doing of its own.
     pub(super) const WITHDRAWN: Self = Self {
         failed: false,
-        due: None,
+        hold: Hold::None,
         avoid_until: None,
+        withdraws: true,
     };
+
+    /// It goes to the dead-letter topic because the application said so: those behind it had their turn.
+    pub(super) const SET_ASIDE: Self = Self {
+        hold: Hold::Aside,
+        withdraws: false,
+        ..Self::WITHDRAWN
+    };
+
+    /// It is given up. Dropped, it holds nothing up that is live behind it.
+    pub(super) fn given_up(ending: Ending) -> Self {
+        Self {
+            withdraws: ending != Ending::Discard,
+            ..Self::failed(Hold::Aside)
+        }
+    }
+
+    /// The application failed at it.
+    pub(super) fn failed(hold: Hold) -> Self {
+        Self {
+            failed: true,
+            hold,
+            ..Self::WITHDRAWN
+        }
+    }
 }
 
 /// Records that leave frames in one step, so that each frame is copied from once.
 #[derive(Debug, Default)]
 pub(super) struct Returned {
     copies: BTreeMap<u64, (StreamId, Vec<(DeliveryId, RecordNumber)>)>,
-    /// Lanes that something came back to, with the lowest number that did.
-    pub(super) lanes: BTreeMap<(Assignment, LaneKey), u64>,
+    /// Lanes that something came back to, with the lowest number that must go before what is live, if any.
+    lanes: BTreeMap<(Assignment, LaneKey), Option<u64>>,
+    /// What came back to be set aside.
+    aside: Vec<SetAside>,
     /// Assignments that a record failed in: the commit metadata says how often.
     failed: BTreeSet<Assignment>,
 }
 
+/// A record that was taken back to be set aside.
+#[derive(Debug)]
+struct SetAside {
+    record: (Assignment, u64),
+    cause: Cause,
+    ending: Ending,
+    reason: Arc<str>,
+}
+
+impl Returned {
+    /// A record waits again that goes before what is live behind it in its lane.
+    pub(super) fn comes_back(&mut self, id: Assignment, key: LaneKey, number: u64) {
+        let lowest = self.lanes.entry((id, key)).or_default();
+        *lowest = Some(lowest.map_or(number, |lowest| lowest.min(number)));
+    }
+
+    /// A record that is taken back is to be set aside.
+    pub(super) fn set_aside(
+        &mut self,
+        record: (Assignment, u64),
+        cause: Cause,
+        ending: Ending,
+        reason: &Arc<str>,
+    ) {
+        self.aside.push(SetAside {
+            record,
+            cause,
+            ending,
+            reason: Arc::clone(reason),
+        });
+    }
+}
+
 impl Core {
+    /// The record of a live delivery: its assignment and number.
+    pub(super) fn record_at(&self, place: Place) -> Option<(Assignment, u64)> {
+        let stream = self.streams.map.get(&place.stream)?;
+        let frame = stream.frames.get(&place.frame)?;
+        let live = frame.is_live(place.index);
+        live.then(|| (frame.assignment, frame.numbers[place.index]))
+    }
+
+    /// The records of what a stream holds.
+    pub(super) fn live_records(&self, id: StreamId) -> Vec<(Assignment, u64)> {
+        let places = self.places(id, |_, _| true);
+        let record = |place: &Place| self.record_at(*place);
+        places.iter().filter_map(record).collect()
+    }
+
     /// Ends one live delivery and returns its record to its lane.
     pub(super) fn take_back(&mut self, place: Place, how: Return, returned: &mut Returned) {
         let Some(stream) = self.streams.map.get_mut(&place.stream) else {
@@ -81,18 +161,23 @@ impl Core {
         }
         stream.live -= 1;
         stream.live_bytes = stream.live_bytes.saturating_sub(size);
+        stream.alone &= stream.live > 0;
         self.live -= 1;
         assignment.live -= 1;
         assignment.waiting_records += 1;
         assignment.waiting_bytes += size;
         self.waiting_bytes += size;
-        assignment.history.handed_back(number, how.failed, how.due);
+        assignment.history.handed_back(number, how.failed, how.hold);
         let assignment_id = assignment.id;
         if how.failed && self.settings.commit_metadata {
             returned.failed.insert(assignment_id);
         }
         let lane = assignment.lane_of(number);
-        let calm = how.due.is_none() && how.avoid_until.is_none();
+        let known = assignment.history.of(number);
+        let calm = how.hold == Hold::None
+            && how.avoid_until.is_none()
+            && !known.suspect
+            && known.resets == 0;
         let Some(key) = lane.or_else(|| (!calm).then_some(LaneKey::Single(number))) else {
             assignment.pool.insert(number);
             self.ready.insert(assignment_id);
@@ -108,8 +193,11 @@ impl Core {
         if held {
             self.lane_lost_one(assignment_id, key, place.stream);
         }
-        let lowest = returned.lanes.entry((assignment_id, key)).or_insert(number);
-        *lowest = (*lowest).min(number);
+        if how.withdraws {
+            returned.comes_back(assignment_id, key, number);
+        } else {
+            returned.lanes.entry((assignment_id, key)).or_default();
+        }
     }
 
     /// One of a lane's live records is live no more, and waits there again.
@@ -134,7 +222,7 @@ impl Core {
         let lanes: Vec<_> = returned
             .lanes
             .iter()
-            .map(|(lane, lowest)| (*lane, *lowest))
+            .filter_map(|(lane, lowest)| Some((*lane, (*lowest)?)))
             .collect();
         for ((assignment_id, key), lowest) in lanes {
             self.withdraw_later(assignment_id, key, lowest, &mut returned);
@@ -142,6 +230,10 @@ impl Core {
         self.copy_out(std::mem::take(&mut returned.copies));
         for assignment_id in returned.failed {
             self.mark_dirty(assignment_id);
+        }
+        // Their bytes are where they wait now.
+        for set in returned.aside {
+            self.set_aside(set.record, set.cause, set.ending, set.reason);
         }
         for (assignment_id, key) in returned.lanes.into_keys() {
             self.lane_changed(assignment_id, key);
@@ -275,85 +367,6 @@ impl Core {
         Some(offset)
     }
 
-    /// Copies out of frames what came back, and lets go of frames in which nothing lives.
-    fn copy_out(&mut self, copies: BTreeMap<u64, (StreamId, Vec<(DeliveryId, RecordNumber)>)>) {
-        for (first, (stream, records)) in copies {
-            let Some(frame) = self
-                .streams
-                .map
-                .get(&stream)
-                .and_then(|stream| stream.frames.get(&first))
-            else {
-                continue;
-            };
-            let assignment = frame.assignment;
-            self.effects.push(Effect::CopyOut {
-                frame: DeliveryId(first),
-                assignment,
-                records,
-            });
-            self.free_if_dead(stream, first);
-        }
-        // Frames whose bytes had gone before have nothing to copy, but end all the same.
-        self.drop_dead_evacuated();
-    }
-
-    fn drop_dead_evacuated(&mut self) {
-        for stream in self.streams.map.values_mut() {
-            if stream.evacuated > 0 {
-                let before = stream.frames.len();
-                stream
-                    .frames
-                    .retain(|_, frame| !(frame.evacuated && frame.live_count == 0));
-                stream.evacuated -= before - stream.frames.len();
-            }
-        }
-    }
-
-    /// Lets go of a frame if nothing in it lives, or if what lives is worth a copy of its own: little of a
-    /// frame that pins much, while the budget is more than half used.
-    pub(super) fn free_if_dead(&mut self, stream_id: StreamId, first: u64) {
-        let held = self.frame_bytes + self.waiting_bytes;
-        let Some(stream) = self.streams.map.get_mut(&stream_id) else {
-            return;
-        };
-        let Some(frame) = stream.frames.get_mut(&first) else {
-            return;
-        };
-        if frame.live_count == 0 {
-            if frame.evacuated {
-                stream.evacuated -= 1;
-            } else {
-                self.frame_bytes -= frame.bytes;
-                self.effects.push(Effect::FreeFrame(DeliveryId(first)));
-            }
-            stream.frames.remove(&first);
-        } else if !frame.evacuated
-            && frame.live_bytes < frame.bytes / 4
-            && held > self.settings.in_flight_bytes_max / 2
-        {
-            let mut records = Vec::new();
-            let mut from = 0;
-            while let Some(index) = frame.next_live(from, frame.numbers.len()) {
-                records.push((
-                    DeliveryId(first + index as u64),
-                    RecordNumber(frame.numbers[index]),
-                ));
-                from = index + 1;
-            }
-            frame.evacuated = true;
-            stream.evacuated += 1;
-            self.frame_bytes = self.frame_bytes - frame.bytes + frame.live_bytes;
-            let assignment = frame.assignment;
-            self.effects.push(Effect::CopyOut {
-                frame: DeliveryId(first),
-                assignment,
-                records,
-            });
-            self.effects.push(Effect::FreeFrame(DeliveryId(first)));
-        }
-    }
-
     /// Kills every live delivery of an assignment. Its records go nowhere: the assignment ends, or its
     /// draining is over. Returns how many there were.
     pub(super) fn withdraw_assignment(
@@ -402,6 +415,7 @@ impl Core {
             });
             stream.live -= live;
             stream.live_bytes = stream.live_bytes.saturating_sub(live_bytes);
+            stream.alone &= stream.live > 0;
             stream
                 .bound
                 .retain(|(assignment, _)| *assignment != assignment_id);

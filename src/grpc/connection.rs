@@ -143,6 +143,11 @@ impl Connection {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// A place for a `Consume` call that was not opened yet.
     pub(super) fn unopened(self: &Arc<Self>) -> Result<Unopened, CallError> {
         if self.unopened.fetch_add(1, Ordering::Relaxed) >= UNOPENED_MAX {

@@ -17,10 +17,10 @@ use tonic::body::Body;
 use super::body::{Opened, Requests};
 use super::call_error::CallError;
 use super::connection::{Connection, Unopened};
-use super::proto::{ConsumeRequest, Settlement, consume_request};
+use super::proto::{ConsumeRequest, consume_request};
 use super::request::Reader;
 use super::{Answer, Refused, Sidecar, service, validate};
-use crate::core::StreamId;
+use crate::core::{SettleRequest, StreamId};
 
 /// Requests of one stream that are applied before others get their turn.
 const TURN: u32 = 16;
@@ -134,7 +134,11 @@ async fn open<S: Sidecar>(
     };
     let open = match request {
         Some(consume_request::Request::Open(open)) => open,
-        Some(consume_request::Request::Settle(_) | consume_request::Request::Flow(_)) => {
+        Some(
+            consume_request::Request::Settle(_)
+            | consume_request::Request::Extend(_)
+            | consume_request::Request::Flow(_),
+        ) => {
             return Err(CallError::NotOpened);
         }
         None => return Err(CallError::UnknownRequest),
@@ -188,7 +192,19 @@ impl<S: Sidecar> Settling<'_, S> {
         request: Option<consume_request::Request>,
     ) -> Result<Vec<Refused>, CallError> {
         match request {
-            Some(consume_request::Request::Settle(settlement)) => self.settle(&settlement),
+            Some(consume_request::Request::Settle(settlement)) => self.settle(|| {
+                let settlement = validate::settlement(&settlement, self.sidecar.terms())?;
+                Ok(SettleRequest {
+                    settlements: vec![settlement],
+                    ..SettleRequest::default()
+                })
+            }),
+            Some(consume_request::Request::Extend(extend)) => self.settle(|| {
+                Ok(SettleRequest {
+                    extends: vec![validate::extend(&extend)?],
+                    ..SettleRequest::default()
+                })
+            }),
             Some(consume_request::Request::Flow(flow)) => {
                 let flow = validate::flow(&flow, self.sidecar.terms())?;
                 self.sidecar.flow(self.stream, flow);
@@ -199,10 +215,12 @@ impl<S: Sidecar> Settling<'_, S> {
         }
     }
 
-    fn settle(&self, settlement: &Settlement) -> Result<Vec<Refused>, CallError> {
+    fn settle(
+        &self,
+        request: impl FnOnce() -> Result<SettleRequest, validate::Invalid>,
+    ) -> Result<Vec<Refused>, CallError> {
         self.connection.check_unknown(self.sidecar.now())?;
-        let settlement = validate::settlement(settlement)?;
-        let refused = self.sidecar.settle(Some(self.stream), vec![settlement]);
+        let refused = self.sidecar.settle(Some(self.stream), request()?);
         self.connection.count_unknown(&refused, self.sidecar);
         Ok(refused)
     }

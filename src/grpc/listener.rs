@@ -189,7 +189,7 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
     listener: L,
     places: Places,
     sidecar: Arc<S>,
-) -> impl Stream<Item = io::Result<Accepted<L::Io>>> {
+) -> impl Stream<Item = io::Result<Accepted<L::Io, S>>> {
     unfold(
         (listener, places, sidecar),
         |(listener, places, sidecar)| async move {
@@ -205,7 +205,7 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
                 if let Some(place) = places.take(&door) {
                     let connection = places.next.fetch_add(1, Ordering::Relaxed);
                     let peer = Peer { connection, origin };
-                    break Accepted::new(io, peer, door, place);
+                    break Accepted::new(io, peer, door, place, Arc::clone(&sidecar));
                 }
                 sidecar.report(Event::TooManyConnections(origin));
             };
@@ -215,16 +215,18 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
 }
 
 /// An accepted connection.
-pub(super) struct Accepted<Io> {
+pub(super) struct Accepted<Io, S: Sidecar> {
     io: Io,
     connection: Arc<Connection>,
+    /// Is told when the connection is gone.
+    sidecar: Arc<S>,
     /// Runs until a call was taken.
     unproven: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
-impl<Io> Accepted<Io> {
-    fn new(io: Io, peer: Peer, door: Door, place: OwnedSemaphorePermit) -> Self {
+impl<Io, S: Sidecar> Accepted<Io, S> {
+    fn new(io: Io, peer: Peer, door: Door, place: OwnedSemaphorePermit, sidecar: Arc<S>) -> Self {
         let unproven = match peer.origin {
             Origin::Unix { .. } => None,
             Origin::Tcp(_) => Some(Box::pin(tokio::time::sleep(UNPROVEN_MAX))),
@@ -233,6 +235,7 @@ impl<Io> Accepted<Io> {
         Self {
             io,
             connection,
+            sidecar,
             unproven,
             _place: place,
         }
@@ -252,7 +255,13 @@ impl<Io> Accepted<Io> {
     }
 }
 
-impl<Io> Connected for Accepted<Io> {
+impl<Io, S: Sidecar> Drop for Accepted<Io, S> {
+    fn drop(&mut self) {
+        self.sidecar.disconnected(self.connection.peer().connection);
+    }
+}
+
+impl<Io, S: Sidecar> Connected for Accepted<Io, S> {
     type ConnectInfo = Arc<Connection>;
 
     fn connect_info(&self) -> Arc<Connection> {
@@ -260,7 +269,7 @@ impl<Io> Connected for Accepted<Io> {
     }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for Accepted<Io> {
+impl<Io: AsyncRead + Unpin, S: Sidecar> AsyncRead for Accepted<Io, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -271,7 +280,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Accepted<Io> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Accepted<Io> {
+impl<Io: AsyncWrite + Unpin, S: Sidecar> AsyncWrite for Accepted<Io, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

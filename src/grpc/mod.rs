@@ -9,6 +9,8 @@
 //!             │   └ body ───── the response side: polls the sidecar, yields ready frames
 //!             └ wire ──── the hand-written encoder of record frames
 //!  engine ──── outbox ── what a stream is to be told besides records
+//!
+//!  fuzzing ─── direct ── what reads a client's bytes, without a socket
 //! ```
 //!
 //! The edge decides nothing about records. What it needs of the rest of the process is the trait
@@ -37,7 +39,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::core::{
-    CommitMode, FlowChange, IdRange, Moment, Order, Settlement, StreamEnd, StreamId, StreamOpen,
+    CommitMode, FlowChange, IdRange, Moment, Order, SettleRequest, StreamEnd, StreamId, StreamOpen,
 };
 
 mod authority;
@@ -45,6 +47,7 @@ mod body;
 mod call_error;
 mod connection;
 mod consume;
+pub mod direct;
 mod listener;
 pub mod outbox;
 mod request;
@@ -96,17 +99,14 @@ pub trait Sidecar: Send + Sync + 'static {
         Poll::Ready(())
     }
 
-    /// Applies settlements, all of them as one, acks first. `from` is the stream inside which they
-    /// came.
-    fn settle(&self, from: Option<StreamId>, settlements: Vec<Settlement>) -> Vec<Refused>;
+    /// Applies settlements and extensions, all of them as one. `from` is the stream inside which they
+    /// came. Nobody waits for a commit.
+    fn settle(&self, from: Option<StreamId>, request: SettleRequest) -> Vec<Refused>;
 
     /// As [`Sidecar::settle`] without a stream; the receiver learns whether a commit built
     /// afterwards covers every accepted ack. It may be dropped at any time; a sender that is
     /// dropped means `false`.
-    fn settle_and_commit(
-        &self,
-        settlements: Vec<Settlement>,
-    ) -> (Vec<Refused>, oneshot::Receiver<bool>);
+    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>);
 
     /// Queues the answer to a request of the stream in its outbox ([`Outbox::answer`]).
     fn answer(&self, stream: StreamId, answer: Answer);
@@ -126,6 +126,9 @@ pub trait Sidecar: Send + Sync + 'static {
 
     /// The stream's response body is gone.
     fn closed(&self, stream: StreamId);
+
+    /// A connection is gone, and with it every call of it, before or after this.
+    fn disconnected(&self, connection: u64);
 
     /// Something that a person may want to read or count.
     fn report(&self, event: Event);
@@ -154,6 +157,10 @@ pub struct Terms {
     pub lane_depth: u32,
     /// Told to every stream: whether settling is required.
     pub commit_mode: CommitMode,
+    /// Told to every stream: how long a delivery may be unsettled. Zero: for ever.
+    pub deadline: Duration,
+    /// Whether any topic has a dead-letter topic.
+    pub dead_letters: bool,
 }
 
 /// A stream that is open.

@@ -395,6 +395,7 @@ fn withdraw_reason(reason: WithdrawReason) -> proto::WithdrawReason {
     match reason {
         WithdrawReason::Revoked => proto::WithdrawReason::Revoked,
         WithdrawReason::Lost => proto::WithdrawReason::Lost,
+        WithdrawReason::Deadline => proto::WithdrawReason::Deadline,
         WithdrawReason::EarlierRetry => proto::WithdrawReason::EarlierRetry,
         WithdrawReason::Repositioned => proto::WithdrawReason::Repositioned,
         WithdrawReason::Shutdown => proto::WithdrawReason::Shutdown,

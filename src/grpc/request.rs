@@ -54,12 +54,17 @@ enum Repeated {
 
 static IDS: Shape = Shape(&[(1, Repeated::Numbers), (2, Repeated::Each)]);
 static SETTLEMENT: Shape = Shape(&[(1, Repeated::In(&IDS))]);
+static EXTEND: Shape = Shape(&[(1, Repeated::In(&IDS))]);
 static OPEN: Shape = Shape(&[(2, Repeated::Each), (10, Repeated::Numbers)]);
 static STREAM: Shape = Shape(&[(1, Repeated::In(&OPEN))]);
-static CONSUME: Shape = Shape(&[(2, Repeated::In(&OPEN)), (3, Repeated::In(&SETTLEMENT))]);
+static CONSUME: Shape = Shape(&[
+    (2, Repeated::In(&OPEN)),
+    (3, Repeated::In(&SETTLEMENT)),
+    (4, Repeated::In(&EXTEND)),
+]);
 static ACK: Shape = Shape(&[
     (1, Repeated::EachIn(&SETTLEMENT)),
-    (2, Repeated::Later),
+    (2, Repeated::EachIn(&EXTEND)),
     (5, Repeated::Later),
 ]);
 

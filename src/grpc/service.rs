@@ -23,8 +23,8 @@ use super::consume::{self, RequestSide};
 use super::outbox::refusals;
 use super::proto::stream_response::Response as Message;
 use super::request::Reader;
-use super::{OpenRefused, Sidecar, proto, validate, wire};
-use crate::core::{CommitMode, Order, Settlement, StreamOpen};
+use super::{OpenRefused, Sidecar, Terms, proto, validate, wire};
+use crate::core::{CommitMode, Order, SettleRequest, StreamOpen};
 
 /// The service, for tonic's server. Its connections must be [`Connection`]s.
 pub(super) struct ConsumerServer<S: Sidecar> {
@@ -91,23 +91,22 @@ impl<S: Sidecar> ConsumerServer<S> {
         let mut reader = Reader::new(body, Arc::clone(&connection));
         let proto::AckRequest {
             settlements,
+            extends,
             wait_for,
             close_stream,
         } = reader.only().await?;
         let waits = validate::waits_for_commit(wait_for)?;
-        let checked: Result<Vec<Settlement>, _> =
-            settlements.iter().map(validate::settlement).collect();
+        let request = settle_request(&settlements, &extends, self.sidecar.terms())?;
         // From here on the call may wait for long; what it holds counts against its connection
         // as long as the reader lives.
-        drop(settlements);
-        let settlements = checked?;
+        drop((settlements, extends));
         let sidecar = self.sidecar.as_ref();
         std::future::poll_fn(|cx| sidecar.poll_confirms(cx)).await;
         let (refused, commit) = if waits {
-            let (refused, commit) = sidecar.settle_and_commit(settlements);
+            let (refused, commit) = sidecar.settle_and_commit(request);
             (refused, Some(commit))
         } else {
-            (sidecar.settle(None, settlements), None)
+            (sidecar.settle(None, request), None)
         };
         connection.count_unknown(&refused, sidecar);
         if !close_stream.is_empty()
@@ -128,6 +127,25 @@ impl<S: Sidecar> ConsumerServer<S> {
             .with_trailers(async move { Some(Ok::<_, Infallible>(done)) });
         Ok(response(Body::new(body)))
     }
+}
+
+/// What an `Ack` call says of deliveries.
+fn settle_request(
+    settlements: &[proto::Settlement],
+    extends: &[proto::Extend],
+    terms: &Terms,
+) -> Result<SettleRequest, validate::Invalid> {
+    let settlements = settlements
+        .iter()
+        .map(|settlement| validate::settlement(settlement, terms));
+    Ok(SettleRequest {
+        settlements: settlements.collect::<Result<_, _>>()?,
+        extends: extends
+            .iter()
+            .map(validate::extend)
+            .collect::<Result<_, _>>()?,
+        wait: None,
+    })
 }
 
 /// Opens a stream for `Stream` or `Consume`.
@@ -170,6 +188,9 @@ fn opened_message(open: &StreamOpen, sidecar: &impl Sidecar) -> proto::Opened {
         max_in_flight_bytes: open.in_flight_bytes_max,
         max_message_bytes: u32::try_from(message_bytes).unwrap_or(u32::MAX),
         settling_required: terms.commit_mode == CommitMode::OnAck,
+        delivery_deadline: (!terms.deadline.is_zero())
+            .then(|| prost_types::Duration::try_from(terms.deadline).ok())
+            .flatten(),
     }
 }
 

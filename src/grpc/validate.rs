@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Terms, proto, wire};
-use crate::core::{FlowChange, IdRange, Outcome, Settlement, StreamOpen, TopicIndex};
+use crate::core::{Extend, FlowChange, IdRange, Outcome, Settlement, StreamOpen, TopicIndex};
 
 /// Smallest `max_message_bytes`: every message besides records fits into it.
 pub const MESSAGE_BYTES_MIN: u32 = 16_384;
@@ -29,6 +29,9 @@ pub const LINGER_MAX: Duration = Duration::from_secs(10);
 
 /// Longest `keep_after_close`.
 pub const KEEP_AFTER_CLOSE_MAX: Duration = Duration::from_secs(600);
+
+/// Longest `by` of an extension.
+pub const EXTEND_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest `retry_delay`.
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -126,24 +129,32 @@ pub fn flow(flow: &proto::SetFlow, terms: &Terms) -> Result<FlowChange, Invalid>
 }
 
 /// A settlement. How many ids a request names was checked before it was decoded.
-pub fn settlement(settlement: &proto::Settlement) -> Result<Settlement, Invalid> {
+pub fn settlement(settlement: &proto::Settlement, terms: &Terms) -> Result<Settlement, Invalid> {
     let retry_delay = settlement.retry_delay.as_ref();
     let delay = duration("retry_delay", retry_delay, RETRY_DELAY_MAX)?;
     let outcome = match proto::Outcome::try_from(settlement.outcome) {
         Ok(proto::Outcome::Ack) => Outcome::Ack,
         Ok(proto::Outcome::Retry) => Outcome::Retry { delay },
         Ok(proto::Outcome::Release) => Outcome::Release,
+        Ok(proto::Outcome::Discard) => Outcome::Discard,
+        Ok(proto::Outcome::DeadLetter) if terms.dead_letters => Outcome::DeadLetter,
+        Ok(proto::Outcome::DeadLetter) => {
+            return Err(Invalid::new(
+                "outcome",
+                "OUTCOME_DEAD_LETTER needs a dead-letter topic; set `dead_letter.topic` of the sidecar",
+            ));
+        }
         Ok(proto::Outcome::Unspecified) => {
             return Err(Invalid::new(
                 "outcome",
-                "is required; say OUTCOME_ACK, OUTCOME_RETRY or OUTCOME_RELEASE",
+                format!("is required; say {OUTCOMES}"),
             ));
         }
         Err(_) => {
             return Err(Invalid::new(
                 "outcome",
                 format!(
-                    "{} is not known to this sidecar; say OUTCOME_ACK, OUTCOME_RETRY or OUTCOME_RELEASE, or use a newer sidecar",
+                    "{} is not known to this sidecar; say {OUTCOMES}, or use a newer sidecar",
                     settlement.outcome
                 ),
             ));
@@ -159,6 +170,25 @@ pub fn settlement(settlement: &proto::Settlement) -> Result<Settlement, Invalid>
         ids: ids(settlement.deliveries.as_ref())?,
         outcome,
         reason: printable(&settlement.reason, REASON_BYTES_MAX),
+    })
+}
+
+/// The outcomes that there are, for messages.
+const OUTCOMES: &str =
+    "OUTCOME_ACK, OUTCOME_RETRY, OUTCOME_RELEASE, OUTCOME_DEAD_LETTER or OUTCOME_DISCARD";
+
+/// An extension.
+pub fn extend(extend: &proto::Extend) -> Result<Extend, Invalid> {
+    let by = duration("by", extend.by.as_ref(), EXTEND_MAX)?;
+    let Some(by) = by.filter(|by| !by.is_zero()) else {
+        return Err(Invalid::new(
+            "by",
+            "is required; say for how long from now the deliveries may stay unsettled",
+        ));
+    };
+    Ok(Extend {
+        ids: ids(extend.deliveries.as_ref())?,
+        by,
     })
 }
 

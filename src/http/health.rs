@@ -78,6 +78,7 @@ mod tests {
             end: None,
             unfinished: 0,
             waiting: 0,
+            aside: 0,
             live: 0,
             waiting_bytes: 0,
             watermark_since: Moment(0),

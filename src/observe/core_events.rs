@@ -6,7 +6,7 @@
 use tracing::Level;
 
 use super::line::{Fields, Line};
-use crate::core::{CommitError, Event, StopReason};
+use crate::core::{Cause, CommitError, Event, StopReason};
 
 /// The line of an event.
 pub(super) fn line(event: &Event) -> Line {
@@ -133,6 +133,58 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
             "oversize",
             "a record is larger than any open stream can receive; raise the largest message of the client",
         ),
+        E::Parked {
+            cause: Cause::Failures,
+            ..
+        } => (
+            ERROR,
+            "parked",
+            "a record failed as often as `retry.max_attempts` allows and is parked; its lane stands until it is \
+             retried, skipped or sent to the dead-letter topic",
+        ),
+        E::Parked {
+            cause: Cause::Crashes,
+            ..
+        } => (
+            ERROR,
+            "parked",
+            "applications died of a record and it is parked; its lane stands until it is retried, skipped or sent \
+             to the dead-letter topic",
+        ),
+        E::Parked { .. } => (
+            ERROR,
+            "parked",
+            "a record is parked; its lane stands until it is retried, skipped or sent to the dead-letter topic",
+        ),
+        E::DeadLettered { .. } => (WARN, "dead_lettered", "the dead-letter topic has a record"),
+        E::DeadLetterFailed { .. } => (
+            WARN,
+            "dead_letter_failed",
+            "a record could not be written to its dead-letter topic and is tried again; its lane waits",
+        ),
+        E::Discarded { .. } => (WARN, "discarded", "a record is dropped"),
+        E::GivingUpStopped { .. } => (
+            ERROR,
+            "giving_up_stopped",
+            "so many records of this topic were to be given up that its application may be down; they are tried on \
+             at the longest back-off until it succeeds again",
+        ),
+        E::Unparked { .. } => (INFO, "unparked", "an operator lets a parked record go on"),
+        E::Suspected { .. } => (
+            WARN,
+            "suspected",
+            "an application went away with its connection; what it held is delivered again, one record at a time",
+        ),
+        E::DiedOf { .. } => (
+            WARN,
+            "died_of",
+            "an application died while it held nothing but this record",
+        ),
+        E::DeadlinePassed { .. } => (
+            WARN,
+            "deadline_passed",
+            "deliveries were not settled before `delivery.deadline` and are taken back",
+        ),
         E::Paused { .. } => (Level::DEBUG, "paused", "partition is full and paused"),
         E::Resumed { .. } => (Level::DEBUG, "resumed", "partition has room again"),
         E::Fenced => (
@@ -231,6 +283,58 @@ fn fields(event: &Event) -> Fields {
             size,
         } => Fields {
             bytes: Some(*size),
+            ..Fields::at(*partition, *offset)
+        },
+        E::Parked {
+            partition,
+            offset,
+            cause,
+            reason,
+        }
+        | E::Discarded {
+            partition,
+            offset,
+            cause,
+            reason,
+        } => Fields::at(*partition, *offset)
+            .reason(cause.label())
+            .said(reason),
+        E::DeadLettered {
+            partition,
+            offset,
+            cause,
+        } => Fields::at(*partition, *offset).reason(cause.label()),
+        E::DeadLetterFailed {
+            partition,
+            offset,
+            error,
+        } => Fields::at(*partition, *offset).error(error),
+        E::GivingUpStopped { partition } => Fields::of(*partition),
+        E::Unparked {
+            partition,
+            offset,
+            reason,
+        } => Fields::at(*partition, *offset).said(reason),
+        E::Suspected { stream, records } => Fields {
+            stream: Some(stream.0),
+            ..Fields::count(*records)
+        },
+        E::DiedOf {
+            partition,
+            offset,
+            deaths,
+        } => Fields {
+            count: Some(u64::from(*deaths)),
+            ..Fields::at(*partition, *offset)
+        },
+        E::DeadlinePassed {
+            partition,
+            offset,
+            stream,
+            deliveries,
+        } => Fields {
+            stream: Some(stream.0),
+            count: Some(u64::from(*deliveries)),
             ..Fields::at(*partition, *offset)
         },
         E::CommitsStale { partitions } | E::CommitsFresh { partitions } => Fields {

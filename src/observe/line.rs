@@ -34,6 +34,8 @@ pub(super) struct Fields {
     pub(super) client: Option<String>,
     pub(super) uid: Option<u32>,
     pub(super) reason: Option<&'static str>,
+    /// What an application or an operator said of it.
+    pub(super) said: Option<String>,
     /// Words of others: brokers, clients, the operating system.
     pub(super) error: Option<String>,
     /// A place of ours: a socket, an address, a file.
@@ -67,6 +69,11 @@ impl Fields {
         self
     }
 
+    pub(super) fn said(mut self, words: &str) -> Self {
+        self.said = (!words.is_empty()).then(|| cut(words));
+        self
+    }
+
     pub(super) fn reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self
@@ -96,6 +103,7 @@ impl Line {
                     client = fields.client.as_deref(),
                     uid = fields.uid,
                     reason = fields.reason,
+                    said = fields.said.as_deref(),
                     place = fields.place.as_deref(),
                     error = fields.error.as_deref(),
                     left_out = (left_out > 0).then_some(left_out),

@@ -130,6 +130,7 @@ fn status() -> Status {
             end: Some(1_100),
             unfinished: 20,
             waiting: 5,
+            aside: 0,
             live: 15,
             waiting_bytes: 5_000,
             watermark_since: Moment(10 * SECOND),

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
+use super::deaths::Deaths;
 use super::feed::Feed;
 use super::source::{Origin, Source};
 use super::store::Store;
@@ -54,6 +55,7 @@ pub(super) struct Engine {
     pub(super) topics: Vec<String>,
     pub(super) store: Store,
     pub(super) feed: Feed,
+    pub(super) deaths: Deaths,
     pub(super) streams: BTreeMap<StreamId, StreamSlot>,
     pub(super) next_stream: u64,
     pub(super) streams_max: u32,
@@ -115,6 +117,7 @@ impl Engine {
             wake: parts.wake,
             topics,
             store: Store::default(),
+            deaths: Deaths::default(),
             streams: BTreeMap::new(),
             next_stream: 0,
             streams_max: parts.streams_max,
@@ -293,6 +296,7 @@ impl Engine {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);
             }
+            Effect::DeadLetter(letter) => self.send_dead_letter(*letter),
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
                 stream,
@@ -418,6 +422,8 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::StreamFlow { .. }
         | Input::StreamClosing { .. }
         | Input::StreamClosed { .. }
+        | Input::StreamDied { .. }
+        | Input::DeadLetterDone { .. }
         | Input::Shutdown { .. }
         | Input::Fenced
         | Input::ClientRestarted => false,

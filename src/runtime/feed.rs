@@ -46,7 +46,10 @@ impl Feed {
             held: Held::default(),
             buffers: Buffers::default(),
             places: Vec::new(),
-            hash_keys: settings.order == Order::Key,
+            hash_keys: settings
+                .policies
+                .iter()
+                .any(|policy| policy.order == Order::Key),
             sampled: Moment::default(),
             inputs: Vec::new(),
         }

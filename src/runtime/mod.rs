@@ -10,6 +10,8 @@
 //! | `feed` | from the client's queue into frames |
 //! | `held` | the batches that frames are made of |
 //! | `buffers` | the memory of frames, used again |
+//! | `dead_letters` | records on their way to a dead-letter topic |
+//! | `deaths` | which streams died with their connection? |
 //! | `streams` | who has a stream open, and what is it told? |
 //! | `store` | where the bytes of unfinished records lie |
 //! | `sidecar` | the engine as the gRPC edge sees it |
@@ -29,6 +31,8 @@ mod buffers;
 mod client;
 mod clock;
 mod credentials;
+mod dead_letters;
+mod deaths;
 mod engine;
 pub mod fake;
 mod feed;
@@ -403,6 +407,8 @@ fn terms(config: &Config) -> Terms {
         order: config.order,
         lane_depth: config.lane_depth,
         commit_mode: config.commit.mode,
+        deadline: config.delivery.deadline,
+        dead_letters: config.has_dead_letters(),
     }
 }
 

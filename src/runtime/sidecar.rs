@@ -7,9 +7,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::clock::Clock;
 use super::engine::Engine;
-use crate::core::{
-    FlowChange, Input, Moment, SettleRequest, Settlement, StreamId, StreamOpen, WaitId,
-};
+use crate::core::{FlowChange, Input, Moment, SettleRequest, StreamId, StreamOpen};
 use crate::grpc::{
     Answer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar,
     Terms,
@@ -66,10 +64,6 @@ impl Handle {
         }
         result
     }
-
-    fn settle_with(&self, settlements: Vec<Settlement>, wait: Option<WaitId>) -> Vec<Refused> {
-        self.change(|engine| engine.settle(&SettleRequest { settlements, wait }))
-    }
 }
 
 impl Sidecar for Handle {
@@ -98,16 +92,17 @@ impl Sidecar for Handle {
         self.lock().poll_confirms(cx)
     }
 
-    fn settle(&self, _from: Option<StreamId>, settlements: Vec<Settlement>) -> Vec<Refused> {
-        self.settle_with(settlements, None)
+    fn settle(&self, _from: Option<StreamId>, request: SettleRequest) -> Vec<Refused> {
+        self.change(|engine| engine.settle(&request))
     }
 
-    fn settle_and_commit(
-        &self,
-        settlements: Vec<Settlement>,
-    ) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>) {
         let (wait, receiver) = self.lock().waits.add();
-        (self.settle_with(settlements, Some(wait)), receiver)
+        let request = SettleRequest {
+            wait: Some(wait),
+            ..request
+        };
+        (self.change(|engine| engine.settle(&request)), receiver)
     }
 
     fn answer(&self, stream: StreamId, answer: Answer) {
@@ -136,6 +131,10 @@ impl Sidecar for Handle {
 
     fn closed(&self, stream: StreamId) {
         self.change(|engine| engine.close_stream(stream));
+    }
+
+    fn disconnected(&self, connection: u64) {
+        self.change(|engine| engine.connection_gone(connection));
     }
 
     fn report(&self, event: Event) {

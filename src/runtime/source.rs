@@ -71,7 +71,8 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
         Effect::ListOffsets(wanted) => client.list_offsets(wanted),
         Effect::DescribeTopics(topics) => client.describe_topics(topics),
         Effect::Commit { request, entries } => client.commit(*request, entries),
-        Effect::Wake(_)
+        Effect::DeadLetter(_)
+        | Effect::Wake(_)
         | Effect::Withdrawn { .. }
         | Effect::Notify { .. }
         | Effect::EndStream { .. }
@@ -103,7 +104,8 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
         Effect::ListOffsets(wanted) => member.list_offsets(wanted),
         Effect::DescribeTopics(topics) => member.describe_topics(topics),
         Effect::Commit { request, entries } => member.commit(*request, entries),
-        Effect::Wake(_)
+        Effect::DeadLetter(_)
+        | Effect::Wake(_)
         | Effect::Withdrawn { .. }
         | Effect::Notify { .. }
         | Effect::EndStream { .. }

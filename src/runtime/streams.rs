@@ -16,6 +16,8 @@ pub(super) struct StreamSlot {
     /// It found the client's queue empty: new records are worth a wake-up.
     pub(super) starving: bool,
     name: String,
+    /// Number of its connection.
+    connection: u64,
     /// Why it ended, once it has for the core.
     ended: Option<&'static str>,
 }
@@ -80,6 +82,7 @@ impl Engine {
             waker: None,
             starving: false,
             name: name.clone(),
+            connection: peer.connection,
             ended: None,
         };
         self.streams.insert(id, slot);
@@ -96,6 +99,18 @@ impl Engine {
             let reason = slot.ended.unwrap_or("the application went away");
             self.tell_person(&ProcessEvent::StreamEnded { stream: id, reason });
             self.input(Input::StreamClosed { stream: id });
+            let now = self.clock.now();
+            if slot.ended.is_none() && self.deaths.stream_closed(slot.connection, id, now) {
+                self.input(Input::StreamDied { stream: id });
+            }
+        }
+    }
+
+    /// A connection is gone: streams of it that closed without a word died with it.
+    pub(super) fn connection_gone(&mut self, connection: u64) {
+        let now = self.clock.now();
+        for stream in self.deaths.connection_gone(connection, now) {
+            self.input(Input::StreamDied { stream });
         }
     }
 

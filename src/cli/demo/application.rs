@@ -263,6 +263,7 @@ impl Connection {
             settlements,
             wait_for: WaitFor::Accepted.into(),
             close_stream,
+            ..AckRequest::default()
         };
         let answer = timeout(CALL_WITHIN, self.client.ack(request))
             .await

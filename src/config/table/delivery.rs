@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Preset::{Fixed, Follows};
 use super::{Section, Setting, choice};
 use crate::config::kind::Kind;
-use crate::core::{CommitMode, Order};
+use crate::core::{CommitMode, Order, WhenOversize, WhenSpent};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -30,15 +30,21 @@ pub(super) static SECTIONS: &[Section] = &[
     },
     Section {
         key: "delivery",
-        doc: "Watching deliveries.",
+        doc: "How long deliveries may be unsettled.",
     },
     Section {
         key: "retry",
-        doc: "Redelivery of failed records.",
+        doc: "Redelivery of failed records, and its end.",
     },
     Section {
         key: "retry.backoff",
         doc: "Delays before a failed record is delivered again.",
+    },
+    Section {
+        key: "retry.tokens",
+        doc: "How fast records may be given up without a person, per topic. An application that is down fails \
+              everything, and would empty its topic into the dead-letter topic. So giving a record up costs a token; \
+              without one it is tried on, at the longest delay.",
     },
     Section {
         key: "commit",
@@ -134,6 +140,25 @@ pub(super) static SETTINGS: &[Setting] = &[
     )
     .example("5ms"),
     Setting::new(
+        "oversize",
+        Kind::Choice(&[
+            choice!("park", oversize, WhenOversize::Park),
+            choice!("dead_letter", oversize, WhenOversize::DeadLetter),
+        ]),
+        Fixed("park"),
+        "What becomes of a record that is larger than any open stream receives: its lane waits until a \
+         stream opens that can, or it goes to the dead-letter topic.",
+    )
+    .example("dead_letter"),
+    Setting::new(
+        "delivery.deadline",
+        Kind::Time(ZERO, DAY, |c| &mut c.delivery.deadline),
+        Fixed("0s"),
+        "A record unsettled for this long is taken back and delivered again; `0s` for never. Applications \
+         can ask for more time. Counts as a failure for the oldest record of its stream.",
+    )
+    .example("5m"),
+    Setting::new(
         "delivery.warn_unsettled_after",
         Kind::Time(ZERO, DAY, |c| &mut c.delivery.warn_unsettled_after),
         Fixed("1m"),
@@ -170,6 +195,55 @@ pub(super) static SETTINGS: &[Setting] = &[
          together.",
     )
     .example("0.5"),
+    Setting::new(
+        "retry.max_attempts",
+        Kind::Count(0, 1_000_000, |c| &mut c.retry.max_attempts),
+        Fixed("10"),
+        "How often an application may fail at a record before `retry.then` follows; 0 for no limit. Deaths \
+         of the application are counted apart.",
+    )
+    .example("5"),
+    Setting::new(
+        "retry.then",
+        Kind::Choice(&[
+            choice!("park", retry.then, WhenSpent::Park),
+            choice!("dead_letter", retry.then, WhenSpent::DeadLetter),
+            choice!("discard", retry.then, WhenSpent::Discard),
+        ]),
+        Fixed("park"),
+        "What follows: the record stays, and its lane waits, until a person acts; it goes to the dead-letter \
+         topic; or it is dropped. A parked record is delivered once more after a restart.",
+    )
+    .example("discard"),
+    Setting::new(
+        "retry.crash_suspect_after",
+        Kind::Count(0, 1000, |c| &mut c.retry.crash_suspect_after),
+        Fixed("3"),
+        "How often an application may die while it holds nothing but one record before `retry.then` follows \
+         for that record; 0 for no limit, and no suspicion.",
+    )
+    .example("5"),
+    Setting::new(
+        "retry.tokens.burst",
+        Kind::Count(1, 1_000_000, |c| &mut c.retry.tokens.burst),
+        Fixed("100"),
+        "Records of a topic that may be given up at once.",
+    )
+    .example("10"),
+    Setting::new(
+        "retry.tokens.per_success",
+        Kind::Factor(0.0, 1000.0, |c| &mut c.retry.tokens.per_success),
+        Fixed("0.1"),
+        "Tokens earned by each acknowledgement.",
+    )
+    .example("0.01"),
+    Setting::new(
+        "retry.tokens.per_minute",
+        Kind::Factor(0.0, 1_000_000.0, |c| &mut c.retry.tokens.per_minute),
+        Fixed("1"),
+        "Tokens earned by each minute.",
+    )
+    .example("5"),
     Setting::new(
         "commit.mode",
         Kind::Choice(&[

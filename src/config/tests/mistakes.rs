@@ -12,7 +12,7 @@ fn mistakes(more: &str) -> String {
 
 /// The mistakes of complete settings given as flags above the least.
 #[track_caller]
-fn flag_mistakes(flags: &[(&str, &str)]) -> String {
+pub(super) fn flag_mistakes(flags: &[(&str, &str)]) -> String {
     let text = load(LEAST, &[], flags).unwrap_err();
     text.split_once("\n\n").unwrap().1.trim_start().to_owned()
 }
@@ -197,59 +197,6 @@ fn names_are_checked_one_by_one() {
     must be a whole number
     -> write a whole number from 0 to 4294967295";
     assert_eq!(text, expected);
-}
-
-#[test]
-fn contradictory_times_say_why() {
-    let expected = "\
-  group.session_timeout = 3m  (ackline.yaml, line 4)
-    is longer than group.max_poll_interval (1m), which Kafka clients refuse
-    -> lower it, or raise group.max_poll_interval
-
-  retry.backoff.initial = 2m  (ackline.yaml, line 6)
-    is longer than retry.backoff.max (1m): the first delay would be cut at once
-    -> lower it, or raise retry.backoff.max
-
-  commit.staleness_max = 1s  (ackline.yaml, line 7)
-    is not longer than commit.interval (1s): deliveries would stop between two commits
-    -> raise it, best to ten times commit.interval, or lower commit.interval
-
-  drain.revoke = 20s  (ackline.yaml, line 5)
-    is longer than a quarter of group.max_poll_interval (1m): the wait, the last commit and the answer must fit well into it, or the group throws the member out and nothing is committed
-    -> write at most 15s, or raise group.max_poll_interval";
-    let yaml = "\
-kafka: {brokers: [kafka:9092]}
-topics: [orders]
-start: earliest
-group: {id: orders, session_timeout: 3m, max_poll_interval: 1m}
-drain: {revoke: 20s}
-retry: {backoff: {initial: 2m}}
-commit: {staleness_max: 1s}
-";
-    let text = load(yaml, &[], &[]).unwrap_err();
-    assert_eq!(text.split_once("\n\n  ").unwrap().1, expected);
-}
-
-#[test]
-fn settings_without_effect_are_refused() {
-    let text = flag_mistakes(&[
-        ("group.protocol", "consumer"),
-        ("group.session_timeout", "30s"),
-        ("group.assignor", "eager"),
-        ("order", "none"),
-        ("lane_depth", "5"),
-        ("listen.app_tcp.insecure", "true"),
-    ]);
-    let keys: Vec<&str> = text.lines().filter(|line| line.contains("(flag")).collect();
-    assert_eq!(
-        keys,
-        [
-            "group.assignor = eager  (flag --set)",
-            "  group.session_timeout = 30s  (flag --set)",
-            "  lane_depth = 5  (flag --set)",
-            "  listen.app_tcp.insecure = true  (flag --set)",
-        ]
-    );
 }
 
 #[test]

@@ -137,6 +137,20 @@ fn variables_in_the_instance_id_are_replaced() {
 }
 
 #[test]
+fn what_a_variable_puts_into_the_instance_id_is_checked_like_any_text() {
+    let long = "x".repeat(256);
+    for (name, what) in [
+        ("orders\n0", "contains a control character"),
+        (long.as_str(), "is too long"),
+    ] {
+        let flags = [("group.instance_id", "${POD_NAME}")];
+        let refused = load(LEAST, &[("POD_NAME", name)], &flags).unwrap_err();
+        let expected = format!("\n    {what}, once its variables are filled in\n    -> ");
+        assert!(refused.contains(&expected), "{refused}");
+    }
+}
+
+#[test]
 fn the_core_gets_what_was_set() {
     let core = valid(LEAST).core_settings(7);
     assert_eq!(

@@ -130,9 +130,11 @@ fn finishes_all_but(bench: &mut Bench, keep: impl Fn(usize) -> bool, until: usiz
 #[test]
 fn taking_in_stops_before_what_is_finished_out_of_order_no_longer_fits_the_commit() {
     let limits = Settings {
-        order: Order::None,
         commit_metadata_max: 400,
-        ..settings()
+        ..delivered(Policy {
+            order: Order::None,
+            ..policy()
+        })
     };
     let mut bench = Bench::flowing(limits.clone());
     let taken_in = finishes_all_but(&mut bench, |at| at % 3 == 0, 5000);

@@ -2,10 +2,10 @@ use super::super::harness::*;
 use super::super::*;
 
 fn deep() -> Bench {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         lane_depth: 2,
-        ..settings()
-    });
+        ..policy()
+    }));
     bench.pop("a a a b b b c c c");
     assert_eq!(bench.pull(1), "0 1 3 4 6 7");
     bench.open(2);

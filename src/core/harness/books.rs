@@ -5,7 +5,8 @@
 //! - the bytes of every live delivery lie in a frame or in an own copy, those of every waiting record in an
 //!   own copy, and nothing else is held; frames and copies are freed exactly once;
 //! - what the core says it holds is what is held (I-B1);
-//! - a record is unfinished in its window unless it was acknowledged (I-S1);
+//! - a record is unfinished in its window unless it was acknowledged, discarded or confirmed by the dead-letter topic
+//!   (I-S1, A1);
 //! - live deliveries of a lane are its lowest unfinished records, at most `lane_depth`, on one stream (I-O1,
 //!   I-O2, I-O3; L1, L2);
 //!
@@ -48,14 +49,16 @@ pub(in super::super) struct Books {
     committed: BTreeMap<Assignment, i64>,
     /// Live ids that the request under way acknowledges.
     acked: Vec<u64>,
+    /// Dead letters that were handed out and not answered.
+    sending: BTreeSet<(Assignment, u64)>,
 }
 
 impl Books {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             whole: settings.assign_mode == AssignMode::Whole,
-            order: settings.order,
-            depth: settings.lane_depth as usize,
+            order: settings.policies[0].order,
+            depth: settings.policies[0].lane_depth as usize,
             records: BTreeMap::new(),
             finished: BTreeSet::new(),
             frames: BTreeMap::new(),
@@ -64,6 +67,7 @@ impl Books {
             latest: BTreeMap::new(),
             committed: BTreeMap::new(),
             acked: Vec::new(),
+            sending: BTreeSet::new(),
         }
     }
 
@@ -191,6 +195,7 @@ impl Books {
         });
         SettleRequest {
             settlements: settlements.collect(),
+            extends: Vec::new(),
             wait,
         }
     }
@@ -282,7 +287,17 @@ impl Books {
                     assert!(held, "a copy is freed twice");
                 }
             }
+            Effect::DeadLetter(letter) => {
+                let key = (letter.assignment, letter.number.0);
+                assert!(self.copies.contains(&key), "a dead letter without bytes");
+                assert_eq!(self.records[&key].offset, letter.offset);
+                assert!(self.sending.insert(key), "a record is sent twice at a time");
+            }
+            Effect::Report(Event::Discarded {
+                partition, offset, ..
+            }) => self.finish_newest(*partition, *offset),
             Effect::FreeAssignment(assignment) => {
+                self.sending.retain(|(of, _)| of != assignment);
                 self.copies.retain(|(of, _)| of != assignment);
                 let framed = self
                     .frames
@@ -291,6 +306,21 @@ impl Books {
                 assert!(!framed, "frames outlive their assignment");
             }
             _ => {}
+        }
+    }
+
+    /// A record of the newest assignment of its partition is finished.
+    fn finish_newest(&mut self, partition: PartitionId, offset: i64) {
+        let is_it = |known: &Known| (known.partition, known.offset) == (partition, offset);
+        let newest = self.records.iter().rev().find(|(_, known)| is_it(known));
+        let (key, _) = newest.expect("what is discarded was handed in");
+        self.finished.insert(*key);
+    }
+
+    /// The dead-letter topic answers. What it has is finished (A1).
+    pub(super) fn dead_letter_done(&mut self, core: &Core, key: (Assignment, u64), written: bool) {
+        if self.sending.remove(&key) && written && core.assignments.contains_key(&key.0) {
+            self.finished.insert(key);
         }
     }
 
@@ -344,10 +374,13 @@ impl Books {
                 assert!(!self.copies.contains(key), "a finished record is held");
                 continue;
             }
-            lanes
-                .entry(self.lane(known, key.1))
-                .or_default()
-                .push(key.1);
+            // What is set aside may have later ones live behind it: their turn had come.
+            if !state.aside.contains_key(&key.1) {
+                lanes
+                    .entry(self.lane(known, key.1))
+                    .or_default()
+                    .push(key.1);
+            }
             if !live.contains_key(key) && !draining {
                 assert!(self.copies.contains(key), "{known:?} waits without bytes");
                 waiting = (waiting.0 + 1, waiting.1 + u64::from(known.size));
@@ -371,6 +404,8 @@ impl Books {
                 "the live ones are the lowest of their lane, on one stream (L1, L2): {holders:?}"
             );
         }
+        let sending = self.sending.range((state.id, 0)..=(state.id, u64::MAX));
+        assert_eq!(state.sending as usize, sending.count());
     }
 
     fn lane(&self, known: &Known, number: u64) -> (u8, u64) {

@@ -22,6 +22,19 @@ impl Bench {
                 partitions,
                 answers_rebalance,
             } => self.take_assignment(&partitions, answers_rebalance),
+            Effect::DeadLetter(letter) => {
+                let record = (letter.assignment, letter.number);
+                self.letters.push_back(record);
+                if let Some(result) = self.answers.dead_letters.clone() {
+                    let (assignment, number) = record;
+                    self.letters.pop_back();
+                    self.replies.push_back(Input::DeadLetterDone {
+                        assignment,
+                        number,
+                        result,
+                    });
+                }
+            }
             Effect::Wake(stream) => drop(self.woken.insert(stream)),
             Effect::Pause(partitions) => self.paused.extend(partitions),
             Effect::Resume(partitions) => self.paused.retain(|paused| !partitions.contains(paused)),

@@ -52,13 +52,45 @@ pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Key order, nothing limited, back-off without jitter.
+/// By key, records that fail for ever are tried for ever, back-off without jitter.
+pub(super) fn policy() -> Policy {
+    Policy {
+        order: Order::Key,
+        lane_depth: 1,
+        retry: Backoff {
+            initial: millis(500),
+            max: seconds(60),
+            multiplier: 2.0,
+            jitter: 0.0,
+        },
+        failures_max: 0,
+        then: WhenSpent::Park,
+        deaths_max: 0,
+        deadline: Duration::ZERO,
+        oversize: WhenOversize::Park,
+        tokens: TokenRate {
+            burst: 100,
+            per_success: 0.1,
+            per_minute: 1.0,
+        },
+        has_dead_letters: true,
+    }
+}
+
+/// The settings of a bench whose topics are all delivered in this way.
+pub(super) fn delivered(policy: Policy) -> Settings {
+    Settings {
+        policies: vec![policy; 2],
+        ..settings()
+    }
+}
+
+/// Nothing limited.
 pub(super) fn settings() -> Settings {
     Settings {
         group: "group".to_owned(),
         topics: vec!["t".to_owned(), "u".to_owned()],
-        order: Order::Key,
-        lane_depth: 1,
+        policies: vec![policy(); 2],
         commit_mode: CommitMode::OnAck,
         commit_interval: seconds(1),
         commit_metadata: true,
@@ -69,12 +101,6 @@ pub(super) fn settings() -> Settings {
         in_flight_records_max: 10_000,
         in_flight_bytes_max: 1 << 20,
         window_records_max: 10_000,
-        retry: Backoff {
-            initial: millis(500),
-            max: seconds(60),
-            multiplier: 2.0,
-            jitter: 0.0,
-        },
         drain_revoke: seconds(5),
         join: JoinWhen::OnStream,
         leave_after: seconds(360),
@@ -104,12 +130,14 @@ pub(super) fn unlimited() -> StreamOpen {
 }
 
 /// Which questions and requests the bench answers by itself, and well.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub(super) committed: bool,
     pub(super) topics: bool,
     pub(super) lists: bool,
     pub(super) commits: bool,
+    /// What the dead-letter topic says; if nothing, [`Bench::letters`] says what waits for it.
+    pub(super) dead_letters: Option<Result<(), DeadLetterError>>,
 }
 
 /// See the module.
@@ -126,6 +154,8 @@ pub(super) struct Bench {
     /// What the client fetches.
     pub(super) client: BTreeMap<PartitionId, FetchStart>,
     pub(super) requests: VecDeque<(CommitId, Vec<CommitEntry>)>,
+    /// Dead letters that were not answered.
+    pub(super) letters: VecDeque<(Assignment, RecordNumber)>,
     next_offset: BTreeMap<PartitionId, i64>,
     pub(super) paused: Vec<PartitionId>,
     /// A rebalance event waits for its answer.
@@ -149,6 +179,7 @@ impl Bench {
                 topics: true,
                 lists: true,
                 commits: true,
+                dead_letters: Some(Ok(())),
             },
             broker: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -156,6 +187,7 @@ impl Bench {
             epoch: None,
             client: BTreeMap::new(),
             requests: VecDeque::new(),
+            letters: VecDeque::new(),
             next_offset: BTreeMap::new(),
             paused: Vec::new(),
             rebalancing: false,
@@ -181,6 +213,15 @@ impl Bench {
 
     pub(super) fn input(&mut self, input: Input<'_>) {
         let mut effects = Vec::new();
+        if let Input::DeadLetterDone {
+            assignment,
+            number,
+            result,
+        } = &input
+        {
+            let key = (*assignment, number.0);
+            self.books.dead_letter_done(&self.core, key, result.is_ok());
+        }
         self.core.handle(self.now, input, &mut effects);
         self.carry_out(effects);
         while let Some(reply) = self.replies.pop_front() {
@@ -391,8 +432,55 @@ impl Bench {
         };
         self.settle_raw(&SettleRequest {
             settlements: vec![settlement],
-            wait: None,
+            ..SettleRequest::default()
         })
+    }
+
+    /// Moves the deadlines of what was delivered last of these records.
+    pub(super) fn extend(&mut self, names: &str, by: Duration) -> Vec<String> {
+        let ids = names
+            .split_whitespace()
+            .map(|name| IdRange::one(self.books.id(name)));
+        let extend = Extend {
+            ids: ids.collect(),
+            by,
+        };
+        let refusals = self.settle_raw(&SettleRequest {
+            extends: vec![extend],
+            ..SettleRequest::default()
+        });
+        self.books.refusals(&refusals)
+    }
+
+    /// The application behind a stream dies.
+    pub(super) fn die(&mut self, stream: u64) {
+        self.close(stream);
+        let stream = StreamId(stream);
+        self.input(Input::StreamDied { stream });
+    }
+
+    /// The oldest dead letter is answered.
+    pub(super) fn letter_answered(&mut self, result: Result<(), DeadLetterError>) {
+        let (assignment, number) = self.letters.pop_front().expect("a dead letter is out");
+        self.input(Input::DeadLetterDone {
+            assignment,
+            number,
+            result,
+        });
+    }
+
+    /// An operator does something with parked records. Returns with how many.
+    pub(super) fn act(&mut self, which: WhichParked, action: ParkedAction) -> usize {
+        let mut effects = Vec::new();
+        let reason = std::sync::Arc::from("test");
+        let count = self
+            .core
+            .act_on_parked(self.now, which, action, &reason, &mut effects);
+        self.carry_out(effects);
+        while let Some(reply) = self.replies.pop_front() {
+            self.input(reply);
+        }
+        count
     }
 
     pub(super) fn settle_raw(&mut self, request: &SettleRequest) -> Vec<Refusal> {

@@ -99,6 +99,11 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
                 joined(entries.iter().map(|entry| format!(" {}", committed(entry))))
             )
         }
+        Effect::DeadLetter(letter) => format!(
+            "dead letter {} {}",
+            record_name(letter.partition, letter.offset),
+            letter.cause.label()
+        ),
         Effect::Wake(stream) => format!("wake {}", stream.0),
         Effect::Withdrawn {
             stream,

@@ -16,11 +16,11 @@ fn records_of_a_key_go_one_by_one_and_others_pass_them() {
 // I-O1
 #[test]
 fn partition_is_one_lane_as_deep_as_configured() {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         order: Order::Partition,
         lane_depth: 2,
-        ..settings()
-    });
+        ..policy()
+    }));
     bench.open(2);
     bench.pop("a b c");
     assert_eq!(bench.pull(1), "0 1");
@@ -37,10 +37,10 @@ fn partition_is_one_lane_as_deep_as_configured() {
 // I-O3
 #[test]
 fn without_order_everything_goes() {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         order: Order::None,
-        ..settings()
-    });
+        ..policy()
+    }));
     bench.pop("a a a");
     assert_eq!(bench.pull(1), "0 1 2");
 }

@@ -3,10 +3,10 @@ use super::super::*;
 
 /// Stream 2 may hold 64 records, and does; more wait. Their offsets are those of records without order.
 fn busy() -> Bench {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         order: Order::None,
-        ..settings()
-    });
+        ..policy()
+    }));
     bench.open_with(2, |open| open.in_flight_records_max = 64);
     bench.pop(&"- ".repeat(200));
     assert_eq!(bench.pull(2).split(' ').count(), 64);

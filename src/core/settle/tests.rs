@@ -4,11 +4,11 @@ use super::super::*;
 const RETRY: Outcome = Outcome::Retry { delay: None };
 
 fn one_lane(depth: u32) -> Bench {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         order: Order::Partition,
         lane_depth: depth,
-        ..settings()
-    });
+        ..policy()
+    }));
     bench.pop("- - - - -");
     bench.pull(1);
     bench.forget();
@@ -61,13 +61,13 @@ fn back_off_doubles_up_to_its_cap() {
 
 #[test]
 fn jitter_stays_within_its_share() {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         retry: Backoff {
             jitter: 0.2,
-            ..settings().retry
+            ..policy().retry
         },
-        ..settings()
-    });
+        ..policy()
+    }));
     let mut waits = std::collections::BTreeSet::new();
     for offset in 0..50 {
         bench.pop("-");

@@ -4,11 +4,11 @@ use super::super::*;
 // B40
 #[test]
 fn what_a_stream_held_comes_again_in_order_when_it_ends() {
-    let mut bench = Bench::flowing(Settings {
+    let mut bench = Bench::flowing(delivered(Policy {
         order: Order::Partition,
         lane_depth: 10,
-        ..settings()
-    });
+        ..policy()
+    }));
     bench.pop("- - - -");
     bench.pull(1);
     bench.ack("1");

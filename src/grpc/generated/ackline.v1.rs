@@ -15,7 +15,7 @@ pub struct ConsumeRequest {
     #[prost(uint64, tag = "1")]
     pub request_id: u64,
     /// Unset, which is how a request of a newer client looks, ends the stream with UNIMPLEMENTED.
-    #[prost(oneof = "consume_request::Request", tags = "2, 3, 5")]
+    #[prost(oneof = "consume_request::Request", tags = "2, 3, 4, 5")]
     pub request: ::core::option::Option<consume_request::Request>,
 }
 /// Nested message and enum types in `ConsumeRequest`.
@@ -29,6 +29,9 @@ pub mod consume_request {
         /// Settles deliveries, of this stream or of any other.
         #[prost(message, tag = "3")]
         Settle(super::Settlement),
+        /// Moves deadlines of deliveries, of this stream or of any other.
+        #[prost(message, tag = "4")]
+        Extend(super::Extend),
         /// Changes the limits of this stream while it runs.
         #[prost(message, tag = "5")]
         Flow(super::SetFlow),
@@ -114,6 +117,18 @@ pub struct Settlement {
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
 }
+/// Some deliveries that need more time. One request carries at most 16,384 ids and ranges, counted together with those
+/// of its settlements.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Extend {
+    /// The deliveries. Those that are dead are refused with REFUSAL_REASON_STALE.
+    #[prost(message, optional, tag = "1")]
+    pub deliveries: ::core::option::Option<Ids>,
+    /// How long from now on they may stay unsettled, 24 h at most. Required. Without a deadline in the sidecar's settings it
+    /// changes nothing.
+    #[prost(message, optional, tag = "2")]
+    pub by: ::core::option::Option<::prost_types::Duration>,
+}
 /// Changes an open stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetFlow {
@@ -194,6 +209,10 @@ pub struct Opened {
     /// False if the sidecar commits on delivery: settlements are then accepted and change nothing.
     #[prost(bool, tag = "8")]
     pub settling_required: bool,
+    /// How long a delivery may stay unsettled before it is withdrawn. Absent: for ever. Topics may have a deadline of
+    /// their own.
+    #[prost(message, optional, tag = "9")]
+    pub delivery_deadline: ::core::option::Option<::prost_types::Duration>,
 }
 /// Records of one partition, offsets rising.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -406,13 +425,16 @@ pub struct CaughtUp {
     #[prost(int64, tag = "4")]
     pub end_offset: i64,
 }
-/// Request of ConsumerService.Ack. Within one request, OUTCOME_ACK is applied first. A request with
-/// one of the reserved fields, as a newer client may send it, is refused with UNIMPLEMENTED.
+/// Request of ConsumerService.Ack. Within one request, OUTCOME_ACK is applied first, then extends, then the other
+/// outcomes. A request with one of the reserved fields, as a newer client may send it, is refused with UNIMPLEMENTED.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AckRequest {
     /// What to settle; the ids and ranges of all of them together are limited as in Settlement.
     #[prost(message, repeated, tag = "1")]
     pub settlements: ::prost::alloc::vec::Vec<Settlement>,
+    /// Which deadlines to move.
+    #[prost(message, repeated, tag = "2")]
+    pub extends: ::prost::alloc::vec::Vec<Extend>,
     /// What to wait for before the answer. Default: WAIT_FOR_ACCEPTED.
     #[prost(enumeration = "WaitFor", tag = "3")]
     pub wait_for: i32,
@@ -479,12 +501,19 @@ pub enum Outcome {
     Unspecified = 0,
     /// Finished: the record may be committed, and is not delivered again.
     Ack = 1,
-    /// Failed: counts as a failure, and the record is delivered again after a back-off. Later
+    /// Failed: counts as a failure, and the record is delivered again after a back-off, until it has failed as often as
+    /// the sidecar's settings allow: then it is parked, goes to the dead-letter topic, or is discarded, as they say. Later
     /// unsettled deliveries of the same lane are withdrawn.
     Retry = 2,
     /// Not worked on: does not count, and the record is delivered again soon, preferably to another
     /// stream. Later unsettled deliveries of the same lane are withdrawn.
     Release = 3,
+    /// Cannot be worked on: the record goes to the sidecar's dead-letter topic, and is finished when every replica in
+    /// sync has it there. Until then its lane waits; what is in flight behind it stays there. Refused with
+    /// INVALID_ARGUMENT if the sidecar has no dead-letter topic.
+    DeadLetter = 4,
+    /// Not wanted: finished like OUTCOME_ACK, but logged and counted as discarded.
+    Discard = 5,
 }
 impl Outcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -497,6 +526,8 @@ impl Outcome {
             Self::Ack => "OUTCOME_ACK",
             Self::Retry => "OUTCOME_RETRY",
             Self::Release => "OUTCOME_RELEASE",
+            Self::DeadLetter => "OUTCOME_DEAD_LETTER",
+            Self::Discard => "OUTCOME_DISCARD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -506,6 +537,8 @@ impl Outcome {
             "OUTCOME_ACK" => Some(Self::Ack),
             "OUTCOME_RETRY" => Some(Self::Retry),
             "OUTCOME_RELEASE" => Some(Self::Release),
+            "OUTCOME_DEAD_LETTER" => Some(Self::DeadLetter),
+            "OUTCOME_DISCARD" => Some(Self::Discard),
             _ => None,
         }
     }
@@ -590,6 +623,8 @@ pub enum WithdrawReason {
     Revoked = 1,
     /// The partition was lost without warning; another member may be working on it.
     Lost = 2,
+    /// It was not settled before its deadline.
+    Deadline = 3,
     /// An earlier record of the same lane is to be delivered again first.
     EarlierRetry = 4,
     /// The partition's position was moved.
@@ -607,6 +642,7 @@ impl WithdrawReason {
             Self::Unspecified => "WITHDRAW_REASON_UNSPECIFIED",
             Self::Revoked => "WITHDRAW_REASON_REVOKED",
             Self::Lost => "WITHDRAW_REASON_LOST",
+            Self::Deadline => "WITHDRAW_REASON_DEADLINE",
             Self::EarlierRetry => "WITHDRAW_REASON_EARLIER_RETRY",
             Self::Repositioned => "WITHDRAW_REASON_REPOSITIONED",
             Self::Shutdown => "WITHDRAW_REASON_SHUTDOWN",
@@ -618,6 +654,7 @@ impl WithdrawReason {
             "WITHDRAW_REASON_UNSPECIFIED" => Some(Self::Unspecified),
             "WITHDRAW_REASON_REVOKED" => Some(Self::Revoked),
             "WITHDRAW_REASON_LOST" => Some(Self::Lost),
+            "WITHDRAW_REASON_DEADLINE" => Some(Self::Deadline),
             "WITHDRAW_REASON_EARLIER_RETRY" => Some(Self::EarlierRetry),
             "WITHDRAW_REASON_REPOSITIONED" => Some(Self::Repositioned),
             "WITHDRAW_REASON_SHUTDOWN" => Some(Self::Shutdown),

@@ -19,7 +19,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::core::{
-    CommitMode, FlowChange, IdRange, Moment, Order, Outcome, Settlement, StreamId, StreamOpen,
+    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, SettleRequest, Settlement,
+    StreamId, StreamOpen,
 };
 use crate::grpc::proto::consumer_service_client::ConsumerServiceClient;
 use crate::grpc::proto::stream_response::Response;
@@ -52,6 +53,9 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<StreamId, FakeStream>,
     pub(super) opened: Vec<(StreamOpen, Peer)>,
     pub(super) settled: Vec<(Option<StreamId>, Vec<Settlement>)>,
+    pub(super) extended: Vec<Extend>,
+    /// Numbers of connections that are gone.
+    pub(super) disconnected: Vec<u64>,
     pub(super) flows: Vec<FlowChange>,
     pub(super) closing: Vec<StreamId>,
     pub(super) closed: Vec<StreamId>,
@@ -89,6 +93,8 @@ impl Fake {
                 order: Order::Key,
                 lane_depth: 1,
                 commit_mode: CommitMode::OnAck,
+                deadline: Duration::ZERO,
+                dead_letters: false,
             },
             now: AtomicU64::new(0),
             state: Mutex::default(),
@@ -188,7 +194,8 @@ impl Sidecar for Fake {
         })
     }
 
-    fn settle(&self, from: Option<StreamId>, settlements: Vec<Settlement>) -> Vec<Refused> {
+    fn settle(&self, from: Option<StreamId>, request: SettleRequest) -> Vec<Refused> {
+        let settlements = request.settlements;
         self.change(|state| {
             let mut refused: Vec<_> = state.refuse.take().into_iter().collect();
             if let Some(reason) = state.refuse_all {
@@ -201,6 +208,7 @@ impl Sidecar for Fake {
                 });
             }
             state.settled.push((from, settlements));
+            state.extended.extend(request.extends);
             if let (Some(ids), Some(from)) = (state.withdraw_on_settle.take(), from) {
                 let stream = state.streams.get_mut(&from).unwrap();
                 stream
@@ -211,12 +219,9 @@ impl Sidecar for Fake {
         })
     }
 
-    fn settle_and_commit(
-        &self,
-        settlements: Vec<Settlement>,
-    ) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>) {
         let (sender, receiver) = oneshot::channel();
-        let refused = self.settle(None, settlements);
+        let refused = self.settle(None, request);
         self.change(|state| state.commits.push(sender));
         (refused, receiver)
     }
@@ -256,6 +261,10 @@ impl Sidecar for Fake {
             );
             state.closed.push(stream);
         });
+    }
+
+    fn disconnected(&self, connection: u64) {
+        self.change(|state| state.disconnected.push(connection));
     }
 
     fn report(&self, event: Event) {

@@ -40,6 +40,7 @@ async fn opened_comes_first_and_says_what_is_in_force() {
             max_in_flight_bytes: 8 << 20,
             max_message_bytes: 4 << 20,
             settling_required: true,
+            delivery_deadline: None,
         };
         assert_eq!(opened, expected);
         let state = served.fake.state();

@@ -13,6 +13,8 @@ fn terms() -> Terms {
         order: Order::Partition,
         lane_depth: 100,
         commit_mode: CommitMode::OnAck,
+        deadline: Duration::ZERO,
+        dead_letters: true,
     }
 }
 
@@ -276,12 +278,12 @@ fn settle(outcome: proto::Outcome, ids: Vec<u64>, ranges: &[(u64, u64)]) -> prot
 
 #[test]
 fn neighbouring_ids_become_one_range() {
-    let settlement = settlement(&settle(
+    let asked = settle(
         proto::Outcome::Ack,
         vec![7, 8, 9, 11, u64::MAX, 0],
         &[(3, 3)],
-    ))
-    .unwrap();
+    );
+    let settlement = settlement(&asked, &terms()).unwrap();
     let ranges: Vec<_> = settlement
         .ids
         .iter()
@@ -295,13 +297,13 @@ fn neighbouring_ids_become_one_range() {
 
 #[test]
 fn outcome_that_is_unset_or_unknown_is_refused() {
-    for outcome in [0, 4, 5, 99, -1] {
+    for outcome in [0, 6, 99, -1] {
         let asked = proto::Settlement {
             outcome,
             ..Default::default()
         };
         assert_eq!(
-            settlement(&asked).unwrap_err().field,
+            settlement(&asked, &terms()).unwrap_err().field,
             "outcome",
             "{outcome}"
         );
@@ -312,34 +314,75 @@ fn outcome_that_is_unset_or_unknown_is_refused() {
 fn retry_delay_goes_with_retry_only() {
     let mut asked = settle(proto::Outcome::Retry, vec![1], &[]);
     assert_eq!(
-        settlement(&asked).unwrap().outcome,
+        settlement(&asked, &terms()).unwrap().outcome,
         Outcome::Retry { delay: None }
     );
     asked.retry_delay = seconds(3);
     assert_eq!(
-        settlement(&asked).unwrap().outcome,
+        settlement(&asked, &terms()).unwrap().outcome,
         Outcome::Retry {
             delay: Some(Duration::from_secs(3))
         }
     );
     asked.set_outcome(proto::Outcome::Release);
-    assert_eq!(settlement(&asked).unwrap_err().field, "retry_delay");
+    assert_eq!(
+        settlement(&asked, &terms()).unwrap_err().field,
+        "retry_delay"
+    );
     asked.set_outcome(proto::Outcome::Retry);
     asked.retry_delay = seconds(24 * 3600 + 1);
-    assert_eq!(settlement(&asked).unwrap_err().field, "retry_delay");
+    assert_eq!(
+        settlement(&asked, &terms()).unwrap_err().field,
+        "retry_delay"
+    );
+}
+
+#[test]
+fn dead_letters_need_a_topic() {
+    let asked = settle(proto::Outcome::DeadLetter, vec![1], &[]);
+    assert_eq!(
+        settlement(&asked, &terms()).unwrap().outcome,
+        Outcome::DeadLetter
+    );
+    let without = Terms {
+        dead_letters: false,
+        ..terms()
+    };
+    let refused = settlement(&asked, &without).unwrap_err();
+    assert!(refused.problem.contains("dead_letter.topic"), "{refused}");
+}
+
+#[test]
+fn extension_says_for_how_long() {
+    let deliveries = Some(proto::Ids {
+        ids: vec![3, 4],
+        ranges: Vec::new(),
+    });
+    let by = |by| proto::Extend {
+        deliveries: deliveries.clone(),
+        by,
+    };
+    let asked = extend(&by(seconds(30))).unwrap();
+    assert_eq!((asked.ids.len(), asked.by), (1, Duration::from_secs(30)));
+    for wrong in [None, seconds(0), seconds(-1), seconds(24 * 3600 + 1)] {
+        assert_eq!(extend(&by(wrong)).unwrap_err().field, "by");
+    }
 }
 
 #[test]
 fn range_that_runs_backwards_is_refused() {
     let asked = settle(proto::Outcome::Ack, Vec::new(), &[(1, 5), (9, 8)]);
-    assert_eq!(settlement(&asked).unwrap_err().field, "ranges");
+    assert_eq!(settlement(&asked, &terms()).unwrap_err().field, "ranges");
 }
 
 #[test]
 fn reason_is_cut() {
     let mut asked = settle(proto::Outcome::Retry, vec![1], &[]);
     asked.reason = "ü".repeat(600);
-    assert_eq!(settlement(&asked).unwrap().reason.len(), REASON_BYTES_MAX);
+    assert_eq!(
+        settlement(&asked, &terms()).unwrap().reason.len(),
+        REASON_BYTES_MAX
+    );
 }
 
 #[test]
@@ -348,7 +391,7 @@ fn settlement_without_ids_is_nothing() {
         outcome: proto::Outcome::Ack.into(),
         ..Default::default()
     };
-    assert_eq!(settlement(&asked).unwrap().ids, []);
+    assert_eq!(settlement(&asked, &terms()).unwrap().ids, []);
 }
 
 #[test]

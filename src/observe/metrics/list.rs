@@ -163,9 +163,49 @@ pub(super) static METRICS: &[Metric] = &[
                     ("ack", counters.acknowledged),
                     ("retry", counters.retried),
                     ("release", counters.released),
+                    ("dead_letter", counters.dead_letters_asked),
                 ],
             );
         },
+    ),
+    counter(
+        "records_discarded",
+        &[],
+        "Records dropped, by rule or because an application or an operator said so",
+        |counters, out| count(out, vec![], counters.discarded),
+    ),
+    counter(
+        "dead_letters",
+        &["result"],
+        "Records that their dead-letter topic has (`written`), and tries that failed (`failed`)",
+        |counters, out| {
+            by(
+                out,
+                "result",
+                &[
+                    ("written", counters.dead_lettered),
+                    ("failed", counters.dead_letters_failed),
+                ],
+            );
+        },
+    ),
+    counter(
+        "records_parked",
+        &[],
+        "Records parked, each time they are",
+        |counters, out| count(out, vec![], counters.parked),
+    ),
+    counter(
+        "records_suspected",
+        &[],
+        "Records that applications held when they died, each time they did",
+        |counters, out| count(out, vec![], counters.suspected),
+    ),
+    counter(
+        "deaths_attributed",
+        &[],
+        "Deaths of applications that held one record alone",
+        |counters, out| count(out, vec![], counters.died_of),
     ),
     counter(
         "settlements_refused",
@@ -196,6 +236,7 @@ pub(super) static METRICS: &[Metric] = &[
                 &[
                     ("retry", counters.retried),
                     ("release", counters.released),
+                    ("deadline", counters.withdrawn_deadline),
                     ("earlier_retry", counters.withdrawn_earlier_retry),
                     ("stream_ended", counters.withdrawn_stream_ended),
                     ("revoked", counters.withdrawn_revoked),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ackline::core::{
-    FlowChange, IdRange, Moment, Outcome, SettleRequest, Settlement, StreamId, StreamOpen,
+    Extend, FlowChange, IdRange, Moment, Outcome, SettleRequest, Settlement, StreamId, StreamOpen,
     TopicIndex, WaitId,
 };
 
@@ -194,8 +194,14 @@ impl Slot {
         if settlements.is_empty() {
             return None;
         }
+        let extends = if !self.healthy && random.chance(100) {
+            self.extends(random)
+        } else {
+            Vec::new()
+        };
         Some(SettleRequest {
             settlements,
+            extends,
             wait: next_wait(random, wait),
         })
     }
@@ -208,8 +214,23 @@ impl Slot {
                 delay: Some(random.millis(0..800)),
             },
             2 => Outcome::Release,
+            3 if random.chance(300) => Outcome::DeadLetter,
+            4 if random.chance(300) => Outcome::Discard,
             _ => Outcome::Ack,
         }
+    }
+
+    /// More time for something that it holds, or held.
+    fn extends(&self, random: &mut Random) -> Vec<Extend> {
+        let ids = self.held.iter().chain(&self.old);
+        let ids: Vec<IdRange> = ids
+            .filter(|_| random.chance(200))
+            .map(|id| IdRange::one(*id))
+            .collect();
+        vec![Extend {
+            ids,
+            by: random.millis(1..3000),
+        }]
     }
 
     /// Ids that are dead, doubled, never issued, or half of all numbers.
@@ -238,6 +259,8 @@ impl Slot {
                 Outcome::Ack,
                 Outcome::Release,
                 Outcome::Retry { delay: None },
+                Outcome::DeadLetter,
+                Outcome::Discard,
             ]);
             settlements.push(Settlement {
                 ids,
@@ -258,6 +281,11 @@ impl Slot {
         }
         SettleRequest {
             settlements,
+            extends: if random.chance(200) {
+                self.extends(random)
+            } else {
+                Vec::new()
+            },
             wait: next_wait(random, wait),
         }
     }

@@ -289,6 +289,11 @@ impl World {
             Act::Crash(stream) => {
                 self.members[member].slots[index].disconnected();
                 self.tell(member, Input::StreamClosed { stream });
+                // Some only cancelled their call.
+                if self.random.chance(500) {
+                    let wait = self.random.pick(&[0, 0, 300, 900]);
+                    self.later(member, Duration::from_millis(wait), What::Died(stream));
+                }
             }
             Act::ReadAgain(stream) => {
                 self.later(member, Duration::from_micros(10), What::Pump(stream))

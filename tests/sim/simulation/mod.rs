@@ -28,6 +28,7 @@ mod broker;
 mod cluster;
 mod edge;
 mod group;
+mod letters;
 mod library;
 mod log;
 mod member;

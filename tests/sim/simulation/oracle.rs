@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `oracle` | the books |
 //! | `dispatch` | I-O1 to I-O3, I-S7, I-B1, what was committed is not delivered again (I-B3) |
-//! | `settlement` | I-S4, I-S8, withdrawals |
+//! | `settlement` | I-S4, I-S8, withdrawals, deadlines |
+//! | `aside` | what is given up, and that it was time; deaths and suspects |
 //! | `streams` | which deliveries end with a stream |
 //! | `commits` | I-S1, I-S2, I-S3, I-B4, I-S6, M4, starts |
 //! | `reports` | what the core says of itself, and G6: nothing is passed over silently |
 
+mod aside;
 mod commits;
 mod dispatch;
 mod reports;
@@ -49,6 +51,8 @@ enum Kind {
     Ack,
     Retry,
     Release,
+    DeadLetter,
+    Discard,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,10 @@ struct Delivery {
     assignment: Assignment,
     number: usize,
     life: Life,
+    /// When it is taken back if it is not settled.
+    deadline: Option<Moment>,
+    /// It was a suspect when it was delivered.
+    alone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +91,13 @@ struct Taken {
     size: u64,
     standing: Standing,
     attempts: u32,
+    failures: u32,
+    /// Streams died while they held nothing else.
+    deaths: u32,
+    /// It must be delivered alone.
+    suspect: bool,
+    /// It is set aside: nothing behind it in its lane goes.
+    aside: bool,
     not_before: Moment,
     /// The stream that released it, which does not get it before that time.
     avoid: Option<(StreamId, Moment)>,
@@ -152,6 +167,8 @@ struct StreamBook {
     expired_at: Option<Moment>,
     live: u32,
     live_bytes: u64,
+    /// What it held when it closed without a word.
+    held_at_close: (Moment, Vec<(Assignment, usize)>),
 }
 
 /// What is known of one process.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ackline::core::{AssignMode, Backoff, CommitMode, JoinWhen, Order, Settings, StartPolicy};
+use ackline::core::{
+    AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings, StartPolicy, TokenRate,
+    WhenOversize, WhenSpent,
+};
 
 use super::random::Random;
 
@@ -34,6 +37,10 @@ pub(crate) struct Faults {
     pub(crate) crashing_applications: u32,
     pub(crate) hostile_applications: u32,
     pub(crate) slow_applications: u32,
+    /// The dead-letter topic does not take a record, for now or at all.
+    pub(crate) dead_letter_refused: u32,
+    /// An operator does something with parked records, per look.
+    pub(crate) operator: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -124,6 +131,8 @@ impl Faults {
             crashing_applications: 0,
             hostile_applications: 0,
             slow_applications: 100,
+            dead_letter_refused: 0,
+            operator: 0,
         }
     }
 
@@ -158,11 +167,13 @@ impl Faults {
             crashing_applications: rate(random) / 2,
             hostile_applications: rate(random),
             slow_applications: rate(random) + 20,
+            dead_letter_refused: rate(random) * 2,
+            operator: rate(random),
         }
     }
 }
 
-fn settings(random: &mut Random, topics: usize) -> Settings {
+fn policy(random: &mut Random) -> Policy {
     let order = random.pick(&[Order::Partition, Order::Key, Order::Key, Order::None]);
     let lane_depth = match order {
         Order::Partition => random.pick(&[1, 2, 5, 100]),
@@ -170,11 +181,38 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         Order::None => 1,
     };
     let retry_initial = random.pick(&[50, 200, 500]);
+    Policy {
+        order,
+        lane_depth,
+        retry: Backoff {
+            initial: Duration::from_millis(retry_initial),
+            max: Duration::from_millis(retry_initial * 4),
+            multiplier: 2.0,
+            jitter: 0.2,
+        },
+        failures_max: random.pick(&[0, 0, 1, 2, 4]),
+        then: random.pick(&[WhenSpent::Park, WhenSpent::DeadLetter, WhenSpent::Discard]),
+        deaths_max: random.pick(&[0, 1, 3]),
+        deadline: if random.chance(250) {
+            random.millis(300..3000)
+        } else {
+            Duration::ZERO
+        },
+        oversize: random.pick(&[WhenOversize::Park, WhenOversize::DeadLetter]),
+        tokens: TokenRate {
+            burst: random.pick(&[1, 3, 100]),
+            per_success: random.pick(&[0.0, 0.1, 1.0]),
+            per_minute: random.pick(&[0.0, 10.0]),
+        },
+        has_dead_letters: random.chance(800),
+    }
+}
+
+fn settings(random: &mut Random, topics: usize) -> Settings {
     Settings {
         group: "group".to_owned(),
         topics: (0..topics).map(|topic| format!("topic-{topic}")).collect(),
-        order,
-        lane_depth,
+        policies: (0..topics).map(|_| policy(random)).collect(),
         commit_mode: if random.chance(80) {
             CommitMode::OnDelivery
         } else {
@@ -197,12 +235,6 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         in_flight_records_max: random.pick(&[1, 5, 50, 1000]),
         in_flight_bytes_max: random.pick(&[1_000, 5_000, 100_000]),
         window_records_max: random.pick(&[1, 4, 30, 1000]),
-        retry: Backoff {
-            initial: Duration::from_millis(retry_initial),
-            max: Duration::from_millis(retry_initial * 4),
-            multiplier: 2.0,
-            jitter: 0.2,
-        },
         drain_revoke: random.millis(200..4000),
         join: random.pick(&[JoinWhen::OnStream, JoinWhen::AtStart]),
         leave_after: random.millis(1000..20_000),

@@ -167,6 +167,12 @@ impl Store {
         }
     }
 
+    /// Whether the bytes of a waiting record are here.
+    pub(crate) fn holds(&self, assignment: Assignment, number: RecordNumber) -> bool {
+        let key = (assignment, number);
+        self.turn.contains_key(&key) || self.copies.contains_key(&key)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.copies.is_empty() && self.turn.is_empty()
     }

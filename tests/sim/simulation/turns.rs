@@ -44,6 +44,7 @@ impl World {
         self.tell(member, Input::Tick);
         self.later(member, Duration::from_millis(1), What::Heartbeat);
         self.later(member, Duration::from_millis(2), What::Fetch);
+        self.later(member, Duration::from_millis(400), What::Operator);
         for slot in 0..self.members[member].slots.len() {
             let wait = self.random.millis(1..100);
             self.later(member, wait, What::Application(slot));
@@ -127,6 +128,16 @@ impl World {
             Input::FetchFailed {
                 partition, fetch, ..
             } => self.oracle.fetch_failed(member, *partition, *fetch),
+            Input::StreamDied { stream } => self.oracle.died(self.now, member, *stream),
+            Input::DeadLetterDone {
+                assignment,
+                number,
+                result,
+            } => {
+                if result.is_ok() {
+                    self.oracle.confirmed(member, *assignment, *number);
+                }
+            }
             Input::GroupLeft | Input::ClientRestarted => self.oracle.commit_given_up(member),
             Input::Shutdown { .. } => self.oracle.shutting_down(member),
             Input::Tick
@@ -229,6 +240,7 @@ impl World {
             Effect::ListOffsets(asked) => self.list_offsets(member, asked),
             Effect::DescribeTopics(topics) => self.describe_topics(member, topics),
             Effect::Commit { request, entries } => self.commit(member, request, entries),
+            Effect::DeadLetter(letter) => self.send_dead_letter(member, *letter),
             Effect::Wake(stream) => {
                 self.later(member, Duration::from_micros(50), What::Pump(stream))
             }
@@ -370,6 +382,7 @@ impl World {
         self.oracle
             .check(!spins, || "the core asks for ticks without end".to_owned());
         self.tell(member, Input::Tick);
+        self.oracle.check_deadlines(now, member);
         self.feed_starving(member);
     }
 

@@ -7,13 +7,16 @@
 //! | `rebalances` | what the group gives and takes, and the answers |
 //! | `cluster` | the broker, the coordinator and their answers |
 //! | `edge` | popping and pulling, applications |
+//! | `letters` | the dead-letter topic, and the operator |
 //! | `trouble` | what goes wrong, and that it stops |
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use ackline::core::{AssignMode, CommitEntry, CommitId, Effect, Input, Moment, StreamId};
+use ackline::core::{
+    AssignMode, Assignment, CommitEntry, CommitId, Effect, Input, Moment, RecordNumber, StreamId,
+};
 
 use super::application::Slot;
 use super::broker::Broker;
@@ -62,6 +65,12 @@ pub(crate) enum What {
     Granted(Grant),
     Left,
     StreamGone(StreamId),
+    /// The connection of a stream that closed is gone.
+    Died(StreamId),
+    /// The dead-letter topic has a record, or does not take it.
+    Written(Assignment, RecordNumber),
+    /// An operator looks at what is parked.
+    Operator,
 }
 
 /// A commit on its way to the coordinator.
@@ -298,6 +307,11 @@ impl World {
             What::Granted(grant) => self.granted(member, grant),
             What::Left => self.left(member),
             What::StreamGone(stream) => self.tell(member, Input::StreamClosed { stream }),
+            What::Died(stream) => self.tell(member, Input::StreamDied { stream }),
+            What::Written(assignment, number) => {
+                self.dead_letter_arrives(member, assignment, number)
+            }
+            What::Operator => self.operator(member),
         }
         self.tell_late_batch(member);
     }

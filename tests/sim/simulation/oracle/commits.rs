@@ -269,6 +269,7 @@ impl Oracle {
             taken.standing != Standing::Finished
                 && ended.contains(&retried.attempts)
                 && (1..=retried.attempts).contains(&retried.failures)
+                && retried.failures <= taken.failures
         };
         let wrong = marks.retried.iter().find(|retried| !told(retried))?;
         let taken = book.taken.iter().find(|taken| taken.offset == wrong.offset);

@@ -1,6 +1,8 @@
 //! What is taken in, and what is delivered to whom in which order.
 
-use ackline::core::{Assignment, CommitMode, FramePlan, Moment, Order, PoppedRecord, StreamId};
+use ackline::core::{
+    Assignment, CommitMode, FramePlan, Moment, Order, PartitionId, PoppedRecord, StreamId,
+};
 
 use super::super::library::Run;
 use super::super::log::Uid;
@@ -72,6 +74,7 @@ impl Oracle {
         payloads: &[Payload],
     ) {
         self.check_stream(member, stream, plan, payloads);
+        self.check_alone(member, stream, plan);
         let of_member = &self.members[member];
         let of_stale = of_member
             .books
@@ -92,7 +95,7 @@ impl Oracle {
                 now,
                 member,
                 stream,
-                plan.assignment,
+                (plan.assignment, plan.partition),
                 (id, number, planned.attempt),
                 payloads[index],
             );
@@ -180,12 +183,12 @@ impl Oracle {
         now: Moment,
         member: usize,
         stream: StreamId,
-        assignment: Assignment,
+        (assignment, partition): (Assignment, PartitionId),
         (id, number, attempt): (u64, usize, u32),
         payload: Payload,
     ) {
-        let order = self.order();
-        let depth = self.settings.lane_depth;
+        let policy = *self.settings.policy(partition.topic);
+        let (order, depth) = (self.order_of(partition), policy.lane_depth);
         let on_ack = self.settings.commit_mode == CommitMode::OnAck;
         let of_member = &mut self.members[member];
         let Some(book) = of_member.books.get_mut(&assignment) else {
@@ -196,7 +199,7 @@ impl Oracle {
                 format!("{assignment:?} delivers record {number}, which it never took in")
             });
         };
-        let (uid, again) = (taken.uid, taken.attempts > 0);
+        let (uid, again, alone) = (taken.uid, taken.attempts > 0, taken.suspect);
         let is_here = |id: u64| {
             of_member
                 .deliveries
@@ -213,11 +216,14 @@ impl Oracle {
             Life::Settled(super::Kind::Ack)
         };
         of_member.live += u32::from(on_ack);
+        let deadline = (on_ack && !policy.deadline.is_zero()).then(|| now.plus(policy.deadline));
         let delivery = Delivery {
             stream,
             assignment,
             number,
             life,
+            deadline,
+            alone,
         };
         if of_member.deliveries.insert(id, delivery).is_some() {
             wrong = Some(format!("id {id} is used twice"));
@@ -231,18 +237,24 @@ impl Oracle {
     }
 
     /// Handing over finishes with `on_delivery`: nothing is ever live that order could be kept among.
-    fn order(&self) -> Order {
+    fn order_of(&self, partition: PartitionId) -> Order {
         match self.settings.commit_mode {
-            CommitMode::OnAck => self.settings.order,
+            CommitMode::OnAck => self.settings.policy(partition.topic).order,
             CommitMode::OnDelivery => Order::None,
         }
     }
 
     /// After every turn: what is live in a lane comes before everything that waits in it (I-O1, I-O2).
     pub(crate) fn check_lanes(&mut self, member: usize) {
-        let order = self.order();
         let mut wrong = None;
-        for (id, book) in &mut self.members[member].books {
+        let (settings, members) = (&self.settings, &mut self.members);
+        let on_ack = settings.commit_mode == CommitMode::OnAck;
+        for (id, book) in &mut members[member].books {
+            let order = if on_ack {
+                settings.policy(book.partition.topic).order
+            } else {
+                Order::None
+            };
             if !std::mem::take(&mut book.lane_dirty) || !book.alive {
                 continue;
             }
@@ -259,6 +271,8 @@ impl Oracle {
                     continue;
                 };
                 match taken.standing {
+                    // What is set aside may have later ones live behind it: their turn had come.
+                    Standing::Waiting if taken.aside => {}
                     Standing::Waiting => {
                         waiting.insert(lane);
                     }
@@ -340,6 +354,10 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
             Standing::Finished
         },
         attempts,
+        failures: tried.map_or(0, |retried| retried.failures),
+        deaths: 0,
+        suspect: false,
+        aside: false,
         not_before: Moment(0),
         avoid: None,
     });
@@ -371,6 +389,8 @@ fn record_is_wrong(
             "I-S7: {truth:?} is delivered as offset {}",
             taken.offset
         ))
+    } else if taken.aside {
+        Some("A2: it is delivered, but was set aside".to_owned())
     } else if taken.standing != Standing::Waiting {
         Some(format!("I-O3: it is delivered while {:?}", taken.standing))
     } else if attempt != taken.attempts + 1 {

@@ -63,6 +63,15 @@ impl Oracle {
             | Event::Oversize { .. }
             | Event::Resumed { .. }
             | Event::Fenced => {}
+            Event::Parked { .. } | Event::Discarded { .. } | Event::Unparked { .. } => {
+                self.given_up(member, event)
+            }
+            Event::DeadLettered { .. }
+            | Event::DeadLetterFailed { .. }
+            | Event::GivingUpStopped { .. }
+            | Event::Suspected { .. }
+            | Event::DiedOf { .. }
+            | Event::DeadlinePassed { .. } => {}
         }
     }
 

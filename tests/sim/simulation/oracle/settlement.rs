@@ -1,8 +1,8 @@
 //! What an application may settle, and what it is answered.
 
 use ackline::core::{
-    CommitMode, CommittedOffset, IdRange, Moment, Outcome, PartitionId, Refusal, RefusalReason,
-    SettleRequest, StreamId, WaitId, WithdrawReason,
+    Backoff, CommitMode, CommittedOffset, IdRange, Moment, Outcome, PartitionId, Refusal,
+    RefusalReason, SettleRequest, StreamId, TopicIndex, WaitId, WithdrawReason,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +17,8 @@ impl Kind {
             Outcome::Ack => Self::Ack,
             Outcome::Retry { .. } => Self::Retry,
             Outcome::Release => Self::Release,
+            Outcome::DeadLetter => Self::DeadLetter,
+            Outcome::Discard => Self::Discard,
         }
     }
 }
@@ -34,18 +36,21 @@ impl Oracle {
         for id in request
             .settlements
             .iter()
-            .flat_map(|settlement| &settlement.ids)
+            .map(|settlement| &settlement.ids)
+            .chain(request.extends.iter().map(|extend| &extend.ids))
+            .flatten()
             .flat_map(|range| self.issued(member, *range))
         {
             *touched.entry(id).or_default() += 1;
         }
         let mut covered = Vec::new();
         for acks in [true, false] {
-            for settlement in request
-                .settlements
-                .iter()
-                .filter(|settlement| (settlement.outcome == Outcome::Ack) == acks)
-            {
+            if !acks {
+                self.extended(now, member, request, refusals);
+            }
+            for settlement in request.settlements.iter().filter(|settlement| {
+                matches!(settlement.outcome, Outcome::Ack | Outcome::Discard) == acks
+            }) {
                 for range in &settlement.ids {
                     self.check_unknown(member, *range, refusals);
                     for id in self.issued(member, *range) {
@@ -128,29 +133,40 @@ impl Oracle {
             return;
         }
         self.end_delivery(member, id, Life::Settled(kind));
+        let retry = self.retry_of(member, id);
         match outcome {
-            Outcome::Ack => {
+            Outcome::Ack | Outcome::Discard => {
                 if let Some(uid) = uid {
                     self.truths[uid].terminal = true;
                 }
             }
             Outcome::Retry { delay } => {
-                self.hold_back(member, id, now.plus(self.shortest_backoff(delay)), false)
+                self.hold_back(member, id, now.plus(shortest_backoff(retry, delay)), false);
+                self.failed(member, id);
             }
-            Outcome::Release => {
-                self.hold_back(member, id, now.plus(self.settings.retry.initial), true)
-            }
+            Outcome::Release => self.hold_back(member, id, now.plus(retry.initial), true),
+            Outcome::DeadLetter => self.to_be_set_aside(member, id),
         }
+        self.heard_of(member, id, outcome);
     }
 
-    fn shortest_backoff(&self, delay: Option<Duration>) -> Duration {
-        let retry = self.settings.retry;
-        delay.map_or_else(
-            || retry.initial.mul_f64(1.0 - retry.jitter),
-            |delay| delay.min(retry.max),
-        )
+    fn retry_of(&self, member: usize, id: u64) -> Backoff {
+        let of_member = &self.members[member];
+        let delivery = of_member.deliveries.get(&id);
+        let book = delivery.and_then(|delivery| of_member.books.get(&delivery.assignment));
+        let topic = book.map_or(TopicIndex(0), |book| book.partition.topic);
+        self.settings.policy(topic).retry
     }
+}
 
+fn shortest_backoff(retry: Backoff, delay: Option<Duration>) -> Duration {
+    delay.map_or_else(
+        || retry.initial.mul_f64(1.0 - retry.jitter),
+        |delay| delay.min(retry.max),
+    )
+}
+
+impl Oracle {
     fn hold_back(&mut self, member: usize, id: u64, until: Moment, released: bool) {
         let of_member = &mut self.members[member];
         let Some(delivery) = of_member.deliveries.get(&id) else {
@@ -192,7 +208,7 @@ impl Oracle {
             return;
         };
         let taken = &mut book.taken[delivery.number];
-        let finished = life == Life::Settled(Kind::Ack);
+        let finished = matches!(life, Life::Settled(Kind::Ack | Kind::Discard));
         taken.standing = if finished {
             Standing::Finished
         } else {
@@ -218,6 +234,11 @@ impl Oracle {
             .streams
             .get(&stream)
             .is_some_and(|stream| stream.expired_at == Some(now));
+        let oldest = self.members[member]
+            .deliveries
+            .iter()
+            .find(|(_, delivery)| delivery.stream == stream && delivery.life == Life::Live)
+            .map(|(id, _)| *id);
         for id in ids.iter().flat_map(|range| range.first..=range.last) {
             let alive = self.members[member]
                 .deliveries
@@ -231,7 +252,74 @@ impl Oracle {
                 format!("M11: id {id} is withdrawn ({reason:?}), but its partition stays")
             });
             if alive {
+                if reason == WithdrawReason::Deadline {
+                    self.late(now, member, id, oldest == Some(id));
+                }
                 self.end_delivery(member, id, Life::Dead);
+            } else if reason == WithdrawReason::Deadline {
+                // It may have been late before it was kept for too long, and the oldest.
+                self.failed(member, id);
+            }
+        }
+    }
+
+    /// A delivery is taken back for its deadline, which must have come. Only the oldest of its stream has failed.
+    fn late(&mut self, now: Moment, member: usize, id: u64, oldest: bool) {
+        let retry = self.retry_of(member, id);
+        let deadline = self.members[member].deliveries[&id].deadline;
+        self.check(deadline.is_some_and(|deadline| deadline <= now), || {
+            format!("id {id} is late before its deadline {deadline:?}")
+        });
+        let wait = if oldest {
+            shortest_backoff(retry, None)
+        } else {
+            retry.initial
+        };
+        self.hold_back(member, id, now.plus(wait), false);
+        if oldest {
+            self.failed(member, id);
+        }
+    }
+
+    /// A turn of time is over: nothing that was late is alive.
+    pub(crate) fn check_deadlines(&mut self, now: Moment, member: usize) {
+        let late = |(_, delivery): &(&u64, &super::Delivery)| {
+            let over = delivery.deadline.is_some_and(|deadline| deadline <= now);
+            over && delivery.life == Life::Live
+        };
+        let found = self.members[member].deliveries.iter().find(late);
+        let id = found.map(|(id, _)| *id);
+        self.check(id.is_none(), || {
+            format!("B39: id {id:?} is alive after its deadline")
+        });
+    }
+
+    /// Deadlines were moved.
+    fn extended(
+        &mut self,
+        now: Moment,
+        member: usize,
+        request: &SettleRequest,
+        refusals: &[Refusal],
+    ) {
+        for extend in &request.extends {
+            for range in &extend.ids {
+                self.check_unknown(member, *range, refusals);
+                for id in self.issued(member, *range) {
+                    let Some(delivery) = self.members[member].deliveries.get_mut(&id) else {
+                        continue;
+                    };
+                    if delivery.life == Life::Live && delivery.deadline.is_some() {
+                        delivery.deadline = Some(now.plus(extend.by));
+                    }
+                    if delivery.life != Life::Live && self.settings.commit_mode == CommitMode::OnAck
+                    {
+                        let answer = refusal_of(id, refusals);
+                        self.check(answer.is_some(), || {
+                            format!("I-S4: the deadline of dead id {id} is moved")
+                        });
+                    }
+                }
             }
         }
     }

@@ -15,6 +15,7 @@ impl Oracle {
             expired_at: None,
             live: 0,
             live_bytes: 0,
+            held_at_close: (Moment(0), Vec::new()),
         };
         self.members[member].streams.insert(stream, book);
     }
@@ -54,6 +55,13 @@ impl Oracle {
             return;
         };
         let keep = book.open.keep_after_close;
+        let open = book.receiving;
+        if open && !stopping {
+            self.note_held_at_close(now, member, stream);
+        }
+        let Some(book) = self.members[member].streams.get_mut(&stream) else {
+            return;
+        };
         if book.receiving && !keep.is_zero() && book.live > 0 && !stopping {
             book.receiving = false;
             book.kept_until = Some(now.plus(keep));
