@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::load::Loading;
 use super::model::GroupProtocol;
 use super::problem::Fault;
+use super::rules;
 use super::units::duration_text;
 use crate::core::{CommitMode, Order};
 
@@ -19,6 +20,7 @@ pub(super) fn check(loading: &mut Loading) {
     times(loading);
     group_protocol(loading);
     lane_depth(loading);
+    dead_letter(loading);
     tls(loading);
     sasl(loading);
     listeners(loading);
@@ -113,6 +115,30 @@ fn lane_depth(loading: &mut Loading) {
                 "remove it, or choose `order: partition` or `order: key`",
             ),
         );
+    }
+}
+
+fn dead_letter(loading: &mut Loading) {
+    const KEY: &str = "dead_letter.topic";
+    for source in loading.config.topics.clone() {
+        let Some(name) = loading.config.dead_letter_topic(&source) else {
+            return;
+        };
+        let fault = if name == source {
+            Fault::new(
+                format!("is {source} for records of {source}: they would be read again and again"),
+                "write another name, such as {topic}.dlq",
+            )
+        } else if (rules::TOPIC.check)(&name).is_err() {
+            Fault::new(
+                format!("makes {name} of {source}, which is not a name that Kafka accepts"),
+                "write something shorter, or one name for all topics",
+            )
+        } else {
+            continue;
+        };
+        loading.report(KEY, &["topics"], fault);
+        return;
     }
 }
 

@@ -14,6 +14,7 @@ use super::secret::PropertyMap;
 use crate::core::{
     AssignMode, Backoff, CommitMode, JoinWhen, Order, Settings as CoreSettings, StartPolicy,
 };
+use crate::dead_letter;
 
 /// Characters of commit metadata that a broker accepts unless its owner changed
 /// `offset.metadata.max.bytes`.
@@ -46,6 +47,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// Redelivery of failed records.
     pub retry: Retry,
+    /// Records that are given up.
+    pub dead_letter: DeadLetter,
     /// When and how offsets are committed.
     pub commit: Commit,
     /// Time limits of endings.
@@ -204,6 +207,13 @@ pub struct Retry {
     pub backoff: Backoff,
 }
 
+/// Records that are given up.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetter {
+    /// The topic they are written to, or the template of its name; empty for none.
+    pub topic: String,
+}
+
 /// When and how offsets are committed.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -321,6 +331,12 @@ impl Config {
         }
     }
 
+    /// Where records of `source` go that are given up; `None` if nowhere.
+    #[must_use]
+    pub fn dead_letter_topic(&self, source: &str) -> Option<String> {
+        dead_letter::topic_of(&self.dead_letter.topic, source)
+    }
+
     /// A place for the table to write into. Every field is overwritten before anybody sees it.
     pub(super) fn blank() -> Self {
         Self {
@@ -352,6 +368,7 @@ impl Config {
                     jitter: 0.0,
                 },
             },
+            dead_letter: DeadLetter::default(),
             commit: Commit {
                 mode: CommitMode::OnAck,
                 interval: Duration::ZERO,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Preset::{Fixed, Follows};
 use super::{Section, Setting, choice};
 use crate::config::kind::Kind;
+use crate::config::rules;
 use crate::core::{CommitMode, Order};
 
 const KIB: u64 = 1 << 10;
@@ -39,6 +40,10 @@ pub(super) static SECTIONS: &[Section] = &[
     Section {
         key: "retry.backoff",
         doc: "Delays before a failed record is delivered again.",
+    },
+    Section {
+        key: "dead_letter",
+        doc: "Records that are given up.",
     },
     Section {
         key: "commit",
@@ -170,6 +175,15 @@ pub(super) static SETTINGS: &[Setting] = &[
          together.",
     )
     .example("0.5"),
+    Setting::new(
+        "dead_letter.topic",
+        Kind::Text(rules::DEAD_LETTER_TOPIC, |c| &mut c.dead_letter.topic),
+        Fixed(""),
+        "Topic for records that are given up; none without it. `{topic}` stands for the topic that a \
+         record comes from: `{topic}.dlq` is one for each, a plain name one for all. It must exist, and \
+         WRITE and DESCRIBE on it be given.",
+    )
+    .example("{topic}.dlq"),
     Setting::new(
         "commit.mode",
         Kind::Choice(&[

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_in_result)] // a broken test directory fails the test
 
+mod dead_letters;
 mod hostile;
 mod mistakes;
 mod outputs;
