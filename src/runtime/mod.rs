@@ -52,6 +52,7 @@ use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
 use crate::shutdown::{self, Ending, Shutdown, Signals};
 use clock::Clock;
+pub(crate) use credentials::client_settings;
 use credentials::{Change, Watched};
 use engine::{Ended, Engine};
 use sidecar::Handle;
