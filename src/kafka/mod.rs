@@ -17,8 +17,9 @@
 //!
 //! - K1: one thread at a time calls [`Client`], which `&mut self` sees to. Records are popped,
 //!   partitions assigned and taken there, so each popped record belongs to the fetch that is alive.
-//! - K2: no call waits for a broker, but for those of [`LogReader`], which no sidecar uses. Rebalances are noted and answered later by [`Client::assign`] or
-//!   [`Client::unassign`]; until then nothing else may touch the assignment.
+//! - K2: no call waits for a broker, but for those of [`LogReader`], which no sidecar uses. Rebalances
+//!   are noted and answered later by [`Client::assign`] or [`Client::unassign`]; until then nothing
+//!   else may touch the assignment.
 //! - K3: everything fetched comes by the one queue of records, whose size is the limit on what is
 //!   fetched ahead. It carries nothing else.
 //! - K4: librdkafka never chooses a position. After an error of a partition its position is not
@@ -42,6 +43,7 @@ mod error;
 mod fetching;
 mod ffi;
 mod key_hash;
+mod log_record;
 mod poll;
 mod pop;
 mod producer;
@@ -56,9 +58,10 @@ mod topics;
 pub use client::Client;
 pub use error::{Disposition, Error, Fatal, Trouble, TroubleKind};
 pub use ffi::{EmbeddedBroker, Message, Wake};
+pub use log_record::LogRecord;
 pub use poll::Polled;
 pub use pop::{Batch, Run};
 pub use producer::{DeadLetterProducer, SendError};
 pub use properties::refused_property;
-pub use reader::{Bell, LogItem, LogReader, LogRecord, ReadFailure};
+pub use reader::{Bell, LogItem, LogReader, ReadFailure};
 pub use settings::{ClientSettings, GroupProtocol, Sasl, SaslMechanism, Secret, Tls};

@@ -11,6 +11,7 @@
 
 use std::ffi::CString;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::bindings::rd_kafka_resp_err_t as E;
@@ -18,18 +19,22 @@ use zeroize::Zeroizing;
 
 use super::error::{Error, TroubleKind};
 use super::ffi::{
-    Code, Event, EventKind, Events, Failure, Handle, Isolation, LogEnd, Message, Messages,
-    Partitions, Queue, Wake,
+    Code, Event, EventKind, Events, Failure, Handle, Isolation, LogEnd, Messages, Partitions,
+    Queue, Wake,
 };
+use super::log_record::LogRecord;
 use super::poll::log;
 use super::settings::{ClientSettings, GroupProtocol};
-use crate::record::{Header, Record, TimestampKind};
 
 /// Records popped at once.
 const POP_MAX: usize = 1_000;
 
 /// How long a wait goes without a look, should a bell be missed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often a question is put to brokers that are not ready, and how long after the last time.
+const TRIES_MAX: u32 = 40;
+const TRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Why a topic could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,26 @@ pub enum ReadFailure {
     },
 }
 
+impl ReadFailure {
+    /// Whether the broker asked was the wrong one, or not ready, and the next answer may be another one: a group's
+    /// coordinator is chosen when somebody first asks for it.
+    fn passes(&self) -> bool {
+        const PASSING: [E; 7] = [
+            E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            E::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            E::RD_KAFKA_RESP_ERR__WAIT_COORD,
+            E::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+            E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            E::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+        ];
+        match self {
+            Self::UnknownTopic { .. } | Self::Unauthorized { .. } => false,
+            Self::Failed { source, .. } => PASSING.map(Code::of).contains(&source.code),
+        }
+    }
+}
+
 fn because(trouble: &Option<String>) -> String {
     trouble.iter().map(|text| format!(" ({text})")).collect()
 }
@@ -87,19 +112,6 @@ impl Bell {
         let waited = self.0.1.wait_timeout_while(rung, at_most, |rung| !*rung);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
-}
-
-/// A record with bytes of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogRecord {
-    /// Its partition.
-    pub partition: i32,
-    offset: i64,
-    timestamp: (i64, TimestampKind),
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    leader_epoch: Option<i32>,
 }
 
 /// What comes out of a partition.
@@ -200,8 +212,8 @@ impl LogReader {
     ///
     /// If no broker says.
     pub fn log_ranges(&mut self, topic: &str, count: i32) -> Result<Vec<(i64, i64)>, ReadFailure> {
-        let starts = self.log_ends(topic, count, LogEnd::Earliest)?;
-        let ends = self.log_ends(topic, count, LogEnd::Latest)?;
+        let starts = self.patiently(|it| it.log_ends(topic, count, LogEnd::Earliest))?;
+        let ends = self.patiently(|it| it.log_ends(topic, count, LogEnd::Latest))?;
         Ok(starts.into_iter().zip(ends).collect())
     }
 
@@ -239,6 +251,13 @@ impl LogReader {
     ///
     /// If no broker says.
     pub fn positions(&mut self, topic: &str, count: i32) -> Result<Vec<Option<i64>>, ReadFailure> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        self.patiently(|it| it.read_positions(topic, count))
+    }
+
+    fn read_positions(&mut self, topic: &str, count: i32) -> Result<Vec<Option<i64>>, ReadFailure> {
         const WHAT: &str = "read the kept position";
         let name = self.name(topic)?;
         let request = self.request();
@@ -276,10 +295,14 @@ impl LogReader {
         topic: &str,
         positions: &[(i32, i64)],
     ) -> Result<(), ReadFailure> {
-        const WHAT: &str = "keep the position";
         if positions.is_empty() {
             return Ok(());
         }
+        self.patiently(|it| it.commit(topic, positions))
+    }
+
+    fn commit(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<(), ReadFailure> {
+        const WHAT: &str = "keep the position";
         let name = self.name(topic)?;
         let request = self.request();
         let mut list = Partitions::with_capacity(positions.len());
@@ -365,6 +388,22 @@ impl LogReader {
         })
     }
 
+    fn patiently<T>(
+        &mut self,
+        ask: impl Fn(&mut Self) -> Result<T, ReadFailure>,
+    ) -> Result<T, ReadFailure> {
+        for _ in 1..TRIES_MAX {
+            match ask(self) {
+                Err(failure) if failure.passes() => {
+                    self.serve();
+                    thread::sleep(TRY_AFTER);
+                }
+                answered => return answered,
+            }
+        }
+        ask(self)
+    }
+
     fn request(&mut self) -> usize {
         self.requests += 1;
         self.requests
@@ -415,53 +454,5 @@ impl LogReader {
             trouble,
             source,
         }
-    }
-}
-
-impl LogRecord {
-    fn copy_of(message: &Message<'_>, partition: i32) -> Self {
-        let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-        let headers = (0..).map_while(|index| message.header(index));
-        Self {
-            partition,
-            offset: message.offset(),
-            timestamp: message.timestamp(),
-            key: owned(message.key()),
-            value: owned(message.value()),
-            headers: headers
-                .map(|header| (header.name.to_vec(), owned(header.value)))
-                .collect(),
-            leader_epoch: message.leader_epoch(),
-        }
-    }
-}
-
-impl Record for LogRecord {
-    fn offset(&self) -> i64 {
-        self.offset
-    }
-
-    fn timestamp(&self) -> (i64, TimestampKind) {
-        self.timestamp
-    }
-
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_deref()
-    }
-
-    fn value(&self) -> Option<&[u8]> {
-        self.value.as_deref()
-    }
-
-    fn header(&self, index: usize) -> Option<Header<'_>> {
-        let (name, value) = self.headers.get(index)?;
-        Some(Header {
-            name,
-            value: value.as_deref(),
-        })
-    }
-
-    fn leader_epoch(&self) -> Option<i32> {
-        self.leader_epoch
     }
 }

@@ -32,6 +32,7 @@ mod show;
 mod tests;
 mod text;
 
+use std::error::Error as _;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,7 +70,7 @@ pub fn run(request: Request) -> anyhow::Result<()> {
             write(&mut out, &text)?;
         }
         Action::Redrive(what) => {
-            let summary = redrive::redrive(&settings, &request.config, &what, now_ms())?;
+            let summary = redrive::redrive(&settings, &what, now_ms())?;
             write(&mut out, &summary.text)?;
             if let Some(failure) = summary.failure {
                 anyhow::bail!(failure);
@@ -96,9 +97,8 @@ fn explained(failure: ReadFailure) -> anyhow::Error {
             "look at `--brokers`, `kafka.tls` and `kafka.sasl`, and try again"
         }
     };
-    anyhow::Error::new(failure)
-        .context(remedy)
-        .context("the dead letters cannot be read")
+    let because = failure.source().map(|source| format!(": {source}"));
+    anyhow::anyhow!("{failure}{}\n  -> {remedy}", because.unwrap_or_default())
 }
 
 fn write(out: &mut impl io::Write, text: &str) -> anyhow::Result<()> {

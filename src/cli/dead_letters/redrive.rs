@@ -18,7 +18,6 @@ use super::options::Redrive as Plan;
 use super::progress::Progress;
 use super::scan::{Scan, Span, Step, spans};
 use super::{explained, reader};
-use crate::config::Config;
 use crate::dead_letter::{DeadLetterHeaders, Redrive};
 use crate::kafka::{
     Bell, ClientSettings, DeadLetterProducer, LogReader, LogRecord, SendError, Trouble,
@@ -42,7 +41,6 @@ pub(super) struct Summary {
 /// Sends dead letters back.
 pub(super) fn redrive(
     settings: &ClientSettings,
-    config: &Config,
     plan: &Plan,
     now_ms: i64,
 ) -> anyhow::Result<Summary> {
@@ -54,7 +52,6 @@ pub(super) fn redrive(
         let count = reader.partition_count(target).map_err(explained)?;
         targets.insert(target.clone(), count);
     }
-    debug_assert!(!config.kafka.brokers.is_empty(), "settings are valid");
     let mut run = Run {
         plan,
         now_ms,
@@ -74,6 +71,8 @@ pub(super) fn redrive(
     };
     let total = spans.iter().map(|span| span.end.abs_diff(span.start)).sum();
     let mut progress = Progress::new(total);
+    // Before anything is sent: whoever may not keep a position would send it all again the next time.
+    run.keep(&mut reader)?;
     let outcome = run.scan(&mut reader, &spans, &mut progress);
     // Whatever happened, what was confirmed is not to be sent again.
     let kept = run.settle(&mut reader);

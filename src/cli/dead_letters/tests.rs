@@ -195,10 +195,10 @@ fn the_table_has_a_line_for_each_whatever_is_written_in_it() {
     ];
     let text = table(&entries);
     let expected = "\
-PARTITION  OFFSET  AT                        SOURCE              CAUSE     FAILURES  REASON
-0          1       2026-11-28T04:05:06.789Z  orders/3/12         failures  10        no such customer
+PARTITION  OFFSET  AT                        SOURCE             CAUSE     FAILURES  REASON
+0          1       2026-11-28T04:05:06.789Z  orders/3/12        failures  10        no such customer
 0          20      2026-11-28T04:05:06.789Z  evil\\u{202e}/3/12  failures  10        \\u{1b}[2J\\u{d}\\u{a}XXX…
-0          3       -                         -                   -         -         -
+0          3       -                         -                  -         -         -
 ";
     let expected = expected.replace("XXX", &"x".repeat(54));
     assert_eq!(text, expected);
