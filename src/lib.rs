@@ -33,6 +33,7 @@
 //! | [`core`] | what is delivered, withdrawn, committed, and when? |
 //! | [`kafka`] | how is that said to librdkafka, and what does librdkafka say? |
 //! | [`grpc`] | how is it said to applications, and what do they say? |
+//! | [`dead_letter`] | what does a record carry to its dead-letter topic, and back? |
 //! | `fixed_hash` | the hash of the tables that are never iterated |
 //! | [`record`] | what is a record, seen without copying it? All that the two edges share |
 //! | [`runtime`] | who calls whom, and where do bytes lie meanwhile? |
@@ -107,6 +108,7 @@
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod dead_letter;
 mod fixed_hash;
 pub mod grpc;
 pub mod http;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ackline::cli::{self, Invocation, Task, demo};
+use ackline::cli::{self, Invocation, Task, dead_letters, demo};
 use ackline::runtime;
 
 // librdkafka allocates one operation per record on another thread than frees it. Built with
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         |task| match task {
             Task::Run(config) => runtime::run(*config),
             Task::Demo(options) => demo::run(&options),
+            Task::DeadLetters(request) => dead_letters::run(*request),
         },
     );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))

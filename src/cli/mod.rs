@@ -12,6 +12,7 @@
 //! which `main` carries out, so that the command line can be tested without a broker.
 
 mod config_commands;
+pub mod dead_letters;
 pub mod demo;
 mod manual;
 mod settings;
@@ -25,6 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::config_commands::ConfigCommand;
+use self::dead_letters::{DeadLettersCommand, Refusal};
 use self::settings::SettingFlags;
 use crate::config::{Config, Problems};
 
@@ -68,6 +70,8 @@ pub enum Task {
     Run(Box<Config>),
     /// Show one at work: `ackline demo`.
     Demo(demo::Options),
+    /// Look at dead letters, or send them back: `ackline dead-letters`.
+    DeadLetters(Box<dead_letters::Request>),
 }
 
 /// Does what the command line says. `carry_out` does what takes a while.
@@ -92,6 +96,14 @@ pub fn execute<E>(
         }
         Command::Demo(options) => {
             carry_out(Task::Demo(options)).map_err(Failure::Running)?;
+        }
+        Command::DeadLetters(command) => {
+            let request = match command.into_request(invocation.variables) {
+                Ok(request) => request,
+                Err(Refusal::Settings(problems)) => return Err(Failure::Settings(problems)),
+                Err(Refusal::Usage(refusal)) => return Ok(answer(&refusal)),
+            };
+            carry_out(Task::DeadLetters(Box::new(request))).map_err(Failure::Running)?;
         }
         Command::Config(command) => {
             let text = command
@@ -168,6 +180,11 @@ enum Command {
     /// a record was lost. Without a terminal it prints a line each second.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(demo::Options),
+    /// List, show and send back records that were given up
+    ///
+    /// Talks to Kafka itself, with the credentials of whoever runs it; the sidecar is not asked.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),

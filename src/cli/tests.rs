@@ -13,6 +13,7 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
             Ok(())
         }
         Task::Demo(options) => Err(format!("{options:?}")),
+        Task::DeadLetters(request) => Err(format!("{request:?}")),
     });
     let outcome = match outcome {
         Ok(_) => Ok(started),

@@ -61,6 +61,19 @@ impl Config {
     ///
     /// Every mistake in them.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
+        Self::load_with(sources, &[])
+    }
+
+    /// The same for a command that can do without some of the required settings: where nobody gives them, these values
+    /// stand, by key.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in them.
+    pub fn load_with(
+        sources: &Sources,
+        substitutes: &[(&'static str, &str)],
+    ) -> Result<Self, Problems> {
         let mut given = Vec::new();
         let mut problems = Vec::new();
         if let Some(path) = &sources.file {
@@ -68,6 +81,15 @@ impl Config {
         }
         environment::read(&sources.variables, &mut given, &mut problems);
         flags(&sources.flags, &mut given, &mut problems);
+        for (key, value) in substitutes {
+            if !given.iter().any(|given| given.key == *key) {
+                given.push(Given {
+                    key,
+                    value: Value::Word((*value).to_owned()),
+                    origin: Origin::Default,
+                });
+            }
+        }
         let mut loading = Loading {
             config: Self::blank(),
             failed: Vec::new(),

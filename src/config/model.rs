@@ -15,6 +15,7 @@ use crate::core::{
     AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings as CoreSettings,
     StartPolicy, TokenRate, WhenOversize, WhenSpent,
 };
+use crate::dead_letter;
 
 /// Characters of commit metadata that a broker accepts unless its owner changed
 /// `offset.metadata.max.bytes`.
@@ -49,6 +50,8 @@ pub struct Config {
     pub retry: Retry,
     /// What becomes of a record that no stream can receive.
     pub oversize: WhenOversize,
+    /// Records that are given up.
+    pub dead_letter: DeadLetter,
     /// When and how offsets are committed.
     pub commit: Commit,
     /// Time limits of endings.
@@ -217,6 +220,13 @@ pub struct Retry {
     pub tokens: TokenRate,
 }
 
+/// Records that are given up.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetter {
+    /// The topic they are written to, or the template of its name; empty for none.
+    pub topic: String,
+}
+
 /// When and how offsets are committed.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -335,7 +345,7 @@ impl Config {
     /// Whether there is a dead-letter topic.
     #[must_use]
     pub fn has_dead_letters(&self) -> bool {
-        false
+        dead_letter::topic_of(&self.dead_letter.topic, "any").is_some()
     }
 
     /// How the records of a topic are delivered.
@@ -352,6 +362,12 @@ impl Config {
             tokens: self.retry.tokens,
             has_dead_letters: self.has_dead_letters(),
         }
+    }
+
+    /// Where records of `source` go that are given up; `None` if nowhere.
+    #[must_use]
+    pub fn dead_letter_topic(&self, source: &str) -> Option<String> {
+        dead_letter::topic_of(&self.dead_letter.topic, source)
     }
 
     /// A place for the table to write into. Every field is overwritten before anybody sees it.
@@ -394,6 +410,7 @@ impl Config {
                 },
             },
             oversize: WhenOversize::Park,
+            dead_letter: DeadLetter::default(),
             commit: Commit {
                 mode: CommitMode::OnAck,
                 interval: Duration::ZERO,

@@ -27,7 +27,7 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 
 /// Reads numbers with units, one after the other without spaces. A number alone is refused: whoever
 /// writes `5` may mean seconds or milliseconds.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut millis: u64 = 0;
     loop {

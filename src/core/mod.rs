@@ -322,6 +322,12 @@ impl Core {
             .is_some_and(|state| state.window.offset(number.0).is_some())
     }
 
+    /// Id of the cluster, once a broker has told it.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
     /// Bytes held, waiting and in flight.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {

@@ -27,6 +27,7 @@ mod process_events;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+pub(crate) use lines::is_harmful;
 pub use lines::start_logging;
 pub use metrics::{Snapshot, metrics_reference};
 pub use process_events::ProcessEvent;

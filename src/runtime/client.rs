@@ -64,6 +64,7 @@ impl Engine {
 
     /// New certificates: leave cleanly, and join again with a new client.
     pub(super) fn replace_client(&mut self, settings: ClientSettings) {
+        self.dead_letters.change_settings(&settings);
         self.replacement = Some(settings);
         self.input(Input::Rejoin);
     }
@@ -77,5 +78,6 @@ impl Engine {
             self.tell_person(&event);
         }
         self.client_settings.sasl = Some(sasl);
+        self.dead_letters.change_settings(&self.client_settings);
     }
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
+use super::dead_letters::DeadLetters;
 use super::deaths::Deaths;
 use super::feed::Feed;
 use super::store::Store;
@@ -54,6 +55,7 @@ pub(super) struct Engine {
     pub(super) topics: Vec<String>,
     pub(super) store: Store,
     pub(super) feed: Feed,
+    pub(super) dead_letters: DeadLetters,
     pub(super) deaths: Deaths,
     pub(super) streams: BTreeMap<StreamId, StreamSlot>,
     pub(super) next_stream: u64,
@@ -93,6 +95,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) client_settings: ClientSettings,
+    /// Of each topic.
+    pub(super) dead_letter_topics: Vec<Option<String>>,
     pub(super) streams_max: u32,
     pub(super) wake: kafka::Wake,
     pub(super) observer: Observer,
@@ -103,6 +107,8 @@ impl Engine {
     pub(super) fn new(parts: Parts) -> Result<Self, kafka::Error> {
         let topics = parts.settings.topics.clone();
         let client = kafka::Client::new(&parts.client_settings, &topics, parts.wake.clone())?;
+        let (topics_of, wake) = (parts.dead_letter_topics, parts.wake.clone());
+        let dead_letters = DeadLetters::new(&parts.client_settings, topics_of, wake);
         Ok(Self {
             last_turn: parts.clock.now(),
             ends_sampled: Moment::default(),
@@ -116,6 +122,7 @@ impl Engine {
             wake: parts.wake,
             topics,
             store: Store::default(),
+            dead_letters,
             deaths: Deaths::default(),
             streams: BTreeMap::new(),
             next_stream: 0,
@@ -145,6 +152,7 @@ impl Engine {
         self.last_turn = self.clock.now();
         self.remake_client();
         self.poll_client();
+        self.poll_dead_letters();
         self.sample_ends();
         self.tidy();
         self.input(Input::Tick);
@@ -288,7 +296,7 @@ impl Engine {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);
             }
-            Effect::DeadLetter(letter) => self.send_dead_letter(*letter),
+            Effect::DeadLetter(letter) => self.send_dead_letter(&letter),
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
                 stream,

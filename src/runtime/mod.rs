@@ -56,6 +56,7 @@ use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
 use crate::shutdown::{self, Ending, Shutdown, Signals};
 use clock::Clock;
+pub(crate) use credentials::client_settings;
 use credentials::{Change, Watched};
 use engine::{Ended, Engine};
 use sidecar::Handle;
@@ -173,6 +174,11 @@ impl Sidecar {
             clock,
             settings: config.core_settings(entropy()),
             client_settings,
+            dead_letter_topics: config
+                .topics
+                .iter()
+                .map(|topic| config.dead_letter_topic(topic))
+                .collect(),
             streams_max: config.listen.streams_max,
             wake: Arc::new(move || wakes.notify_one()),
             observer,

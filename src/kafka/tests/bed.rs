@@ -24,6 +24,7 @@ use crate::record::{Record, TimestampKind};
 const DEADLINE: Duration = Duration::from_secs(40);
 
 /// API keys of the Kafka protocol, for injected errors.
+pub(super) const PRODUCE: i16 = 0;
 pub(super) const OFFSET_COMMIT: i16 = 8;
 pub(super) const OFFSET_FETCH: i16 = 9;
 
@@ -161,6 +162,12 @@ impl Bed {
                 codes.as_ptr().cast(),
             );
         }
+    }
+
+    /// Lets a broker that was cut off be reached again.
+    pub(super) fn broker_up(&self) {
+        // SAFETY: the cluster is valid.
+        unsafe { sys::rd_kafka_mock_broker_set_up(self.cluster.as_ptr(), -1) };
     }
 
     /// Cuts the broker off.

@@ -9,6 +9,7 @@ mod brokers;
 mod bytes;
 mod conformance;
 mod crash;
+mod dead_letters;
 mod finished;
 mod floods;
 mod gaps;
