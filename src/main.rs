@@ -15,8 +15,9 @@ fn main() -> ExitCode {
         Invocation::of_process(),
         &mut std::io::stdout(),
         |task| match task {
-            Task::Run(config) => runtime::run(*config),
-            Task::Demo(options) => demo::run(&options),
+            Task::Run(config) => runtime::run(*config).map(|()| ExitCode::SUCCESS),
+            Task::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+            Task::Operate(command) => command.run(&mut std::io::stdout()),
         },
     );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))

@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done, or ended with everything acknowledged committed |
-//! | 1 | failed while running, or ended without the last commit |
+//! | 1 | failed while running, or ended without the last commit; `explain`: something is stuck |
 //! | 64 | the command line or the settings are wrong; nothing was started |
 //!
 //! # Deliberately absent
@@ -13,6 +13,7 @@
 
 mod config_commands;
 pub mod demo;
+pub mod operate;
 mod settings;
 
 use std::ffi::OsString;
@@ -65,6 +66,8 @@ pub enum Task {
     Run(Box<Config>),
     /// Show one at work: `ackline demo`.
     Demo(demo::Options),
+    /// Ask one that runs: `ackline status` and the like.
+    Operate(operate::Command),
 }
 
 /// Does what the command line says. `carry_out` does what takes a while.
@@ -75,7 +78,7 @@ pub enum Task {
 pub fn execute<E>(
     invocation: Invocation,
     out: &mut impl Write,
-    carry_out: impl FnOnce(Task) -> Result<(), E>,
+    carry_out: impl FnOnce(Task) -> Result<ExitCode, E>,
 ) -> Result<ExitCode, Failure<E>> {
     let cli = match Cli::try_parse_from(invocation.arguments) {
         Ok(cli) => cli,
@@ -85,10 +88,16 @@ pub fn execute<E>(
         Command::Run(flags) => {
             let config = Config::load(&flags.into_sources(invocation.variables))
                 .map_err(Failure::Settings)?;
-            carry_out(Task::Run(Box::new(config))).map_err(Failure::Running)?;
+            return carry_out(Task::Run(Box::new(config))).map_err(Failure::Running);
         }
         Command::Demo(options) => {
-            carry_out(Task::Demo(options)).map_err(Failure::Running)?;
+            return carry_out(Task::Demo(options)).map_err(Failure::Running);
+        }
+        Command::Operate(asked) => {
+            let command = asked
+                .into_command(invocation.variables)
+                .map_err(Failure::Settings)?;
+            return carry_out(Task::Operate(command)).map_err(Failure::Running);
         }
         Command::Config(command) => {
             let text = command
@@ -154,6 +163,8 @@ enum Command {
     /// a record was lost. Without a terminal it prints a line each second.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(demo::Options),
+    #[command(flatten)]
+    Operate(operate::Operate),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -134,6 +134,8 @@ pub(crate) struct AssignmentState {
     pub(crate) fetch_tries: u32,
     /// When the fetch last failed.
     pub(crate) fetch_failed_at: Option<Moment>,
+    /// What the client last said of it.
+    pub(crate) fetch_error: Option<String>,
     pub(crate) corrupt_at: Option<(i64, u32)>,
     pub(crate) committed_answer: Option<Option<CommittedOffset>>,
     pub(crate) sibling_partitions: Option<u32>,
@@ -162,6 +164,8 @@ pub(crate) struct AssignmentState {
     /// Since when it has been full, or full and not below half again.
     pub(crate) full_since: Option<Moment>,
     pub(crate) paused: bool,
+    /// An operator paused it (`pause`).
+    pub(crate) on_hold: bool,
 
     // ---- commit
     pub(crate) committed: Option<Committed>,
@@ -174,6 +178,8 @@ pub(crate) struct AssignmentState {
     pub(crate) commit_not_before: Moment,
     pub(crate) metadata_refused: u8,
     pub(crate) unauthorized: bool,
+    /// Why its last commit failed, if it did.
+    pub(crate) commit_error: Option<String>,
     /// When the watermark took its present value while something was unfinished.
     pub(crate) watermark_since: Moment,
     watermark_seen: i64,
@@ -199,6 +205,7 @@ impl AssignmentState {
             read_refused: false,
             fetch_tries: 0,
             fetch_failed_at: None,
+            fetch_error: None,
             corrupt_at: None,
             committed_answer: None,
             sibling_partitions: None,
@@ -218,6 +225,7 @@ impl AssignmentState {
             waiting_bytes: 0,
             full_since: None,
             paused: false,
+            on_hold: false,
             committed: None,
             uncommitted_since: None,
             commits_stale: false,
@@ -225,6 +233,7 @@ impl AssignmentState {
             commit_not_before: Moment(0),
             metadata_refused: 0,
             unauthorized: false,
+            commit_error: None,
             watermark_since: now,
             watermark_seen: -1,
         }
@@ -290,7 +299,7 @@ impl AssignmentState {
             Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
             Phase::Reading | Phase::Draining => false,
         };
-        alive && !self.unauthorized && !self.commits_stale
+        alive && !self.unauthorized && !self.commits_stale && !self.on_hold
     }
 
     /// What can be said of the lanes of all records without a look at each.

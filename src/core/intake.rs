@@ -223,6 +223,7 @@ impl Core {
             assignment.fetch_tries = 0;
         }
         assignment.fetch_failed_at = Some(now);
+        assignment.fetch_error = Some(error.clone());
         let wait = (FETCH_BACKOFF * 2u32.pow(assignment.fetch_tries.min(8))).min(FETCH_BACKOFF_MAX);
         assignment.fetch_tries += 1;
         // The first failure is often the last: no wait.

@@ -32,6 +32,10 @@
 //! | `dispatch`, `fill` | which records go into it? |
 //! | `balance` | which stream is a lane for, and which is worth waking? |
 //! | `settle`, `withdraw` | what follows from an outcome, or from taking a delivery back? |
+//! | `pause` | what has an operator paused? |
+//! | `seek` | where does an operator move a partition? |
+//! | `drain` | how does it end before the process does? |
+//! | `explain` | why does a partition not advance, and what is in flight? |
 //! | `streams` | opening, closing, limits |
 //! | `commit` | when is what committed, and what does the answer mean? |
 //! | `awaited` | who waits for a commit, and what are they told? |
@@ -64,7 +68,9 @@ mod balance;
 mod commit;
 mod delivery;
 mod dispatch;
+mod drain;
 pub mod effect;
+mod explain;
 mod fetch;
 mod fill;
 mod group;
@@ -78,9 +84,11 @@ mod lane;
 mod limits;
 pub mod metadata;
 mod pages;
+mod pause;
 pub(crate) mod random;
 mod room;
 mod runs;
+mod seek;
 pub mod settings;
 mod settle;
 mod shutdown;
@@ -96,9 +104,13 @@ mod withdraw;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use dispatch::{FramePlan, Planned};
+pub use drain::DrainStatus;
 pub use effect::*;
+pub use explain::{Cause, Explanation, Head, InFlight};
 pub use ids::*;
 pub use input::*;
+pub use pause::{PAUSES_MAX, Pause, Scope};
+pub use seek::{SeekRefused, SeekTarget, Sought};
 pub use settings::*;
 pub use settle::{Refusal, RefusalReason};
 pub use status::{Blocked, PartitionStatus, Status, StreamStatus};
@@ -107,8 +119,11 @@ use assignment::AssignmentState;
 use commit::Commits;
 use delivery::Streams;
 use dispatch::Hunger;
+use drain::Drain;
 use group::Group;
+use pause::Pauses;
 use random::SplitMix;
+use seek::Seek;
 use shutdown::Shutdown;
 use timers::{Timer, Timers};
 use topic::Topic;
@@ -129,6 +144,9 @@ pub struct Core {
     describing: bool,
     group: Group,
     shutdown: Option<Shutdown>,
+    drain: Option<Drain>,
+    pauses: Pauses,
+    seeks: BTreeMap<Assignment, Seek>,
     next_assignment: u64,
     next_fetch: u64,
     assignments: BTreeMap<Assignment, AssignmentState>,
@@ -183,6 +201,9 @@ impl Core {
             describing: false,
             group: Group::default(),
             shutdown: None,
+            drain: None,
+            pauses: Pauses::default(),
+            seeks: BTreeMap::new(),
             next_assignment: 0,
             next_fetch: 0,
             assignments: BTreeMap::new(),
@@ -257,6 +278,8 @@ impl Core {
                 drain_within,
                 reason,
             } => self.begin_shutdown(drain_within, reason),
+            Input::Operate(operation) => self.operate(operation),
+            Input::OffsetFound { assignment, answer } => self.offset_found(assignment, answer),
             Input::Fenced => self.fenced(),
         }
         self.finish_turn(effects);
@@ -290,6 +313,19 @@ impl Core {
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.frame_bytes + self.waiting_bytes
+    }
+
+    fn operate(&mut self, operation: Operation) {
+        match operation {
+            Operation::Pause { scope, reason } => self.pause_scope(scope, reason),
+            Operation::Resume { scope } => self.resume_scope(scope),
+            Operation::Seek {
+                ask,
+                partition,
+                target,
+            } => self.seek(ask, partition, target),
+            Operation::Drain { within } => self.begin_drain(within),
+        }
     }
 
     /// A loss comes before the time that passed: what is due meanwhile would be asked of a client that is
@@ -343,6 +379,7 @@ impl Core {
 
     /// What every turn ends with, in an order that lets each step see what the one before decided.
     fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
+        self.continue_drain();
         self.continue_rebalance();
         self.continue_shutdown();
         self.commit_if_due();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Core;
 use super::assignment::{AssignmentState, Phase};
 use super::delivery::StreamPhase;
+use super::drain::DrainStatus;
 use super::effect::StopReason;
 use super::ids::{Assignment, Moment, PartitionId, StreamId};
 
@@ -27,6 +28,8 @@ pub struct Status {
     pub rebalancing: bool,
     /// Whether the process is ending.
     pub shutting_down: bool,
+    /// How far a drain before the end is.
+    pub drain: Option<DrainStatus>,
     /// Partitions of which nothing new is delivered because their commits have failed for too long.
     pub stale_partitions: usize,
     /// Membership is in doubt after a clock jump.
@@ -38,7 +41,7 @@ pub struct Status {
 }
 
 /// One partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionStatus {
     /// The partition.
     pub partition: PartitionId,
@@ -77,6 +80,8 @@ pub enum Blocked {
     Stopped(StopReason),
     /// It is being revoked.
     Draining,
+    /// An operator paused it.
+    Paused,
     /// Its fetch failed and is tried again.
     FetchFailing,
     /// Reading or committing its offset is not allowed.
@@ -97,7 +102,7 @@ pub enum Blocked {
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 16] = [
         "starting",
         "listing",
         "no_committed_offset",
@@ -105,6 +110,7 @@ impl Blocked {
         "corrupt",
         "offsets_went_back",
         "draining",
+        "paused",
         "fetch_failing",
         "unauthorized",
         "commits_stale",
@@ -126,6 +132,7 @@ impl Blocked {
             Self::Stopped(StopReason::Corrupt) => "corrupt",
             Self::Stopped(StopReason::OffsetsWentBack) => "offsets_went_back",
             Self::Draining => "draining",
+            Self::Paused => "paused",
             Self::FetchFailing => "fetch_failing",
             Self::Unauthorized => "unauthorized",
             Self::CommitsStale => "commits_stale",
@@ -229,6 +236,7 @@ impl Core {
             joined: !self.group.is_out(),
             rebalancing: self.group.rebalancing(),
             shutting_down: self.shutdown.is_some(),
+            drain: self.drain_status(),
             stale_partitions: self
                 .assignments
                 .values()
@@ -246,7 +254,11 @@ impl Core {
         self.counters
     }
 
-    fn partition_status(&self, assignment: &AssignmentState, no_stream: bool) -> PartitionStatus {
+    pub(super) fn partition_status(
+        &self,
+        assignment: &AssignmentState,
+        no_stream: bool,
+    ) -> PartitionStatus {
         let positioned = assignment.has_position();
         PartitionStatus {
             partition: assignment.partition,
@@ -279,6 +291,9 @@ impl Core {
             Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),
             Phase::Draining => return Some(Blocked::Draining),
             Phase::Flowing => {}
+        }
+        if assignment.on_hold {
+            return Some(Blocked::Paused);
         }
         let oversize = self.oversize.iter().any(|(_, of, _)| *of == assignment.id);
         if assignment.unauthorized {

@@ -21,7 +21,7 @@ use super::authority::Mended;
 use super::connection::{Connection, Door};
 use super::server::Error;
 use super::token::Token;
-use super::{Event, Origin, Peer, Sidecar};
+use super::{Event, Origin, Peer};
 
 /// Connections at one time on each listener, so that TCP cannot take the places of the socket.
 pub(super) const CONNECTIONS_MAX: usize = 32;
@@ -59,13 +59,32 @@ impl UnixDoor {
     /// Binds the socket, open to every user: where it is mounted decides who can reach it. A
     /// socket left behind by a process that is gone is replaced.
     pub(super) fn bind(path: &Path, uids: Vec<u32>) -> Result<Self, Error> {
-        remove_stale(path)?;
+        Self::bind_with(path, uids, 0o666, "listen.app")
+    }
+
+    /// Binds the socket for its owner, and for root, alone. Who connects before the file has its mode is known by its
+    /// user.
+    pub(super) fn bind_private(path: &Path) -> Result<Self, Error> {
+        let mut door = Self::bind_with(path, vec![0], 0o600, "listen.admin")?;
+        let owner = std::fs::symlink_metadata(path).map(|file| file.uid());
+        door.uids.extend(owner.ok());
+        Ok(door)
+    }
+
+    fn bind_with(
+        path: &Path,
+        uids: Vec<u32>,
+        mode: u32,
+        setting: &'static str,
+    ) -> Result<Self, Error> {
+        remove_stale(path, setting)?;
         let failed = |source| Error::Bind {
             address: path.display().to_string(),
+            setting,
             source,
         };
         let listener = UnixListener::bind(path).map_err(failed)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
         let inode = std::fs::symlink_metadata(path).map(|file| file.ino()).ok();
         Ok(Self {
             listener,
@@ -112,7 +131,7 @@ impl Listener for UnixDoor {
     }
 }
 
-fn remove_stale(path: &Path) -> Result<(), Error> {
+fn remove_stale(path: &Path, setting: &'static str) -> Result<(), Error> {
     let Ok(file) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
@@ -126,6 +145,7 @@ fn remove_stale(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(|source| Error::Bind {
                 address: path.display().to_string(),
+                setting,
                 source,
             })
         }
@@ -185,19 +205,19 @@ impl Places {
 }
 
 /// Connections as they come. One for which there is no place is closed at once.
-pub(super) fn connections<L: Listener, S: Sidecar>(
+pub(super) fn connections<L: Listener>(
     listener: L,
     places: Places,
-    sidecar: Arc<S>,
+    report: impl Fn(Event) + Send,
 ) -> impl Stream<Item = io::Result<Accepted<L::Io>>> {
     unfold(
-        (listener, places, sidecar),
-        |(listener, places, sidecar)| async move {
+        (listener, places, report),
+        |(listener, places, report)| async move {
             let accepted = loop {
                 let (io, origin, door) = match listener.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        sidecar.report(Event::AcceptFailed(error.to_string()));
+                        report(Event::AcceptFailed(error.to_string()));
                         tokio::time::sleep(ACCEPT_RETRY).await;
                         continue;
                     }
@@ -207,9 +227,9 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
                     let peer = Peer { connection, origin };
                     break Accepted::new(io, peer, door, place);
                 }
-                sidecar.report(Event::TooManyConnections(origin));
+                report(Event::TooManyConnections(origin));
             };
-            Some((Ok(accepted), (listener, places, sidecar)))
+            Some((Ok(accepted), (listener, places, report)))
         },
     )
 }

@@ -9,6 +9,7 @@
 //!             │   └ body ───── the response side: polls the sidecar, yields ready frames
 //!             └ wire ──── the hand-written encoder of record frames
 //!  engine ──── outbox ── what a stream is to be told besides records
+//!  operators ─ admin ─── a socket and a service of its own
 //! ```
 //!
 //! The edge decides nothing about records. What it needs of the rest of the process is the trait
@@ -40,6 +41,7 @@ use crate::core::{
     CommitMode, FlowChange, IdRange, Moment, Order, Settlement, StreamEnd, StreamId, StreamOpen,
 };
 
+pub mod admin;
 mod authority;
 mod body;
 mod call_error;
@@ -66,6 +68,18 @@ pub use server::{Error, Listen, Server};
 )]
 pub mod proto {
     include!("generated/ackline.v1.rs");
+}
+
+/// The messages of the admin service, a client and a server for it.
+#[allow(
+    clippy::all,
+    clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
+    unreachable_pub,
+    reason = "generated; tests/proto.rs holds it equal to what the generator makes"
+)]
+pub mod admin_proto {
+    include!("generated/ackline.v1.admin.rs");
 }
 
 /// What the edge needs of the process behind it.

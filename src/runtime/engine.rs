@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admin::{Asks, Identity};
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
 use super::feed::Feed;
@@ -57,6 +58,8 @@ pub(super) struct Engine {
     pub(super) next_stream: u64,
     pub(super) streams_max: u32,
     pub(super) waits: CommitWaits,
+    pub(super) asks: Asks,
+    pub(super) identity: Identity,
     pub(super) observer: Observer,
     effects: Vec<Effect>,
     pub(super) inputs: VecDeque<Input<'static>>,
@@ -94,6 +97,7 @@ pub(super) struct Parts {
     pub(super) streams_max: u32,
     pub(super) wake: kafka::Wake,
     pub(super) observer: Observer,
+    pub(super) identity: Identity,
 }
 
 impl Engine {
@@ -118,6 +122,8 @@ impl Engine {
             next_stream: 0,
             streams_max: parts.streams_max,
             waits: CommitWaits::default(),
+            asks: Asks::default(),
+            identity: parts.identity,
             observer: parts.observer,
             effects: Vec::new(),
             inputs: VecDeque::new(),
@@ -280,6 +286,7 @@ impl Engine {
             | Effect::Resume(_)
             | Effect::ReadCommitted(_)
             | Effect::ListOffsets(_)
+            | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
             | Effect::Commit { .. } => {
                 self.joined &= effect != Effect::Leave;
@@ -296,6 +303,7 @@ impl Engine {
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
             Effect::EndStream { stream, end } => self.end_stream(stream, end),
             Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
+            Effect::Sought { ask, answer } => self.sought(ask, answer),
             Effect::CopyOut {
                 frame,
                 assignment,
@@ -359,6 +367,11 @@ impl Engine {
             Effect::Resume(partitions) => client.resume(partitions),
             Effect::ReadCommitted(wanted) => client.read_committed(wanted),
             Effect::ListOffsets(wanted) => client.list_offsets(wanted),
+            Effect::FindOffset {
+                assignment,
+                partition,
+                timestamp,
+            } => client.find_offset(*assignment, *partition, *timestamp),
             Effect::DescribeTopics(topics) => client.describe_topics(topics),
             Effect::Commit { request, entries } => client.commit(*request, entries),
             Effect::Wake(_)
@@ -366,6 +379,7 @@ impl Engine {
             | Effect::Notify { .. }
             | Effect::EndStream { .. }
             | Effect::CommitAwaited { .. }
+            | Effect::Sought { .. }
             | Effect::CopyOut { .. }
             | Effect::FreeFrame(_)
             | Effect::FreeRecords { .. }
@@ -439,6 +453,8 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::StreamClosing { .. }
         | Input::StreamClosed { .. }
         | Input::Shutdown { .. }
+        | Input::Operate(_)
+        | Input::OffsetFound { .. }
         | Input::Fenced
         | Input::ClientRestarted => false,
     }

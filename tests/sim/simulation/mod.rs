@@ -31,6 +31,7 @@ mod group;
 mod library;
 mod log;
 mod member;
+mod operator;
 mod oracle;
 mod plan;
 mod random;

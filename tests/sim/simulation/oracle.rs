@@ -28,6 +28,7 @@ use ackline::core::{
 };
 
 use super::log::Uid;
+use super::operator::Wishes;
 
 /// The truth about one record that was produced.
 #[derive(Debug)]
@@ -170,6 +171,7 @@ pub(crate) struct MemberBook {
     doubtful: bool,
     /// Records answered as accepted by a process that was told to stop, by assignment.
     at_shutdown: Option<BTreeSet<Assignment>>,
+    wishes: Wishes,
 }
 
 /// See the module.
@@ -327,6 +329,11 @@ impl Oracle {
 
     pub(crate) fn has_commit_out(&self, member: usize) -> bool {
         self.members[member].commit_out.is_some()
+    }
+
+    /// Everything an operator asked of a process that ends was answered (K1).
+    pub(crate) fn unanswered_seeks(&self, member: usize) -> usize {
+        self.members[member].wishes.unanswered()
     }
 
     pub(crate) fn unanswered_waits(&self, member: usize) -> usize {

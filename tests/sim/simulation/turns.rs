@@ -129,6 +129,7 @@ impl World {
             } => self.oracle.fetch_failed(member, *partition, *fetch),
             Input::GroupLeft | Input::ClientRestarted => self.oracle.commit_given_up(member),
             Input::Shutdown { .. } => self.oracle.shutting_down(member),
+            Input::Operate(operation) => self.oracle.operated(member, operation),
             Input::Tick
             | Input::ClusterKnown { .. }
             | Input::GroupAssigned { .. }
@@ -136,6 +137,7 @@ impl World {
             | Input::GroupLost { .. }
             | Input::CommittedRead { .. }
             | Input::OffsetsListed { .. }
+            | Input::OffsetFound { .. }
             | Input::TopicDescribed { .. }
             | Input::Popped { .. }
             | Input::EndSampled { .. }
@@ -227,6 +229,14 @@ impl World {
             }
             Effect::ReadCommitted(asked) => self.read_committed(member, asked),
             Effect::ListOffsets(asked) => self.list_offsets(member, asked),
+            Effect::FindOffset {
+                assignment,
+                partition,
+                timestamp,
+            } => self.find_offset(member, assignment, partition, timestamp),
+            Effect::Sought { ask, answer } => {
+                self.oracle.sought(member, ask, &answer, &self.broker);
+            }
             Effect::DescribeTopics(topics) => self.describe_topics(member, topics),
             Effect::Commit { request, entries } => self.commit(member, request, entries),
             Effect::Wake(stream) => {
@@ -385,6 +395,10 @@ impl World {
             };
             let empty = process.store.is_empty();
             let waits = self.oracle.unanswered_waits(member);
+            let seeks = self.oracle.unanswered_seeks(member);
+            self.oracle.check(seeks == 0, || {
+                format!("K1: {seeks} seeks were never answered")
+            });
             // Deliveries of a topic that was made again are taken back whenever that is noticed.
             let made_again = self.broker.topics.iter().any(|topic| topic.incarnation > 0);
             self.oracle

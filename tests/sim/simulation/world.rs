@@ -7,6 +7,7 @@
 //! | `rebalances` | what the group gives and takes, and the answers |
 //! | `cluster` | the broker, the coordinator and their answers |
 //! | `edge` | popping and pulling, applications |
+//! | `operator` | what an operator does |
 //! | `trouble` | what goes wrong, and that it stops |
 
 use std::cmp::Reverse;
@@ -37,6 +38,7 @@ pub(crate) enum Happening {
     Produce,
     LogTrouble,
     MemberTrouble,
+    OperatorActs,
     Coordinator,
     Heal,
     Look,
@@ -62,6 +64,7 @@ pub(crate) enum What {
     Granted(Grant),
     Left,
     StreamGone(StreamId),
+    Signal,
 }
 
 /// A commit on its way to the coordinator.
@@ -132,6 +135,8 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     pub(crate) plan: Plan,
     pub(crate) random: Random,
+    /// The operator's own chance.
+    pub(crate) operator: Random,
     pub(crate) broker: Broker,
     pub(crate) group: Group,
     pub(crate) members: Vec<Member>,
@@ -180,6 +185,7 @@ impl World {
             group: Group::new(&plan, plan.settings.assign_mode == AssignMode::Incremental),
             oracle: Oracle::new(plan.settings.clone(), plan.members, plan.cluster_id),
             members,
+            operator: Random::new(plan.seed ^ 0x0_9e7a),
             random,
             stage: Stage::Trouble,
             produced: 0,
@@ -206,6 +212,9 @@ impl World {
         }
         if !self.plan.faults.member_every.is_zero() {
             self.after(self.plan.faults.member_every, Happening::MemberTrouble);
+        }
+        if !self.plan.faults.operator_every.is_zero() {
+            self.after(self.plan.faults.operator_every, Happening::OperatorActs);
         }
     }
 
@@ -267,6 +276,7 @@ impl World {
             Happening::Produce => self.produce(),
             Happening::LogTrouble => self.log_trouble(),
             Happening::MemberTrouble => self.member_trouble(),
+            Happening::OperatorActs => self.operator_acts(),
             Happening::Coordinator => self.coordinator_looks(),
             Happening::Heal => self.heal(),
             Happening::Look => self.look(),
@@ -297,6 +307,7 @@ impl World {
             What::JoinArrives => self.join_arrives(member),
             What::Granted(grant) => self.granted(member, grant),
             What::Left => self.left(member),
+            What::Signal => self.signal(member),
             What::StreamGone(stream) => self.tell(member, Input::StreamClosed { stream }),
         }
         self.tell_late_batch(member);
