@@ -26,6 +26,7 @@ use super::metadata::Marks;
 use super::runs::Runs;
 use super::settings::Order;
 use super::window::Window;
+use crate::mutant;
 
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
 const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
@@ -299,7 +300,8 @@ impl AssignmentState {
             Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
             Phase::Reading | Phase::Draining => false,
         };
-        alive && !self.unauthorized && !self.commits_stale && !self.on_hold
+        let on_hold = self.on_hold && !mutant::planted("paused-is-delivered");
+        alive && !self.unauthorized && !self.commits_stale && !on_hold
     }
 
     /// What can be said of the lanes of all records without a look at each.
