@@ -146,7 +146,10 @@ impl Core {
             return;
         };
         assignment.end = Some(end);
-        let behind = assignment.window.unfinished() == 0 && assignment.window.frontier().0 < end;
+        // What an operator paused is behind because he says so.
+        let behind = assignment.window.unfinished() == 0
+            && assignment.window.frontier().0 < end
+            && !assignment.on_hold;
         assignment.behind_since = behind.then(|| assignment.behind_since.unwrap_or(now));
         let id = assignment.id;
         self.look_at_end(id);

@@ -373,6 +373,7 @@ impl Core {
             Timer::Linger(stream) => self.wake(stream),
             Timer::Stream(stream) => self.stream_timer(stream),
             Timer::Leave => self.leave_if_alone(),
+            Timer::Seek(assignment) => self.seek_may_be_late(assignment),
             Timer::Unsettled(stream) => self.warn_unsettled(stream),
         }
     }

@@ -11,11 +11,17 @@
 //! - K2: one seek of an assignment at a time; a refused or failed one changes nothing.
 //! - I-S2: a committed offset goes back only under another assignment number, and the operator is told from where to where.
 
+use std::time::Duration;
+
 use super::Core;
 use super::assignment::Phase;
 use super::effect::Effect;
-use super::ids::{AskId, Assignment, PartitionId};
+use super::ids::{AskId, Assignment, Moment, PartitionId};
 use super::input::{LogRange, ReadError};
+use super::timers::Timer;
+
+/// How long brokers may take to answer; the client gives up before that.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// Where to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +78,8 @@ pub(super) struct Seek {
     range: Option<LogRange>,
     /// What a timestamp led to: `Some(None)` if no record is that new.
     found: Option<Option<i64>>,
+    /// When it is given up.
+    until: Moment,
 }
 
 impl Core {
@@ -85,7 +93,9 @@ impl Core {
             target,
             range: None,
             found: None,
+            until: self.now.plus(ANSWER_MAX),
         };
+        self.timers.at(seek.until, Timer::Seek(id));
         self.seeks.insert(id, seek);
         self.effects
             .push(Effect::ListOffsets(vec![(id, partition)]));
@@ -145,6 +155,14 @@ impl Core {
             }
         }
         self.conclude_seek(id);
+    }
+
+    /// The client answers before that, or could not even ask (K1).
+    pub(super) fn seek_may_be_late(&mut self, id: Assignment) {
+        let now = self.now;
+        if self.seeks.get(&id).is_some_and(|seek| seek.until <= now) {
+            self.seek_failed(id, ReadError::Transient("no answer in time".to_owned()));
+        }
     }
 
     fn seek_failed(&mut self, id: Assignment, error: ReadError) -> bool {

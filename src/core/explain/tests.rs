@@ -135,6 +135,30 @@ fn pauses_stops_and_ends_are_told_first() {
 }
 
 #[test]
+fn a_paused_partition_is_not_taken_for_one_that_cannot_be_read() {
+    let mut bench = Bench::flowing(settings());
+    assert_eq!(bench.pull(1), "", "hungry");
+    let (scope, reason) = (Scope::Everything, String::new());
+    bench.input(Input::Operate(Operation::Pause { scope, reason }));
+    let fetch = bench.client[&partition(0)].fetch;
+    let end_sampled = |bench: &mut Bench| {
+        let partition = partition(0);
+        bench.input(Input::EndSampled {
+            partition,
+            fetch,
+            end: 50,
+        });
+    };
+    end_sampled(&mut bench);
+    bench.pass(seconds(20));
+    end_sampled(&mut bench);
+    assert_eq!(explain(&bench).causes.len(), 1, "{:?}", explain(&bench));
+    bench.input(Input::Operate(Operation::Resume { scope }));
+    end_sampled(&mut bench);
+    assert_eq!(bench.status(0).blocked, None);
+}
+
+#[test]
 fn failing_commits_and_fetches_carry_the_broker_s_words() {
     let mut bench = Bench::flowing(settings());
     bench.answers.commits = false;

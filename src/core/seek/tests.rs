@@ -162,6 +162,21 @@ fn a_seek_that_cannot_be_done_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_seek_that_brokers_never_answer_is_given_up() {
+    let mut bench = bench();
+    bench.answers.lists = false;
+    seek(&mut bench, SeekTarget::Earliest);
+    bench.pass(seconds(19));
+    assert!(bench.lines("sought").is_empty());
+    bench.pass(seconds(2));
+    let refused = bench.lines("sought");
+    assert!(refused[0].contains("no answer in time"), "{refused:?}");
+    bench.answers.lists = true;
+    seek(&mut bench, SeekTarget::Earliest);
+    assert_eq!(bench.lines("sought"), ["sought 1: Some(21) -> 10"]);
+}
+
+#[test]
 fn a_seek_whose_partition_leaves_is_answered() {
     let mut bench = bench();
     bench.answers.lists = false;
