@@ -99,7 +99,8 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
             if answer.stuck || (scoped && answer.explanations.is_empty()) {
                 code = ExitCode::FAILURE;
             }
-            shown(output, &answer, text::explanations, json::explanations)
+            let text = |answer: &_| text::explanations(answer, scoped);
+            shown(output, &answer, text, json::explanations)
         }
         Asked::InFlight {
             scope,

@@ -142,7 +142,8 @@ pub(super) fn pauses(pauses: &[proto::PauseStatus]) -> String {
     text
 }
 
-pub(super) fn explanations(answer: &proto::ExplainResponse) -> String {
+/// Unless it was asked for by name, a partition that stands for a moment only is one that advances.
+pub(super) fn explanations(answer: &proto::ExplainResponse, by_name: bool) -> String {
     let mut text = String::new();
     if !answer.process.is_empty() {
         let _ = writeln!(text, "this process: {}", safe(&answer.process));
@@ -155,7 +156,9 @@ pub(super) fn explanations(answer: &proto::ExplainResponse) -> String {
     for explanation in &answer.explanations {
         let status = explanation.status.clone().unwrap_or_default();
         let place = format!("{}/{}", safe(&status.topic), status.partition);
-        if explanation.causes.is_empty() {
+        let stands_for = status.stands_for.as_ref().map_or(0, |time| time.seconds);
+        let moving = !by_name && !explanation.stuck && stands_for < 1;
+        if explanation.causes.is_empty() || moving {
             advancing += 1;
             continue;
         }
@@ -361,17 +364,28 @@ mod tests {
             status: Some(partition()),
             ..proto::Explanation::default()
         };
-        let text = explanations(&proto::ExplainResponse {
-            explanations: vec![stuck, fine],
+        let mut busy = stuck.clone();
+        busy.stuck = false;
+        if let Some(status) = &mut busy.status {
+            status.stands_for = None;
+        }
+        let answer = proto::ExplainResponse {
+            explanations: vec![stuck, fine, busy],
             stuck: true,
             process: String::new(),
-        });
+        };
+        let text = explanations(&answer, false);
         let expected = "\
 orders/3 is STUCK at offset 120, for 5 min:
   an operator paused everything: deploy
     → ackline resume --reason …
-1 of 2 partitions advance or have nothing to do. ";
+2 of 3 partitions advance or have nothing to do. ";
         assert!(text.starts_with(expected), "{text}");
+        let by_name = explanations(&answer, true);
+        assert!(
+            by_name.contains("orders/3 waits at offset 120"),
+            "{by_name}"
+        );
     }
 
     #[test]

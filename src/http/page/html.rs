@@ -110,10 +110,13 @@ fn facts(page: &mut String, status: &proto::ProcessStatus) {
 }
 
 fn explanations(page: &mut String, explained: &proto::ExplainResponse) {
-    let held_up = explained
-        .explanations
-        .iter()
-        .filter(|explanation| !explanation.causes.is_empty());
+    let held_up = explained.explanations.iter().filter(|explanation| {
+        let status = explanation.status.as_ref();
+        let stands_for = status.and_then(|status| status.stands_for.as_ref());
+        // One that stands for a moment only is one that advances.
+        let stands = explanation.stuck || stands_for.is_some_and(|time| time.seconds > 0);
+        stands && !explanation.causes.is_empty()
+    });
     let mut any = false;
     for explanation in held_up {
         if !std::mem::replace(&mut any, true) {
