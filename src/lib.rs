@@ -40,10 +40,10 @@
 //! | [`shutdown`] | in which order does the process end? |
 //! | [`config`] | what was asked for, and is it possible? |
 //! | [`observe`] | what does a person see? Every log line and every metric |
-//! | [`http`] | is it alive, is it ready? |
-//! | [`cli`] | which command, which exit code? The demonstration lives here too |
+//! | [`http`] | is it alive, is it ready? The status page |
+//! | [`cli`] | which command, which exit code? The operator's commands and the demonstration live here too |
 //!
-//! Beside `src`: `proto/` is the contract with applications; its Rust code lies in `src/grpc/generated`,
+//! Beside `src`: `proto/` is the contract with applications and with operators; its Rust code lies in `src/grpc/generated`,
 //! so that nobody needs a protobuf compiler, and a test compares the two.
 //!
 //! # A record's way, and back

@@ -15,9 +15,10 @@ fn main() -> ExitCode {
         Invocation::of_process(),
         &mut std::io::stdout(),
         |task| match task {
-            Task::Run(config) => runtime::run(*config),
-            Task::Demo(options) => demo::run(&options),
-            Task::DeadLetters(request) => dead_letters::run(*request),
+            Task::Run(config) => runtime::run(*config).map(|()| ExitCode::SUCCESS),
+            Task::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+            Task::Operate(command) => command.run(&mut std::io::stdout()),
+            Task::DeadLetters(request) => dead_letters::run(*request).map(|()| ExitCode::SUCCESS),
         },
     );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))

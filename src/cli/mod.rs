@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done, or ended with everything acknowledged committed |
-//! | 1 | failed while running, or ended without the last commit |
+//! | 1 | failed while running, or ended without the last commit; `explain`: something is stuck |
 //! | 64 | the command line or the settings are wrong; nothing was started |
 //!
 //! # Deliberately absent
@@ -15,6 +15,7 @@ mod config_commands;
 pub mod dead_letters;
 pub mod demo;
 mod manual;
+pub mod operate;
 mod settings;
 
 use std::ffi::OsString;
@@ -72,6 +73,8 @@ pub enum Task {
     Demo(demo::Options),
     /// Look at dead letters, or send them back: `ackline dead-letters`.
     DeadLetters(Box<dead_letters::Request>),
+    /// Ask one that runs: `ackline status` and the like.
+    Operate(operate::Command),
 }
 
 /// Does what the command line says. `carry_out` does what takes a while.
@@ -82,7 +85,7 @@ pub enum Task {
 pub fn execute<E>(
     invocation: Invocation,
     out: &mut impl Write,
-    carry_out: impl FnOnce(Task) -> Result<(), E>,
+    carry_out: impl FnOnce(Task) -> Result<ExitCode, E>,
 ) -> Result<ExitCode, Failure<E>> {
     let cli = match Cli::try_parse_from(invocation.arguments) {
         Ok(cli) => cli,
@@ -92,10 +95,16 @@ pub fn execute<E>(
         Command::Run(flags) => {
             let config = Config::load(&flags.into_sources(invocation.variables))
                 .map_err(Failure::Settings)?;
-            carry_out(Task::Run(Box::new(config))).map_err(Failure::Running)?;
+            return carry_out(Task::Run(Box::new(config))).map_err(Failure::Running);
         }
         Command::Demo(options) => {
-            carry_out(Task::Demo(options)).map_err(Failure::Running)?;
+            return carry_out(Task::Demo(options)).map_err(Failure::Running);
+        }
+        Command::Operate(asked) => {
+            let command = asked
+                .into_command(invocation.variables)
+                .map_err(Failure::Settings)?;
+            return carry_out(Task::Operate(command)).map_err(Failure::Running);
         }
         Command::DeadLetters(command) => {
             let request = match command.into_request(invocation.variables) {
@@ -185,6 +194,8 @@ enum Command {
     /// Talks to Kafka itself, with the credentials of whoever runs it; the sidecar is not asked.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    #[command(flatten)]
+    Operate(operate::Operate),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),

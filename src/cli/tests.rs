@@ -10,10 +10,11 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
     let outcome = execute(invocation, &mut out, |task| match task {
         Task::Run(config) => {
             started = Some(*config);
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Task::Demo(options) => Err(format!("{options:?}")),
         Task::DeadLetters(request) => Err(format!("{request:?}")),
+        Task::Operate(command) => Err(format!("{command:?}")),
     });
     let outcome = match outcome {
         Ok(_) => Ok(started),

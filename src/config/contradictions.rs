@@ -25,6 +25,7 @@ pub(super) fn check(loading: &mut Loading) {
     tls(loading);
     sasl(loading);
     listeners(loading);
+    operators(loading);
 }
 
 fn times(loading: &mut Loading) {
@@ -314,6 +315,34 @@ fn listeners(loading: &mut Loading) {
             &[ADDRESS],
             Fault::new(
                 format!("is the same as {ADDRESS}: only one of them could listen"),
+                "choose another port",
+            ),
+        );
+    }
+}
+
+/// The places of operators are apart from those of others.
+fn operators(loading: &mut Loading) {
+    let listen = loading.config.listen.clone();
+    if listen.app.is_some() && listen.app == listen.admin {
+        loading.report(
+            "listen.admin",
+            &["listen.app"],
+            Fault::new(
+                "is the same as listen.app: applications must not reach it",
+                "choose another path, in a directory of its own",
+            ),
+        );
+    }
+    if let (Some(page), Some(http)) = (listen.status_page, listen.http)
+        && page == http
+        && page.port() != 0
+    {
+        loading.report(
+            "listen.status_page",
+            &["listen.http"],
+            Fault::new(
+                "is the same as listen.http: only one of them could listen",
                 "choose another port",
             ),
         );

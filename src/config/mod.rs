@@ -53,6 +53,7 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{PropertyMap, Secret};
+pub use table::DEFAULT_ADMIN_SOCKET;
 pub(crate) use units::parse_duration;
 
 /// A setting that has a flag of its own.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::origin::Origins;
+use super::origin::{Origin, Origins};
 use super::secret::PropertyMap;
 use crate::core::{
     AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings as CoreSettings,
@@ -260,10 +260,14 @@ pub struct Listen {
     pub uids: Vec<u32>,
     /// The Unix socket of the application.
     pub app: Option<PathBuf>,
+    /// The Unix socket of operators' commands.
+    pub admin: Option<PathBuf>,
     /// The TCP address of the application.
     pub app_tcp: AppTcp,
     /// Probes and metrics.
     pub http: Option<SocketAddr>,
+    /// The status page.
+    pub status_page: Option<SocketAddr>,
 }
 
 /// The application's TCP listener. With an address, either a token file or `insecure` is set.
@@ -311,6 +315,14 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Whether nobody set this setting.
+    #[must_use]
+    pub fn is_default(&self, key: &str) -> bool {
+        self.origins
+            .get(key)
+            .is_none_or(|origin| *origin == Origin::Default)
+    }
+
     /// What the core needs to know. `seed` should differ between processes.
     #[must_use]
     pub fn core_settings(&self, seed: u64) -> CoreSettings {

@@ -147,7 +147,10 @@ impl Core {
             return;
         };
         assignment.end = Some(end);
-        let behind = assignment.window.unfinished() == 0 && assignment.window.frontier().0 < end;
+        // What an operator paused is behind because he says so.
+        let behind = assignment.window.unfinished() == 0
+            && assignment.window.frontier().0 < end
+            && !assignment.on_hold;
         assignment.behind_since = behind.then(|| assignment.behind_since.unwrap_or(now));
         let id = assignment.id;
         self.look_at_end(id);
@@ -224,6 +227,7 @@ impl Core {
             assignment.fetch_tries = 0;
         }
         assignment.fetch_failed_at = Some(now);
+        assignment.fetch_error = Some(error.clone());
         let wait = (FETCH_BACKOFF * 2u32.pow(assignment.fetch_tries.min(8))).min(FETCH_BACKOFF_MAX);
         assignment.fetch_tries += 1;
         // The first failure is often the last: no wait.

@@ -109,7 +109,8 @@ impl Window {
         self.lowest().map(|(number, _)| number)
     }
 
-    fn lowest(&self) -> Option<(u64, i64)> {
+    /// Number and offset of the lowest unfinished record.
+    pub(crate) fn lowest(&self) -> Option<(u64, i64)> {
         self.pages.lowest()
     }
 

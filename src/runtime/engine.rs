@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admin::{Asks, Identity};
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
 use super::dead_letters::DeadLetters;
@@ -61,6 +62,8 @@ pub(super) struct Engine {
     pub(super) next_stream: u64,
     pub(super) streams_max: u32,
     pub(super) waits: CommitWaits,
+    pub(super) asks: Asks,
+    pub(super) identity: Identity,
     pub(super) observer: Observer,
     effects: Vec<Effect>,
     pub(super) inputs: VecDeque<Input<'static>>,
@@ -100,6 +103,7 @@ pub(super) struct Parts {
     pub(super) streams_max: u32,
     pub(super) wake: kafka::Wake,
     pub(super) observer: Observer,
+    pub(super) identity: Identity,
 }
 
 impl Engine {
@@ -128,6 +132,8 @@ impl Engine {
             next_stream: 0,
             streams_max: parts.streams_max,
             waits: CommitWaits::default(),
+            asks: Asks::default(),
+            identity: parts.identity,
             observer: parts.observer,
             effects: Vec::new(),
             inputs: VecDeque::new(),
@@ -291,6 +297,7 @@ impl Engine {
             | Effect::Resume(_)
             | Effect::ReadCommitted(_)
             | Effect::ListOffsets(_)
+            | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
             | Effect::Commit { .. } => {
                 self.joined &= effect != Effect::Leave;
@@ -308,6 +315,7 @@ impl Engine {
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
             Effect::EndStream { stream, end } => self.end_stream(stream, end),
             Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
+            Effect::Sought { ask, answer } => self.sought(ask, answer),
             Effect::CopyOut {
                 frame,
                 assignment,
@@ -371,6 +379,11 @@ impl Engine {
             Effect::Resume(partitions) => client.resume(partitions),
             Effect::ReadCommitted(wanted) => client.read_committed(wanted),
             Effect::ListOffsets(wanted) => client.list_offsets(wanted),
+            Effect::FindOffset {
+                assignment,
+                partition,
+                timestamp,
+            } => client.find_offset(*assignment, *partition, *timestamp),
             Effect::DescribeTopics(topics) => client.describe_topics(topics),
             Effect::Commit { request, entries } => client.commit(*request, entries),
             Effect::DeadLetter(_)
@@ -379,6 +392,7 @@ impl Engine {
             | Effect::Notify { .. }
             | Effect::EndStream { .. }
             | Effect::CommitAwaited { .. }
+            | Effect::Sought { .. }
             | Effect::CopyOut { .. }
             | Effect::FreeFrame(_)
             | Effect::FreeRecords { .. }
@@ -454,6 +468,8 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::StreamDied { .. }
         | Input::DeadLetterDone { .. }
         | Input::Shutdown { .. }
+        | Input::Operate(_)
+        | Input::OffsetFound { .. }
         | Input::Fenced
         | Input::ClientRestarted => false,
     }

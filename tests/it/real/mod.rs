@@ -16,6 +16,7 @@ mod gaps;
 mod made_again;
 mod members;
 mod on_delivery;
+mod operator;
 mod refused;
 mod secure;
 mod slow;
