@@ -332,6 +332,8 @@ pub struct PoppedRecord {
     pub size: u32,
     /// Leader epoch of its batch.
     pub leader_epoch: LeaderEpoch,
+    /// It was sent back for another group only: finished for this one as soon as it is taken in.
+    pub foreign: bool,
 }
 
 /// What a stream asked for, with defaults filled in. All limits are at least 1.

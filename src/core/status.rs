@@ -182,6 +182,8 @@ pub struct Counters {
     pub taken_in: u64,
     /// Records that commit metadata said were finished before.
     pub restored: u64,
+    /// Records passed over because they were sent back for another group.
+    pub foreign: u64,
     /// Records dropped because their partition had moved on to another fetch.
     pub dropped_old_fetch: u64,
     /// Deliveries.

@@ -59,12 +59,12 @@ fn is_of_the_way(name: &[u8]) -> bool {
 
 /// Whether a record was sent back for another group than `group`, which then passes it over.
 #[must_use]
-pub fn is_for_another_group(record: &impl Record, group: &str) -> bool {
+pub fn is_for_another_group(record: &impl Record, group: &[u8]) -> bool {
     let named = (0..)
         .map_while(|index| record.header(index))
         .filter(|header| header.name == REDRIVE_GROUP.as_bytes())
         .last();
     named
         .and_then(|header| header.value)
-        .is_some_and(|value| value != group.as_bytes())
+        .is_some_and(|value| value != group)
 }

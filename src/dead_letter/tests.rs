@@ -257,20 +257,20 @@ fn the_way_back_takes_off_what_the_way_there_put_on() {
 fn a_record_sent_back_for_one_group_is_foreign_to_all_others() {
     let once = Redrive::new(own(&[(b"a", None)]), "orders.dlq", 0, Some("billing"));
     let once = read_back(&once.outgoing(None));
-    assert!(is_for_another_group(&once, "orders-service"));
-    assert!(!is_for_another_group(&once, "billing"));
+    assert!(is_for_another_group(&once, b"orders-service"));
+    assert!(!is_for_another_group(&once, b"billing"));
     let again = Redrive::new(once.clone(), "orders.dlq", 0, Some("mail"));
     let again = read_back(&again.outgoing(None));
     assert!(
-        is_for_another_group(&again, "billing"),
+        is_for_another_group(&again, b"billing"),
         "the last word counts"
     );
     let to_all = Redrive::new(once, "orders.dlq", 0, None);
     let to_all = read_back(&to_all.outgoing(None));
-    assert!(!is_for_another_group(&to_all, "orders-service"));
+    assert!(!is_for_another_group(&to_all, b"orders-service"));
     assert!(!is_for_another_group(
         &own(&[(b"ackline.redrive-group", None)]),
-        "g"
+        b"g"
     ));
 }
 

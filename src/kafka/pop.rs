@@ -8,6 +8,7 @@ use super::fetching::FetchState;
 use super::ffi::{Failure, Message, Messages};
 use super::key_hash::key_hash;
 use crate::core::{Assignment, Fetch, FetchError, Input, PartitionId, PoppedRecord, PoppedRun};
+use crate::dead_letter::is_for_another_group;
 use crate::record::Record;
 
 /// What one pop brought. Its buffers are reused by the next pop into it.
@@ -178,6 +179,7 @@ impl Client {
                 },
                 size: size_of(&message),
                 leader_epoch: message.leader_epoch(),
+                foreign: headers && is_for_another_group(&message, self.group.to_bytes()),
             };
             let run = Run {
                 partition,

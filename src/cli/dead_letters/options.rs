@@ -5,10 +5,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::filter::Filter;
-use crate::cli::Cli;
 use crate::cli::settings::key_and_value;
 use crate::config::{Config, FlagValue, Problems, Sources};
 
@@ -76,14 +75,14 @@ pub(in crate::cli) struct ListFlags {
     /// The dead-letter topic
     #[arg(value_name = "TOPIC")]
     topic: String,
-    #[command(flatten)]
-    filter: Filter,
     /// The newest so many
     #[arg(long, value_name = "N", default_value = "100")]
     limit: NonZeroU32,
     /// How to write them
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     connection: Connection,
 }
@@ -108,8 +107,6 @@ pub(in crate::cli) struct RedriveFlags {
     /// The dead-letter topic
     #[arg(value_name = "TOPIC")]
     topic: String,
-    #[command(flatten)]
-    filter: Filter,
     /// For this consumer group only: the sidecars of all other groups pass the records over
     #[arg(long, value_name = "GROUP")]
     only_group: Option<String>,
@@ -128,6 +125,8 @@ pub(in crate::cli) struct RedriveFlags {
     /// Keep the position in this consumer group, instead of one that is named after the topic and what is chosen
     #[arg(long, value_name = "GROUP")]
     position_group: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     connection: Connection,
 }
@@ -305,16 +304,17 @@ fn targets(config: &Config, filter: &mut Filter, topic: &str) -> Result<Vec<Stri
         named.clone()
     };
     let usage = |message: String| {
-        Refusal::Usage(Cli::command().error(ErrorKind::MissingRequiredArgument, message))
+        let kind = ErrorKind::MissingRequiredArgument;
+        Refusal::Usage(clap::Error::raw(kind, format!("{message}\n")))
     };
     if targets.is_empty() {
         return Err(usage(
-            "nothing says which topics may be written to\n\n  name them with --source-topic, or the settings file of the sidecar with --config".to_owned(),
+            "nothing says which topics may be written to\n  -> name them with --source-topic, or the settings file of the sidecar with --config".to_owned(),
         ));
     }
     if targets.iter().any(|target| target == topic) {
         return Err(usage(format!(
-            "records of {topic} would go back to {topic}\n\n  name the dead-letter topic first, and the topics that its records came from with --source-topic"
+            "records of {topic} would go back to {topic}\n  -> name the dead-letter topic first, and the topics that its records came from with --source-topic"
         )));
     }
     Ok(targets)

@@ -56,6 +56,7 @@ pub(super) fn records(words: &str, next: &mut i64, epoch: LeaderEpoch) -> Vec<Po
             key_hash: (key != "-").then(|| hash(key)),
             size,
             leader_epoch: epoch,
+            foreign: false,
         }
     };
     words.split_whitespace().map(record).collect()

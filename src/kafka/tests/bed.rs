@@ -215,6 +215,7 @@ pub(super) struct Popped {
     pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub(super) key_hash: Option<u64>,
     pub(super) size: u32,
+    pub(super) foreign: bool,
     /// Position after its run, if it was the last of a run with news of it.
     pub(super) position: Option<i64>,
 }
@@ -342,6 +343,7 @@ impl Member {
                     headers: headers.collect(),
                     key_hash: meta.key_hash,
                     size: meta.size,
+                    foreign: meta.foreign,
                     position,
                 });
             }

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings::rd_kafka_resp_err_t as E;
@@ -14,7 +13,7 @@ use crate::kafka::GroupProtocol::ClassicCooperative;
 use crate::kafka::producer::{BYTES_MAX, RECORDS_MAX};
 use crate::kafka::properties::PRODUCER_GUARANTEES;
 use crate::kafka::{
-    ClientSettings, DeadLetterProducer, Sasl, SaslMechanism, Secret, SendError, Tls,
+    Bell, ClientSettings, DeadLetterProducer, Sasl, SaslMechanism, Secret, SendError, Tls,
     refused_property,
 };
 use crate::record::{Header, OutgoingRecord, TimestampKind};
@@ -25,20 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A producer and its bell.
 struct Writer {
     producer: DeadLetterProducer,
-    bell: Arc<(Mutex<bool>, Condvar)>,
+    bell: Bell,
     reports: BTreeMap<u64, Result<(), SendError>>,
 }
 
 impl Writer {
     fn new(settings: &ClientSettings) -> Self {
-        let bell = Arc::new((Mutex::new(false), Condvar::new()));
-        let rope = Arc::clone(&bell);
-        let wake = Arc::new(move || {
-            *rope.0.lock().unwrap() = true;
-            rope.1.notify_one();
-        });
+        let bell = Bell::default();
         Self {
-            producer: DeadLetterProducer::new(settings, wake),
+            producer: DeadLetterProducer::new(settings, bell.wake()),
             bell,
             reports: BTreeMap::new(),
         }
@@ -74,14 +68,7 @@ impl Writer {
                 return result;
             }
             assert!(Instant::now() < deadline, "no report of {token}");
-            let rung = self.bell.0.lock().unwrap();
-            let wait = Duration::from_secs(1);
-            let (mut rung, _) = self
-                .bell
-                .1
-                .wait_timeout_while(rung, wait, |rung| !*rung)
-                .unwrap();
-            *rung = false;
+            self.bell.wait(Duration::from_secs(1));
         }
     }
 }
