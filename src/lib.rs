@@ -33,6 +33,7 @@
 //! | [`core`] | what is delivered, withdrawn, committed, and when? |
 //! | [`kafka`] | how is that said to librdkafka, and what does librdkafka say? |
 //! | [`grpc`] | how is it said to applications, and what do they say? |
+//! | [`dead_letter`] | what does a record carry to its dead-letter topic, and back? |
 //! | [`fake`] | what stands in for Kafka when an application is tested? |
 //! | `fixed_hash` | the hash of the tables that are never iterated |
 //! | `key_hash` | the hash of record keys |
@@ -41,10 +42,10 @@
 //! | [`shutdown`] | in which order does the process end? |
 //! | [`config`] | what was asked for, and is it possible? |
 //! | [`observe`] | what does a person see? Every log line and every metric |
-//! | [`http`] | is it alive, is it ready? |
-//! | [`cli`] | which command, which exit code? The demonstration lives here too |
+//! | [`http`] | is it alive, is it ready? The status page |
+//! | [`cli`] | which command, which exit code? The operator's commands and the demonstration live here too |
 //!
-//! Beside `src`: `proto/` is the contract with applications; its Rust code lies in `src/grpc/generated`,
+//! Beside `src`: `proto/` is the contract with applications and with operators; its Rust code lies in `src/grpc/generated`,
 //! so that nobody needs a protobuf compiler, and a test compares the two.
 //!
 //! # A record's way, and back
@@ -109,6 +110,7 @@
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod dead_letter;
 pub mod fake;
 mod fixed_hash;
 pub mod grpc;

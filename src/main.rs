@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ackline::cli::{self, Invocation, Task, demo, fake};
+use ackline::cli::{self, Invocation, Task, dead_letters, demo, fake};
 use ackline::runtime;
 
 // librdkafka allocates one operation per record on another thread than frees it. Built with
@@ -21,6 +21,8 @@ fn main() -> ExitCode {
                 let (output, run) = job.into_parts();
                 Ok(fake::tell(output, &runtime::fake::run(run)?))
             }
+            Task::Operate(command) => command.run(&mut std::io::stdout()),
+            Task::DeadLetters(request) => dead_letters::run(*request).map(|()| ExitCode::SUCCESS),
         },
     );
     cli::exit_code(outcome, |error: anyhow::Error| format!("{error:#}"))

@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 16] = [
+pub const MUTANTS: [(&str, &str); 17] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -59,6 +59,10 @@ pub const MUTANTS: [(&str, &str); 16] = [
     (
         "newer-assignment-tag",
         "takes records of an older fetch in as if they were the living one's",
+    ),
+    (
+        "paused-is-delivered",
+        "delivers what an operator has paused",
     ),
     (
         "window-counted-as-span",

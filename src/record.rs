@@ -39,3 +39,18 @@ pub trait Record {
     /// Leader epoch of its batch, if the broker said.
     fn leader_epoch(&self) -> Option<i32>;
 }
+
+/// A record that is to be written, all of it borrowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingRecord<'a> {
+    /// The partition; `None` for the one that the key leads to.
+    pub partition: Option<i32>,
+    /// Milliseconds since 1970, above 0; `None` for the time of writing.
+    pub timestamp_ms: Option<i64>,
+    /// The key; `None` is null.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is null.
+    pub value: Option<&'a [u8]>,
+    /// The headers, in order.
+    pub headers: Vec<Header<'a>>,
+}

@@ -140,6 +140,7 @@ impl<'a> Driver<'a> {
                 key_hash: keyed.then(|| self.keys[self.next_key]),
                 size: SIZE,
                 leader_epoch: Some(3),
+                foreign: false,
             });
             self.next_offset[turn] += 1;
             self.next_key = (self.next_key + 1) % DRAWN;

@@ -20,14 +20,17 @@ const PARTITIONS_MAX: i64 = 1_000;
 /// The topic, if neither settings nor lines name one.
 const TOPIC: &str = "records";
 /// What other commands leave to the user, or choose for a cluster that is shared and far away.
-const PRESETS: [(&str, &str); 9] = [
+const PRESETS: [(&str, &str); 12] = [
     ("kafka.brokers", "fake:9092"),
     ("group.id", "fake"),
     ("start", "earliest"),
     ("commit.interval", "100ms"),
     ("drain.shutdown", "5s"),
     ("listen.app", "unix:/tmp/ackline.sock"),
+    ("dead_letter.topic", "{topic}.dlq"),
     ("listen.http", ""),
+    ("listen.admin", ""),
+    ("listen.status_page", ""),
     ("log.level", "warn"),
     ("log.format", "text"),
 ];

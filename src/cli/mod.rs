@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done, or ended with everything acknowledged committed; `fake`: everything is settled |
-//! | 1 | failed while running, or ended without the last commit; `fake`: something is not settled |
+//! | 1 | failed while running, or ended without the last commit; `explain`: something is stuck; `fake`: something is not settled |
 //! | 64 | the command line, the settings or the lines for `fake` are wrong |
 //!
 //! # Deliberately absent
@@ -12,9 +12,11 @@
 //! which `main` carries out, so that the command line can be tested without a broker.
 
 mod config_commands;
+pub mod dead_letters;
 pub mod demo;
 pub mod fake;
 mod manual;
+pub mod operate;
 mod settings;
 
 use std::ffi::OsString;
@@ -26,6 +28,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::config_commands::ConfigCommand;
+use self::dead_letters::{DeadLettersCommand, Refusal};
 use self::settings::SettingFlags;
 use crate::config::{Config, Problems};
 
@@ -73,6 +76,10 @@ pub enum Task {
     Demo(demo::Options),
     /// Be one without Kafka: `ackline fake`.
     Fake(Box<fake::Job>),
+    /// Look at dead letters, or send them back: `ackline dead-letters`.
+    DeadLetters(Box<dead_letters::Request>),
+    /// Ask one that runs: `ackline status` and the like.
+    Operate(operate::Command),
 }
 
 /// Does what the command line says. `carry_out` does what takes a while, and says how the process ends.
@@ -101,6 +108,20 @@ pub fn execute<E>(
                 .into_job(invocation.variables)
                 .map_err(Failure::Lines)?;
             carry_out(Task::Fake(Box::new(job))).map_err(Failure::Running)
+        }
+        Command::Operate(asked) => {
+            let command = asked
+                .into_command(invocation.variables)
+                .map_err(Failure::Settings)?;
+            carry_out(Task::Operate(command)).map_err(Failure::Running)
+        }
+        Command::DeadLetters(command) => {
+            let request = match command.into_request(invocation.variables) {
+                Ok(request) => request,
+                Err(Refusal::Settings(problems)) => return Err(Failure::Settings(problems)),
+                Err(Refusal::Usage(refusal)) => return Ok(answer(&refusal)),
+            };
+            carry_out(Task::DeadLetters(Box::new(request))).map_err(Failure::Running)
         }
         Command::Config(command) => {
             let text = command
@@ -202,6 +223,13 @@ enum Command {
     /// explains them.
     #[command(after_help = FAKE_EXAMPLES, verbatim_doc_comment)]
     Fake(fake::Options),
+    /// List, show and send back records that were given up
+    ///
+    /// Talks to Kafka itself, with the credentials of whoever runs it; the sidecar is not asked.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    #[command(flatten)]
+    Operate(operate::Operate),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -130,7 +130,7 @@ fn settings_file(matches: &ArgMatches) -> Result<Option<PathBuf>, Error> {
     Ok(word.or(flag).cloned())
 }
 
-fn key_and_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_and_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once('=')
         .ok_or("write KEY=VALUE, such as drain.revoke=2s")?;

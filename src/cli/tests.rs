@@ -14,6 +14,8 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
         }
         Task::Demo(options) => Err(format!("{options:?}")),
         Task::Fake(job) => Err(format!("{job:?}")),
+        Task::DeadLetters(request) => Err(format!("{request:?}")),
+        Task::Operate(command) => Err(format!("{command:?}")),
     });
     let outcome = match outcome {
         Ok(_) => Ok(started),

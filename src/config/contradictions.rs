@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::load::Loading;
 use super::model::GroupProtocol;
 use super::problem::Fault;
+use super::rules;
 use super::units::{duration_text, size_text};
-use crate::core::{CommitMode, Order};
+use crate::core::{CommitMode, Order, WhenOversize, WhenSpent};
 
 /// A drain may take this part of the time that the group waits for us.
 const DRAIN_PART: u32 = 4;
@@ -20,9 +21,11 @@ pub(super) fn check(loading: &mut Loading) {
     group_protocol(loading);
     lane_depth(loading);
     in_flight(loading);
+    dead_letter(loading);
     tls(loading);
     sasl(loading);
     listeners(loading);
+    operators(loading);
 }
 
 fn times(loading: &mut Loading) {
@@ -149,6 +152,46 @@ fn in_flight(loading: &mut Loading) {
     }
 }
 
+fn dead_letter(loading: &mut Loading) {
+    const KEY: &str = "dead_letter.topic";
+    let config = &loading.config;
+    let wanted = [
+        ("retry.then", config.retry.then == WhenSpent::DeadLetter),
+        ("oversize", config.oversize == WhenOversize::DeadLetter),
+    ];
+    let without = !config.has_dead_letters();
+    for (key, _) in wanted.into_iter().filter(|(_, wanted)| without && *wanted) {
+        loading.report(
+            key,
+            &[KEY],
+            Fault::new(
+                format!("is dead_letter, but {KEY} is not set: there is nowhere to go"),
+                format!("name a topic in {KEY}, such as {{topic}}.dlq, or choose park"),
+            ),
+        );
+    }
+    for source in loading.config.topics.clone() {
+        let Some(name) = loading.config.dead_letter_topic(&source) else {
+            return;
+        };
+        let fault = if name == source {
+            Fault::new(
+                format!("is {source} for records of {source}: they would be read again and again"),
+                "write another name, such as {topic}.dlq",
+            )
+        } else if (rules::TOPIC.check)(&name).is_err() {
+            Fault::new(
+                format!("makes {name} of {source}, which is not a name that Kafka accepts"),
+                "write something shorter, or one name for all topics",
+            )
+        } else {
+            continue;
+        };
+        loading.report(KEY, &["topics"], fault);
+        return;
+    }
+}
+
 fn tls(loading: &mut Loading) {
     let tls = loading.config.kafka.tls.clone();
     let files = [
@@ -272,6 +315,34 @@ fn listeners(loading: &mut Loading) {
             &[ADDRESS],
             Fault::new(
                 format!("is the same as {ADDRESS}: only one of them could listen"),
+                "choose another port",
+            ),
+        );
+    }
+}
+
+/// The places of operators are apart from those of others.
+fn operators(loading: &mut Loading) {
+    let listen = loading.config.listen.clone();
+    if listen.app.is_some() && listen.app == listen.admin {
+        loading.report(
+            "listen.admin",
+            &["listen.app"],
+            Fault::new(
+                "is the same as listen.app: applications must not reach it",
+                "choose another path, in a directory of its own",
+            ),
+        );
+    }
+    if let (Some(page), Some(http)) = (listen.status_page, listen.http)
+        && page == http
+        && page.port() != 0
+    {
+        loading.report(
+            "listen.status_page",
+            &["listen.http"],
+            Fault::new(
+                "is the same as listen.http: only one of them could listen",
                 "choose another port",
             ),
         );

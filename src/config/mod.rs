@@ -45,14 +45,15 @@ mod value;
 pub use load::{FlagValue, Sources};
 pub use memory::{FETCH_QUEUE_BYTES, memory_bytes_max, memory_report};
 pub use model::{
-    AppTcp, Assignor, Batch, Commit, Config, Delivery, Drain, Group, GroupProtocol, InFlight,
-    Kafka, Listen, Log, LogFormat, LogLevel, Retry, Sasl, SaslMechanism, Tls, Window,
+    AppTcp, Assignor, Batch, Commit, Config, DeadLetter, Delivery, Drain, Group, GroupProtocol,
+    InFlight, Kafka, Listen, Log, LogFormat, LogLevel, Retry, Sasl, SaslMechanism, Tls, Window,
 };
 pub use print::{example_file, print};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{PropertyMap, Secret};
+pub use table::DEFAULT_ADMIN_SOCKET;
 pub(crate) use units::parse_duration;
 
 /// A setting that has a flag of its own.

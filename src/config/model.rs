@@ -9,12 +9,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::origin::Origins;
+use super::origin::{Origin, Origins};
 use super::secret::PropertyMap;
 use crate::core::{
     AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings as CoreSettings,
     StartPolicy, TokenRate, WhenOversize, WhenSpent,
 };
+use crate::dead_letter;
 
 /// Characters of commit metadata that a broker accepts unless its owner changed
 /// `offset.metadata.max.bytes`.
@@ -49,6 +50,8 @@ pub struct Config {
     pub retry: Retry,
     /// What becomes of a record that no stream can receive.
     pub oversize: WhenOversize,
+    /// Records that are given up.
+    pub dead_letter: DeadLetter,
     /// When and how offsets are committed.
     pub commit: Commit,
     /// Time limits of endings.
@@ -217,6 +220,13 @@ pub struct Retry {
     pub tokens: TokenRate,
 }
 
+/// Records that are given up.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetter {
+    /// The topic they are written to, or the template of its name; empty for none.
+    pub topic: String,
+}
+
 /// When and how offsets are committed.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -250,10 +260,14 @@ pub struct Listen {
     pub uids: Vec<u32>,
     /// The Unix socket of the application.
     pub app: Option<PathBuf>,
+    /// The Unix socket of operators' commands.
+    pub admin: Option<PathBuf>,
     /// The TCP address of the application.
     pub app_tcp: AppTcp,
     /// Probes and metrics.
     pub http: Option<SocketAddr>,
+    /// The status page.
+    pub status_page: Option<SocketAddr>,
 }
 
 /// The application's TCP listener. With an address, either a token file or `insecure` is set.
@@ -301,6 +315,14 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Whether nobody set this setting.
+    #[must_use]
+    pub fn is_default(&self, key: &str) -> bool {
+        self.origins
+            .get(key)
+            .is_none_or(|origin| *origin == Origin::Default)
+    }
+
     /// What the core needs to know. `seed` should differ between processes.
     #[must_use]
     pub fn core_settings(&self, seed: u64) -> CoreSettings {
@@ -335,7 +357,7 @@ impl Config {
     /// Whether there is a dead-letter topic.
     #[must_use]
     pub fn has_dead_letters(&self) -> bool {
-        false
+        dead_letter::topic_of(&self.dead_letter.topic, "any").is_some()
     }
 
     /// How the records of a topic are delivered.
@@ -352,6 +374,12 @@ impl Config {
             tokens: self.retry.tokens,
             has_dead_letters: self.has_dead_letters(),
         }
+    }
+
+    /// Where records of `source` go that are given up; `None` if nowhere.
+    #[must_use]
+    pub fn dead_letter_topic(&self, source: &str) -> Option<String> {
+        dead_letter::topic_of(&self.dead_letter.topic, source)
     }
 
     /// A place for the table to write into. Every field is overwritten before anybody sees it.
@@ -394,6 +422,7 @@ impl Config {
                 },
             },
             oversize: WhenOversize::Park,
+            dead_letter: DeadLetter::default(),
             commit: Commit {
                 mode: CommitMode::OnAck,
                 interval: Duration::ZERO,

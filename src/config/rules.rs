@@ -1,6 +1,7 @@
 //! What names must look like.
 
 use super::problem::Fault;
+use crate::dead_letter::PLACEHOLDER;
 
 /// A rule about text, and the same rule as a schema pattern.
 #[derive(Clone, Copy)]
@@ -21,6 +22,12 @@ pub(super) const BROKER: Rule = Rule {
 pub(super) const TOPIC: Rule = Rule {
     check: topic,
     pattern: "^[a-zA-Z0-9._-]{1,249}$",
+};
+
+/// A topic, or a template of one; nothing for none.
+pub(super) const DEAD_LETTER_TOPIC: Rule = Rule {
+    check: dead_letter_topic,
+    pattern: "^([a-zA-Z0-9._-]|\\{topic\\}){0,249}$",
 };
 
 /// Printable text that may not be empty.
@@ -72,6 +79,21 @@ fn topic(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+fn dead_letter_topic(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let constant = text.replace(PLACEHOLDER, "");
+    if constant.contains(['{', '}']) {
+        return Err(Fault::new(
+            "contains a placeholder that does not exist",
+            format!("write {PLACEHOLDER}, which stands for the topic that a record comes from"),
+        ));
+    }
+    // Without the name in place of the placeholder it may be empty, but what is there must be legal.
+    topic(&text.replace(PLACEHOLDER, "x"))
+}
+
 fn some_text(text: &str) -> Result<(), Fault> {
     if text.is_empty() {
         return Err(Fault::new("is empty", "write at least one character"));
@@ -121,6 +143,24 @@ mod tests {
             "SSL://kafka:9092",
         ] {
             assert!(broker(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dead_letter_topics_are_names_with_one_known_placeholder() {
+        for good in ["", "dead", "{topic}.dlq", "a.{topic}.b", "{topic}-{topic}"] {
+            assert_eq!(dead_letter_topic(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "{group}.dlq",
+            "{topic",
+            "topic}",
+            "{}",
+            "dead letters",
+            "..",
+            "{topic}/dlq",
+        ] {
+            assert!(dead_letter_topic(bad).is_err(), "{bad}");
         }
     }
 

@@ -26,6 +26,7 @@ use super::metadata::Marks;
 use super::runs::Runs;
 use super::settings::{Order, Policy};
 use super::window::Window;
+use crate::mutant;
 
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
 const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
@@ -96,6 +97,8 @@ pub(crate) struct AssignmentState {
     pub(crate) fetch_tries: u32,
     /// When the fetch last failed.
     pub(crate) fetch_failed_at: Option<Moment>,
+    /// What the client last said of it.
+    pub(crate) fetch_error: Option<String>,
     pub(crate) corrupt_at: Option<(i64, u32)>,
     pub(crate) committed_answer: Option<Option<CommittedOffset>>,
     pub(crate) sibling_partitions: Option<u32>,
@@ -128,6 +131,8 @@ pub(crate) struct AssignmentState {
     /// Since when it has been full, or full and not below half again.
     pub(crate) full_since: Option<Moment>,
     pub(crate) paused: bool,
+    /// An operator paused it (`pause`).
+    pub(crate) on_hold: bool,
 
     // ---- commit
     pub(crate) committed: Option<Committed>,
@@ -140,6 +145,8 @@ pub(crate) struct AssignmentState {
     pub(crate) commit_not_before: Moment,
     pub(crate) metadata_refused: u8,
     pub(crate) unauthorized: bool,
+    /// Why its last commit failed, if it did.
+    pub(crate) commit_error: Option<String>,
     /// When the watermark took its present value while something was unfinished.
     pub(crate) watermark_since: Moment,
     watermark_seen: i64,
@@ -158,6 +165,7 @@ impl AssignmentState {
             read_refused: false,
             fetch_tries: 0,
             fetch_failed_at: None,
+            fetch_error: None,
             corrupt_at: None,
             committed_answer: None,
             sibling_partitions: None,
@@ -179,6 +187,7 @@ impl AssignmentState {
             waiting_bytes: 0,
             full_since: None,
             paused: false,
+            on_hold: false,
             committed: None,
             uncommitted_since: None,
             commits_stale: false,
@@ -186,6 +195,7 @@ impl AssignmentState {
             commit_not_before: Moment(0),
             metadata_refused: 0,
             unauthorized: false,
+            commit_error: None,
             watermark_since: now,
             watermark_seen: -1,
         }
@@ -251,7 +261,8 @@ impl AssignmentState {
             Phase::Listing(purpose) => purpose == ListPurpose::OutOfRange,
             Phase::Reading | Phase::Draining => false,
         };
-        alive && !self.unauthorized && !self.commits_stale
+        let on_hold = self.on_hold && !mutant::planted("paused-is-delivered");
+        alive && !self.unauthorized && !self.commits_stale && !on_hold
     }
 
     /// What is known of the lowest unfinished record, if it is set aside.

@@ -201,20 +201,23 @@ impl Core {
         }
     }
 
-    fn pause(&mut self, id: Assignment) {
+    pub(super) fn pause(&mut self, id: Assignment) {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
         assignment.paused = true;
         assignment.full_since = None;
         let partition = assignment.partition;
+        let assignment_on_hold = assignment.on_hold;
         self.full.remove(&id);
         self.paused.insert(id);
         self.effects.push(Effect::Pause(vec![partition]));
-        self.report(Event::Paused { partition });
+        if !assignment_on_hold {
+            self.report(Event::Paused { partition });
+        }
     }
 
-    /// Fetches paused partitions again that have fallen below half of their limits.
+    /// Fetches paused partitions again that have fallen below half of their limits and are not on hold.
     pub(super) fn resume_paused(&mut self) {
         if self.paused.is_empty() || self.held_bytes() >= self.settings.in_flight_bytes_max {
             return;
@@ -226,7 +229,9 @@ impl Core {
             let Some(assignment) = assignments.get_mut(id) else {
                 return false;
             };
-            let resume = assignment.phase == Phase::Flowing && assignment.is_half_empty(&limits);
+            let resume = assignment.phase == Phase::Flowing
+                && !assignment.on_hold
+                && assignment.is_half_empty(&limits);
             if resume {
                 assignment.paused = false;
                 resumed.push(assignment.partition);

@@ -341,6 +341,7 @@ impl Core {
             return;
         };
         assignment.unauthorized = false;
+        assignment.commit_error = None;
         assignment.commit_tries = 0;
         let offset = sent.committed.offset;
         let moved = assignment
@@ -375,6 +376,7 @@ impl Core {
             CommitError::Unauthorized(_) => assignment.unauthorized = true,
             CommitError::NotMember(_) | CommitError::Transient(_) => {}
         }
+        assignment.commit_error = Some(error.words().to_owned());
         let partition = assignment.partition;
         self.report(Event::CommitFailed {
             partition,

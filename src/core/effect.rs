@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::ids::{
-    Assignment, CommitId, DeliveryId, Fetch, IdRange, LeaderEpoch, PartitionId, RecordNumber,
-    StreamId, TopicIndex, WaitId,
+    AskId, Assignment, CommitId, DeliveryId, Fetch, IdRange, LeaderEpoch, PartitionId,
+    RecordNumber, StreamId, TopicIndex, WaitId,
 };
+use super::seek::{SeekRefused, Sought};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,15 @@ pub enum Effect {
     ReadCommitted(Vec<(Assignment, PartitionId)>),
     /// Ask the broker which offsets the logs hold.
     ListOffsets(Vec<(Assignment, PartitionId)>),
+    /// Ask the broker for the first record of a log that is not older than this.
+    FindOffset {
+        /// The assignment that asks.
+        assignment: Assignment,
+        /// The partition.
+        partition: PartitionId,
+        /// Milliseconds since 1970.
+        timestamp: i64,
+    },
     /// Ask the broker about topics.
     DescribeTopics(Vec<TopicIndex>),
     /// Send one commit request.
@@ -83,6 +93,13 @@ pub enum Effect {
         wait: WaitId,
         /// Whether a successful commit covers what it acknowledged.
         committed: bool,
+    },
+    /// Answer an operator who moves a partition's position.
+    Sought {
+        /// The question.
+        ask: AskId,
+        /// What came of it.
+        answer: Result<Sought, SeekRefused>,
     },
     /// Records that live in a frame need a copy of their own, keyed by assignment and number.
     CopyOut {
@@ -219,7 +236,7 @@ pub enum WithdrawReason {
     Deadline,
     /// An earlier record of the same lane must be retried or was released.
     EarlierRetry,
-    /// The partition's position was moved (truncation, or a topic made again).
+    /// The partition's position was moved (a seek, truncation, or a topic made again).
     Repositioned,
     /// The process ends.
     Shutdown,

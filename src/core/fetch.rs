@@ -74,10 +74,14 @@ impl Core {
         }
         self.in_client
             .extend(partitions.iter().map(|start| start.partition));
+        let ids: Vec<Assignment> = partitions.iter().map(|start| start.assignment).collect();
         self.effects.push(Effect::Assign {
             partitions,
             answers_rebalance: false,
         });
+        for id in ids {
+            self.pause_fetch_on_hold(id);
+        }
     }
 
     /// Numbers the next fetch of an assignment. A pause outlives it.

@@ -118,7 +118,7 @@ impl Core {
     }
 
     fn join(&mut self) {
-        if self.group.is_out() && self.shutdown.is_none() {
+        if self.group.is_out() && self.shutdown.is_none() && self.drain.is_none() {
             self.group.membership = Membership::Joined;
             self.effects.push(Effect::Join);
         }
@@ -406,6 +406,7 @@ impl Core {
         if self.is_uncommitted(id) {
             self.leave_undone(Drained::Uncommitted);
         }
+        self.seek_is_over(id);
         let Some(assignment) = self.assignments.remove(&id) else {
             return;
         };

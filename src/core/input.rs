@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ids::{
-    Assignment, CommitId, Fetch, LeaderEpoch, PartitionId, RecordNumber, StreamId, TopicIndex,
-    TopicUuid, WaitId,
+    AskId, Assignment, CommitId, Fetch, LeaderEpoch, PartitionId, RecordNumber, StreamId,
+    TopicIndex, TopicUuid, WaitId,
 };
+use super::pause::Scope;
+use super::seek::SeekTarget;
 
 /// One fact, with everything that belongs to it.
 #[derive(Debug)]
@@ -150,10 +152,50 @@ pub enum Input<'a> {
         /// For the streams' notices.
         reason: &'static str,
     },
+    /// An operator asks for something.
+    Operate(Operation),
+    /// Answer to [`super::Effect::FindOffset`]: the first offset that is new enough, `None` if no record is.
+    OffsetFound {
+        /// The assignment that asked.
+        assignment: Assignment,
+        /// The offset.
+        answer: Result<Option<i64>, ReadError>,
+    },
     /// Another member with our `group.instance_id` took over: withdraw everything, commit nothing.
     Fenced,
     /// The client died and is being rebuilt: every assignment is lost, and the group is joined again.
     ClientRestarted,
+}
+
+/// What an operator may ask for. Who asked and why is the edge's business, but for what is told to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Deliver nothing new of this.
+    Pause {
+        /// Of what; ignored if [`super::Core::may_pause`] says no.
+        scope: Scope,
+        /// The operator's words.
+        reason: String,
+    },
+    /// Deliver it again, and everything within it.
+    Resume {
+        /// What.
+        scope: Scope,
+    },
+    /// Move a partition's position; answered by [`super::Effect::Sought`].
+    Seek {
+        /// Names the question.
+        ask: AskId,
+        /// The partition.
+        partition: PartitionId,
+        /// Where to.
+        target: SeekTarget,
+    },
+    /// Deliver nothing new at all, and leave the group when nothing is in flight. The process goes on.
+    Drain {
+        /// What streams are told of the time they have.
+        within: Duration,
+    },
 }
 
 /// One partition's committed offset, as the broker told it.
@@ -240,6 +282,14 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// What the broker said.
+    pub(crate) fn words(&self) -> &str {
+        match self {
+            Self::NotMember(words) | Self::Transient(words) | Self::Unauthorized(words) => words,
+            Self::MetadataTooLarge => "the metadata is larger than the broker allows",
+        }
+    }
+
     /// Whether it speaks of the request, and so of every partition, if nothing of the request succeeded.
     pub(crate) fn is_of_request(&self) -> bool {
         match self {
@@ -282,6 +332,8 @@ pub struct PoppedRecord {
     pub size: u32,
     /// Leader epoch of its batch.
     pub leader_epoch: LeaderEpoch,
+    /// It was sent back for another group only: finished for this one as soon as it is taken in.
+    pub foreign: bool,
 }
 
 /// What a stream asked for, with defaults filled in. All limits are at least 1.

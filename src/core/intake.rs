@@ -26,6 +26,13 @@ const FETCH_BACKOFF: Duration = Duration::from_millis(500);
 /// Longest back-off of fetches that failed.
 const FETCH_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
+/// Records taken in that are not delivered.
+#[derive(Clone, Copy, Default)]
+struct Passed {
+    finished_before: u64,
+    foreign: u64,
+}
+
 impl Core {
     /// The living assignment of a partition, if `fetch` is the living fetch of it.
     fn by_fetch(&mut self, partition: PartitionId, fetch: Fetch) -> Option<&mut AssignmentState> {
@@ -56,7 +63,7 @@ impl Core {
         let first = assignment.window.next_number();
         let watermark = assignment.window.watermark();
         let mut bytes = 0;
-        let mut finished = 0;
+        let mut passed = Passed::default();
         let mut lining = Lining::default();
         for record in run.records {
             let number = assignment.window.next_number();
@@ -67,17 +74,18 @@ impl Core {
                         && self.counters.rebalances_revoked > 0 =>
                 {
                     assignment.window.finish(number);
-                    finished += 1;
+                    passed.finished_before += 1;
                 }
                 Taken::New => {
                     bytes += u64::from(record.size);
                     assignment.history.take_in(number, record);
                     lining.add(assignment, number, record);
                 }
-                Taken::FinishedBefore => finished += 1,
+                Taken::FinishedBefore => passed.finished_before += 1,
+                Taken::Foreign => passed.foreign += 1,
                 Taken::WentBack => {
                     lining.end(assignment);
-                    self.count_taken_in(id, run.records.len(), bytes, finished);
+                    self.count_taken_in(id, run.records.len(), bytes, passed);
                     self.stop(id, StopReason::OffsetsWentBack);
                     return Some((id, RecordNumber(first)));
                 }
@@ -97,15 +105,17 @@ impl Core {
         if over_budget && bytes > 0 {
             self.above_budget = Some((id, first));
         }
-        self.count_taken_in(id, run.records.len(), bytes, finished);
+        self.count_taken_in(id, run.records.len(), bytes, passed);
         self.look_at_fullness(id);
         Some((id, RecordNumber(first)))
     }
 
-    fn count_taken_in(&mut self, id: Assignment, records: usize, bytes: u64, finished: u64) {
+    fn count_taken_in(&mut self, id: Assignment, records: usize, bytes: u64, passed: Passed) {
+        let finished = passed.finished_before + passed.foreign;
         self.waiting_bytes += bytes;
         self.counters.taken_in += records as u64;
-        self.counters.restored += finished;
+        self.counters.restored += passed.finished_before;
+        self.counters.foreign += passed.foreign;
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
@@ -147,7 +157,10 @@ impl Core {
             return;
         };
         assignment.end = Some(end);
-        let behind = assignment.window.unfinished() == 0 && assignment.window.frontier().0 < end;
+        // What an operator paused is behind because he says so.
+        let behind = assignment.window.unfinished() == 0
+            && assignment.window.frontier().0 < end
+            && !assignment.on_hold;
         assignment.behind_since = behind.then(|| assignment.behind_since.unwrap_or(now));
         let id = assignment.id;
         self.look_at_end(id);
@@ -224,6 +237,7 @@ impl Core {
             assignment.fetch_tries = 0;
         }
         assignment.fetch_failed_at = Some(now);
+        assignment.fetch_error = Some(error.clone());
         let wait = (FETCH_BACKOFF * 2u32.pow(assignment.fetch_tries.min(8))).min(FETCH_BACKOFF_MAX);
         assignment.fetch_tries += 1;
         // The first failure is often the last: no wait.

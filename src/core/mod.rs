@@ -37,6 +37,10 @@
 //! | `deadlines` | what becomes of a delivery that is not settled in time? |
 //! | `oversize` | what becomes of a record that no stream can receive? |
 //! | `parked` | what does an operator do with records that are set aside? |
+//! | `pause` | what has an operator paused? |
+//! | `seek` | where does an operator move a partition? |
+//! | `drain` | how does it end before the process does? |
+//! | `explain`, `obstacle` | why does a partition not advance, and what is in flight? |
 //! | `streams` | opening, closing, limits |
 //! | `commit` | when is what committed, and what does the answer mean? |
 //! | `awaited` | who waits for a commit, and what are they told? |
@@ -71,8 +75,10 @@ mod commit;
 mod deadlines;
 mod delivery;
 mod dispatch;
+mod drain;
 pub mod effect;
 pub mod event;
+mod explain;
 mod fetch;
 mod fill;
 mod finish;
@@ -88,12 +94,15 @@ mod lane;
 mod limits;
 mod lineup;
 pub mod metadata;
+mod obstacle;
 mod oversize;
 mod pages;
 mod parked;
+mod pause;
 pub(crate) mod random;
 mod room;
 mod runs;
+mod seek;
 pub mod settings;
 mod settle;
 mod shutdown;
@@ -111,11 +120,16 @@ mod withdraw;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use dispatch::{FramePlan, Planned};
+pub use drain::DrainStatus;
 pub use effect::*;
 pub use event::Event;
+pub use explain::{Explanation, InFlight};
 pub use ids::*;
 pub use input::*;
+pub use obstacle::{Head, Obstacle};
 pub use parked::{ParkedAction, ParkedStatus, ParkedStep, WhichParked};
+pub use pause::{PAUSES_MAX, Pause, Scope};
+pub use seek::{SeekRefused, SeekTarget, Sought};
 pub use settings::*;
 pub use settle::{Refusal, RefusalReason};
 pub use status::{Blocked, PartitionStatus, Status, StreamStatus};
@@ -124,8 +138,11 @@ use assignment::AssignmentState;
 use commit::Commits;
 use delivery::Streams;
 use dispatch::Hunger;
+use drain::Drain;
 use group::Group;
+use pause::Pauses;
 use random::SplitMix;
+use seek::Seek;
 use shutdown::Shutdown;
 use suspects::Suspects;
 use timers::{Timer, Timers};
@@ -148,6 +165,9 @@ pub struct Core {
     describing: bool,
     group: Group,
     shutdown: Option<Shutdown>,
+    drain: Option<Drain>,
+    pauses: Pauses,
+    seeks: BTreeMap<Assignment, Seek>,
     next_assignment: u64,
     next_fetch: u64,
     assignments: BTreeMap<Assignment, AssignmentState>,
@@ -210,6 +230,9 @@ impl Core {
             describing: false,
             group: Group::default(),
             shutdown: None,
+            drain: None,
+            pauses: Pauses::default(),
+            seeks: BTreeMap::new(),
             next_assignment: 0,
             next_fetch: 0,
             assignments: BTreeMap::new(),
@@ -293,6 +316,8 @@ impl Core {
                 drain_within,
                 reason,
             } => self.begin_shutdown(drain_within, reason),
+            Input::Operate(operation) => self.operate(operation),
+            Input::OffsetFound { assignment, answer } => self.offset_found(assignment, answer),
             Input::Fenced => self.fenced(),
         }
         self.finish_turn(effects);
@@ -322,10 +347,29 @@ impl Core {
             .is_some_and(|state| state.window.offset(number.0).is_some())
     }
 
+    /// Id of the cluster, once a broker has told it.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
     /// Bytes held, waiting and in flight.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.frame_bytes + self.waiting_bytes
+    }
+
+    fn operate(&mut self, operation: Operation) {
+        match operation {
+            Operation::Pause { scope, reason } => self.pause_scope(scope, reason),
+            Operation::Resume { scope } => self.resume_scope(scope),
+            Operation::Seek {
+                ask,
+                partition,
+                target,
+            } => self.seek(ask, partition, target),
+            Operation::Drain { within } => self.begin_drain(within),
+        }
     }
 
     /// A loss comes before the time that passed: what is due meanwhile would be asked of a client that is
@@ -373,6 +417,7 @@ impl Core {
             Timer::Linger(stream) => self.wake(stream),
             Timer::Stream(stream) => self.stream_timer(stream),
             Timer::Leave => self.leave_if_alone(),
+            Timer::Seek(assignment) => self.seek_may_be_late(assignment),
             Timer::Unsettled(stream) => self.warn_unsettled(stream),
             Timer::Deadline(stream) => self.pass_deadlines(stream),
             Timer::Deaths => self.judge_deaths(),
@@ -383,6 +428,7 @@ impl Core {
 
     /// What every turn ends with, in an order that lets each step see what the one before decided.
     fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
+        self.continue_drain();
         self.continue_rebalance();
         self.continue_shutdown();
         self.commit_if_due();

@@ -116,10 +116,13 @@ impl Core {
         self.continue_shutdown();
     }
 
-    /// A shutdown under way loses something.
+    /// A shutdown or a drain under way loses something.
     pub(super) fn leave_undone(&mut self, what: Drained) {
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.drained = shutdown.drained.max(what);
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.leaves_undone(what);
         }
     }
 

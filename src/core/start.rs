@@ -17,7 +17,7 @@ use super::Core;
 use super::assignment::{AssignmentState, ListPurpose, Phase};
 use super::effect::{Effect, Notice, StopReason, WithdrawReason};
 use super::event::Event;
-use super::ids::{Assignment, PartitionId, TopicIndex};
+use super::ids::{Assignment, LeaderEpoch, PartitionId, TopicIndex};
 use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError};
 use super::metadata::{self, Decoded, Expectation};
 use super::settings::{CommitMode, Order, Policy, StartPolicy};
@@ -44,7 +44,8 @@ impl Core {
             CommitMode::OnDelivery => Order::None,
         };
         let policy = Policy { order, ..policy };
-        let state = AssignmentState::new(id, partition, policy, self.now);
+        let mut state = AssignmentState::new(id, partition, policy, self.now);
+        state.on_hold = self.pauses.of(partition).is_some();
         self.assignments.insert(id, state);
         self.owned.insert(partition, id);
         id
@@ -277,6 +278,9 @@ impl Core {
     }
 
     pub(super) fn offsets_listed(&mut self, id: Assignment, answer: Result<LogRange, ReadError>) {
+        if self.seek_learns_range(id, &answer) {
+            return;
+        }
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return;
         };
@@ -348,19 +352,32 @@ impl Core {
     /// Moves a partition's position: everything taken in is withdrawn, and a new assignment goes on at `to`.
     pub(super) fn reposition(&mut self, id: Assignment, to: i64) {
         let before = self.assignments.get(&id);
-        let topic_id = before.and_then(|assignment| assignment.topic_id);
         // At or above the epoch of what lies below `to`, and below that of whatever is written there from
         // now on: with it the client notices the next cut, which may come before its next fetch.
         let epoch = before.and_then(|assignment| assignment.window.watermark_epoch());
+        self.reposition_under(id, to, epoch);
+    }
+
+    /// The same with a leader epoch that is known to belong to the record below `to`, if any is. Returns the
+    /// assignment that goes on.
+    pub(super) fn reposition_under(
+        &mut self,
+        id: Assignment,
+        to: i64,
+        epoch: LeaderEpoch,
+    ) -> Assignment {
+        let before = self.assignments.get(&id);
+        let topic_id = before.and_then(|assignment| assignment.topic_id);
         let id = self.replace(id);
         let Some(assignment) = self.assignments.get_mut(&id) else {
-            return;
+            return id;
         };
         assignment.topic_id = topic_id;
         assignment.start_at(to, epoch, None);
         self.mark_dirty(id);
         self.commits.hurry = true;
         self.started(id, 0);
+        id
     }
 
     /// Ends an assignment and begins the next one of the same partition.

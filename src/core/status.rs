@@ -6,6 +6,7 @@ use super::Core;
 use super::aside::Step;
 use super::assignment::{AssignmentState, Phase};
 use super::delivery::StreamPhase;
+use super::drain::DrainStatus;
 use super::effect::StopReason;
 use super::ids::{Assignment, Moment, PartitionId, StreamId};
 
@@ -28,6 +29,8 @@ pub struct Status {
     pub rebalancing: bool,
     /// Whether the process is ending.
     pub shutting_down: bool,
+    /// How far a drain before the end is.
+    pub drain: Option<DrainStatus>,
     /// Partitions of which nothing new is delivered because their commits have failed for too long.
     pub stale_partitions: usize,
     /// Membership is in doubt after a clock jump.
@@ -39,7 +42,7 @@ pub struct Status {
 }
 
 /// One partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionStatus {
     /// The partition.
     pub partition: PartitionId,
@@ -80,6 +83,8 @@ pub enum Blocked {
     Stopped(StopReason),
     /// It is being revoked.
     Draining,
+    /// An operator paused it.
+    Paused,
     /// Its fetch failed and is tried again.
     FetchFailing,
     /// Reading or committing its offset is not allowed.
@@ -104,7 +109,7 @@ pub enum Blocked {
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 17] = [
+    pub const LABELS: [&'static str; 18] = [
         "starting",
         "listing",
         "no_committed_offset",
@@ -112,6 +117,7 @@ impl Blocked {
         "corrupt",
         "offsets_went_back",
         "draining",
+        "paused",
         "fetch_failing",
         "unauthorized",
         "commits_stale",
@@ -135,6 +141,7 @@ impl Blocked {
             Self::Stopped(StopReason::Corrupt) => "corrupt",
             Self::Stopped(StopReason::OffsetsWentBack) => "offsets_went_back",
             Self::Draining => "draining",
+            Self::Paused => "paused",
             Self::FetchFailing => "fetch_failing",
             Self::Unauthorized => "unauthorized",
             Self::CommitsStale => "commits_stale",
@@ -175,6 +182,8 @@ pub struct Counters {
     pub taken_in: u64,
     /// Records that commit metadata said were finished before.
     pub restored: u64,
+    /// Records passed over because they were sent back for another group.
+    pub foreign: u64,
     /// Records dropped because their partition had moved on to another fetch.
     pub dropped_old_fetch: u64,
     /// Deliveries.
@@ -256,6 +265,7 @@ impl Core {
             joined: !self.group.is_out(),
             rebalancing: self.group.rebalancing(),
             shutting_down: self.shutdown.is_some(),
+            drain: self.drain_status(),
             stale_partitions: self
                 .assignments
                 .values()
@@ -273,7 +283,11 @@ impl Core {
         self.counters
     }
 
-    fn partition_status(&self, assignment: &AssignmentState, no_stream: bool) -> PartitionStatus {
+    pub(super) fn partition_status(
+        &self,
+        assignment: &AssignmentState,
+        no_stream: bool,
+    ) -> PartitionStatus {
         let positioned = assignment.has_position();
         PartitionStatus {
             partition: assignment.partition,
@@ -307,6 +321,9 @@ impl Core {
             Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),
             Phase::Draining => return Some(Blocked::Draining),
             Phase::Flowing => {}
+        }
+        if assignment.on_hold {
+            return Some(Blocked::Paused);
         }
         let oversize = self.oversize.iter().any(|(_, of, _)| *of == assignment.id);
         if assignment.unauthorized {

@@ -24,8 +24,9 @@ impl Core {
         if partitions {
             self.tell_present_partitions(id);
         }
-        if let Some(shutdown) = &self.shutdown {
-            let notice = shutdown.notice(self.now);
+        let of_drain = || Some(self.drain.as_ref()?.notice(self.now));
+        let notice = self.shutdown.as_ref().map(|end| end.notice(self.now));
+        if let Some(notice) = notice.or_else(of_drain) {
             self.effects.push(Effect::Notify { stream: id, notice });
         }
         // Lanes that were too large for every stream so far may fit into this one; it will ask.

@@ -39,6 +39,8 @@ pub(crate) enum Timer {
     Stream(StreamId),
     /// The group may have been without a stream for long enough to be left.
     Leave,
+    /// Brokers may have left a seek without an answer for too long.
+    Seek(Assignment),
     /// A stream may hold deliveries that are unsettled for long.
     Unsettled(StreamId),
     /// A stream may hold deliveries that were not settled in time.

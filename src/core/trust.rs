@@ -50,7 +50,7 @@ impl Core {
 
     /// Whether anything may be delivered at all.
     pub(super) fn may_deliver(&self) -> bool {
-        self.shutdown.is_none() && !self.trust.doubtful
+        self.shutdown.is_none() && self.drain.is_none() && !self.trust.doubtful
     }
 
     /// B15: we may have been asleep for longer than the group waits.

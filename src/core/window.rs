@@ -37,6 +37,8 @@ pub(crate) enum Taken {
     New,
     /// The commit metadata says that it was finished before.
     FinishedBefore,
+    /// It is for another group, and finished with that.
+    Foreign,
     /// Its offset is not above the newest one taken in (W5).
     WentBack,
 }
@@ -109,7 +111,8 @@ impl Window {
         self.lowest().map(|(number, _)| number)
     }
 
-    fn lowest(&self) -> Option<(u64, i64)> {
+    /// Number and offset of the lowest unfinished record.
+    pub(crate) fn lowest(&self) -> Option<(u64, i64)> {
         self.pages.lowest()
     }
 
@@ -140,6 +143,10 @@ impl Window {
         if self.was_finished_before(record) {
             self.prune_epochs();
             return Taken::FinishedBefore;
+        }
+        if record.foreign {
+            self.prune_epochs();
+            return Taken::Foreign;
         }
         self.pages.push(number, record);
         self.unfinished += 1;

@@ -80,6 +80,15 @@ impl Log {
             .partition_point(|record| record.offset < offset)
     }
 
+    /// Offset of the first record that is not older than a time.
+    pub(super) fn offset_at(&self, timestamp_ms: i64) -> Option<i64> {
+        let found = self
+            .records
+            .iter()
+            .find(|record| record.timestamp.0 >= timestamp_ms);
+        found.map(|record| record.offset)
+    }
+
     /// How often the record at a place was delivered.
     pub(super) fn deliveries(&self, place: usize) -> u32 {
         self.deliveries.get(place).copied().unwrap_or(0)

@@ -208,6 +208,17 @@ impl Member {
         state.wake();
     }
 
+    /// Answers with the first offset at or after a time.
+    pub fn find_offset(&mut self, assignment: Assignment, id: PartitionId, timestamp: i64) {
+        let state = self.cluster.lock();
+        let found = state.log(id).and_then(|log| log.offset_at(timestamp));
+        self.ready.push(Input::OffsetFound {
+            assignment,
+            answer: Ok(found),
+        });
+        state.wake();
+    }
+
     /// Answers with ids and partition counts.
     pub fn describe_topics(&mut self, topics: &[TopicIndex]) {
         let state = self.cluster.lock();
@@ -325,6 +336,7 @@ impl Member {
                 key_hash: record.key().filter(|_| hash_keys).map(key_hash),
                 size: 0,
                 leader_epoch: None,
+                foreign: false,
             });
             batch.records.push(Arc::clone(record));
         }

@@ -38,6 +38,8 @@ pub struct Verdict {
     acknowledged: u64,
     retried: u64,
     released: u64,
+    dead_lettered: u64,
+    discarded: u64,
     stale: u64,
     unsettled: u64,
     named: Vec<Unsettled>,
@@ -68,6 +70,8 @@ impl Verdict {
             acknowledged: counters.acknowledged,
             retried: counters.retried,
             released: counters.released,
+            dead_lettered: counters.dead_lettered,
+            discarded: counters.discarded,
             stale: counters.stale_settlements,
             unsettled: 0,
             named: Vec::new(),
@@ -148,6 +152,8 @@ impl Verdict {
             "acknowledged": self.acknowledged,
             "retried": self.retried,
             "released": self.released,
+            "dead_lettered": self.dead_lettered,
+            "discarded": self.discarded,
             "stale": self.stale,
             "unsettled": self.unsettled,
             "unsettled_records": unsettled.collect::<Vec<_>>(),
@@ -209,8 +215,13 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(
             f,
-            "  acknowledged {}, retried {}, released {}, refused as stale {}",
-            self.acknowledged, self.retried, self.released, self.stale
+            "  acknowledged {}, retried {}, released {}, dead-lettered {}, discarded {}, refused as stale {}",
+            self.acknowledged,
+            self.retried,
+            self.released,
+            self.dead_lettered,
+            self.discarded,
+            self.stale
         )?;
         self.fmt_committed(f)?;
         for place in &self.not_reached {

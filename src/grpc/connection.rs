@@ -69,6 +69,14 @@ impl Connection {
         &self.peer
     }
 
+    /// The user at the other end, if it may not call.
+    pub(super) fn wrong_user(&self) -> Option<u32> {
+        match &self.door {
+            Door::WrongUser { uid } => Some(*uid),
+            Door::Open | Door::Token(_) => None,
+        }
+    }
+
     /// Whether a call was taken already.
     pub(super) fn is_admitted(&self) -> bool {
         self.admitted.load(Ordering::Relaxed)

@@ -21,7 +21,7 @@ use super::authority::Mended;
 use super::connection::{Connection, Door};
 use super::server::Error;
 use super::token::Token;
-use super::{Event, Origin, Peer, Sidecar};
+use super::{Event, Origin, Peer};
 
 /// Connections at one time on each listener, so that TCP cannot take the places of the socket.
 pub(super) const CONNECTIONS_MAX: usize = 32;
@@ -59,13 +59,32 @@ impl UnixDoor {
     /// Binds the socket, open to every user: where it is mounted decides who can reach it. A
     /// socket left behind by a process that is gone is replaced.
     pub(super) fn bind(path: &Path, uids: Vec<u32>) -> Result<Self, Error> {
-        remove_stale(path)?;
+        Self::bind_with(path, uids, 0o666, "listen.app")
+    }
+
+    /// Binds the socket for its owner, and for root, alone. Who connects before the file has its mode is known by its
+    /// user.
+    pub(super) fn bind_private(path: &Path) -> Result<Self, Error> {
+        let mut door = Self::bind_with(path, vec![0], 0o600, "listen.admin")?;
+        let owner = std::fs::symlink_metadata(path).map(|file| file.uid());
+        door.uids.extend(owner.ok());
+        Ok(door)
+    }
+
+    fn bind_with(
+        path: &Path,
+        uids: Vec<u32>,
+        mode: u32,
+        setting: &'static str,
+    ) -> Result<Self, Error> {
+        remove_stale(path, setting)?;
         let failed = |source| Error::Bind {
             address: path.display().to_string(),
+            setting,
             source,
         };
         let listener = UnixListener::bind(path).map_err(failed)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
         let inode = std::fs::symlink_metadata(path).map(|file| file.ino()).ok();
         Ok(Self {
             listener,
@@ -112,7 +131,7 @@ impl Listener for UnixDoor {
     }
 }
 
-fn remove_stale(path: &Path) -> Result<(), Error> {
+fn remove_stale(path: &Path, setting: &'static str) -> Result<(), Error> {
     let Ok(file) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
@@ -126,6 +145,7 @@ fn remove_stale(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(|source| Error::Bind {
                 address: path.display().to_string(),
+                setting,
                 source,
             })
         }
@@ -184,20 +204,21 @@ impl Places {
     }
 }
 
-/// Connections as they come. One for which there is no place is closed at once.
-pub(super) fn connections<L: Listener, S: Sidecar>(
+/// Connections as they come; `gone` is told the number of each that is no more. One for which there is no place is closed at once.
+pub(super) fn connections<L: Listener, G: Fn(u64) + Clone + Send>(
     listener: L,
     places: Places,
-    sidecar: Arc<S>,
-) -> impl Stream<Item = io::Result<Accepted<L::Io, S>>> {
+    report: impl Fn(Event) + Send,
+    gone: G,
+) -> impl Stream<Item = io::Result<Accepted<L::Io, G>>> {
     unfold(
-        (listener, places, sidecar),
-        |(listener, places, sidecar)| async move {
+        (listener, places, report, gone),
+        |(listener, places, report, gone)| async move {
             let accepted = loop {
                 let (io, origin, door) = match listener.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        sidecar.report(Event::AcceptFailed(error.to_string()));
+                        report(Event::AcceptFailed(error.to_string()));
                         tokio::time::sleep(ACCEPT_RETRY).await;
                         continue;
                     }
@@ -205,28 +226,28 @@ pub(super) fn connections<L: Listener, S: Sidecar>(
                 if let Some(place) = places.take(&door) {
                     let connection = places.next.fetch_add(1, Ordering::Relaxed);
                     let peer = Peer { connection, origin };
-                    break Accepted::new(io, peer, door, place, Arc::clone(&sidecar));
+                    break Accepted::new(io, peer, door, place, gone.clone());
                 }
-                sidecar.report(Event::TooManyConnections(origin));
+                report(Event::TooManyConnections(origin));
             };
-            Some((Ok(accepted), (listener, places, sidecar)))
+            Some((Ok(accepted), (listener, places, report, gone)))
         },
     )
 }
 
 /// An accepted connection.
-pub(super) struct Accepted<Io, S: Sidecar> {
+pub(super) struct Accepted<Io, G: Fn(u64)> {
     io: Io,
     connection: Arc<Connection>,
-    /// Is told when the connection is gone.
-    sidecar: Arc<S>,
+    /// Is told the number of the connection when that is gone.
+    gone: G,
     /// Runs until a call was taken.
     unproven: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
-impl<Io, S: Sidecar> Accepted<Io, S> {
-    fn new(io: Io, peer: Peer, door: Door, place: OwnedSemaphorePermit, sidecar: Arc<S>) -> Self {
+impl<Io, G: Fn(u64)> Accepted<Io, G> {
+    fn new(io: Io, peer: Peer, door: Door, place: OwnedSemaphorePermit, gone: G) -> Self {
         let unproven = match peer.origin {
             Origin::Unix { .. } => None,
             Origin::Tcp(_) => Some(Box::pin(tokio::time::sleep(UNPROVEN_MAX))),
@@ -235,7 +256,7 @@ impl<Io, S: Sidecar> Accepted<Io, S> {
         Self {
             io,
             connection,
-            sidecar,
+            gone,
             unproven,
             _place: place,
         }
@@ -255,13 +276,13 @@ impl<Io, S: Sidecar> Accepted<Io, S> {
     }
 }
 
-impl<Io, S: Sidecar> Drop for Accepted<Io, S> {
+impl<Io, G: Fn(u64)> Drop for Accepted<Io, G> {
     fn drop(&mut self) {
-        self.sidecar.disconnected(self.connection.peer().connection);
+        (self.gone)(self.connection.peer().connection);
     }
 }
 
-impl<Io, S: Sidecar> Connected for Accepted<Io, S> {
+impl<Io, G: Fn(u64)> Connected for Accepted<Io, G> {
     type ConnectInfo = Arc<Connection>;
 
     fn connect_info(&self) -> Arc<Connection> {
@@ -269,7 +290,7 @@ impl<Io, S: Sidecar> Connected for Accepted<Io, S> {
     }
 }
 
-impl<Io: AsyncRead + Unpin, S: Sidecar> AsyncRead for Accepted<Io, S> {
+impl<Io: AsyncRead + Unpin, G: Fn(u64) + Unpin> AsyncRead for Accepted<Io, G> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -280,7 +301,7 @@ impl<Io: AsyncRead + Unpin, S: Sidecar> AsyncRead for Accepted<Io, S> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin, S: Sidecar> AsyncWrite for Accepted<Io, S> {
+impl<Io: AsyncWrite + Unpin, G: Fn(u64) + Unpin> AsyncWrite for Accepted<Io, G> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -11,6 +11,7 @@
 //!  engine ──── outbox ── what a stream is to be told besides records
 //!
 //!  fuzzing ─── direct ── what reads a client's bytes, without a socket
+//!  operators ─ admin ─── a socket and a service of its own
 //! ```
 //!
 //! The edge decides nothing about records. What it needs of the rest of the process is the trait
@@ -42,6 +43,7 @@ use crate::core::{
     CommitMode, FlowChange, IdRange, Moment, Order, SettleRequest, StreamEnd, StreamId, StreamOpen,
 };
 
+pub mod admin;
 mod authority;
 mod body;
 mod call_error;
@@ -69,6 +71,18 @@ pub use server::{Error, Listen, Server};
 )]
 pub mod proto {
     include!("generated/ackline.v1.rs");
+}
+
+/// The messages of the admin service, a client and a server for it.
+#[allow(
+    clippy::all,
+    clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
+    unreachable_pub,
+    reason = "generated; tests/proto.rs holds it equal to what the generator makes"
+)]
+pub mod admin_proto {
+    include!("generated/ackline.v1.admin.rs");
 }
 
 /// What the edge needs of the process behind it.

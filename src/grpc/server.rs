@@ -83,10 +83,12 @@ pub struct ListenTcp {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.
-    #[error("could not listen on {address}; {}", remedy(source))]
+    #[error("could not listen on {address}; {}", remedy(source, setting))]
     Bind {
         /// The address or path.
         address: String,
+        /// The setting that names it.
+        setting: &'static str,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -112,16 +114,16 @@ pub enum Error {
 }
 
 /// What to do about a socket that cannot be bound.
-fn remedy(error: &std::io::Error) -> &'static str {
+fn remedy(error: &std::io::Error, setting: &str) -> String {
     let kind = error.kind();
     if kind == std::io::ErrorKind::NotFound {
-        "create its directory, or choose another place with `listen.app`"
+        format!("create its directory, or choose another place with `{setting}`")
     } else if kind == std::io::ErrorKind::PermissionDenied {
-        "let this user write into its directory, or choose another place with `listen.app`"
+        format!("let this user write into its directory, or choose another place with `{setting}`")
     } else if kind == std::io::ErrorKind::AddrInUse {
-        "another process has it; choose another address"
+        "another process has it; choose another address".to_owned()
     } else {
-        "choose another address"
+        "choose another address".to_owned()
     }
 }
 
@@ -222,12 +224,13 @@ async fn bind_tcp(listen: ListenTcp) -> Result<TcpDoor, Error> {
         .await
         .map_err(|source| Error::Bind {
             address: listen.address.to_string(),
+            setting: "listen.app_tcp.address",
             source,
         })?;
     Ok(TcpDoor { listener, token })
 }
 
-fn limited() -> tonic::transport::Server {
+pub(super) fn limited() -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
         .http2_max_pending_accept_reset_streams(Some(PENDING_ACCEPT_RESET_MAX))
@@ -245,7 +248,9 @@ async fn listen<L: Listener, S: Sidecar>(
     sidecar: Arc<S>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let incoming = connections(listener, places, sidecar);
+    let told = Arc::clone(&sidecar);
+    let gone = move |connection| told.disconnected(connection);
+    let incoming = connections(listener, places, move |event| sidecar.report(event), gone);
     router
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await

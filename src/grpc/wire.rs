@@ -25,6 +25,7 @@ use bytes::Bytes;
 use prost::encoding::{decode_varint, encoded_len_varint};
 
 use small::Small;
+pub use stored::StoredRecord;
 
 use crate::record::{Header, Record, TimestampKind};
 
@@ -329,6 +330,7 @@ fn put_bytes_field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 mod small;
+mod stored;
 
 #[cfg(test)]
 mod tests;

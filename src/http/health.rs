@@ -34,6 +34,9 @@ pub fn readiness(status: &Status, topics: &[String]) -> Result<(), String> {
     if status.shutting_down {
         return Err("the process is ending".to_owned());
     }
+    if status.drain.is_some() {
+        return Err("drained before its end; records flow again after a restart".to_owned());
+    }
     let unauthorized = status
         .partitions
         .iter()
@@ -139,5 +142,14 @@ mod tests {
             ..Status::default()
         };
         assert_eq!(reason(&status), "the process is ending");
+        let status = Status {
+            drain: Some(crate::core::DrainStatus {
+                since: Moment(0),
+                done: true,
+                undone: crate::core::Drained::Whole,
+            }),
+            ..Status::default()
+        };
+        assert!(reason(&status).contains("drained"));
     }
 }

@@ -7,6 +7,8 @@
 //! | `/readyz` | records can flow; the body of any other answer says why they cannot |
 //! | `/metrics` | always, in the text format of OpenMetrics |
 //!
+//! `page` is another server, on an address of its own: the status page for people.
+//!
 //! Everybody who can reach the pod can reach this, so it tells nothing about records and changes
 //! nothing: only GET and HEAD are answered, one request a connection, with limits on everything.
 //!
@@ -16,6 +18,7 @@
 
 mod connection;
 mod health;
+mod page;
 
 use std::future::Future;
 use std::io;
@@ -34,6 +37,7 @@ use tokio::net::TcpListener;
 
 use connection::serve_one;
 pub use health::{liveness, readiness};
+pub use page::Page;
 
 /// Connections served at once; more wait in the queue of the socket.
 const CONNECTIONS_MAX: usize = 32;
@@ -67,9 +71,10 @@ pub trait Health: Send + Sync + 'static {
 
 /// Why the listener could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for probes and metrics; choose another `listen.http`")]
+#[error("cannot listen on {address}; choose another address with `{setting}`")]
 pub struct Error {
     address: SocketAddr,
+    setting: &'static str,
     #[source]
     source: io::Error,
 }
@@ -88,7 +93,24 @@ impl Server {
     ///
     /// If somebody else has it, or it is not ours.
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let failed = |source| Error { address, source };
+        Self::bind_for("listen.http", address).await
+    }
+
+    /// Takes the address of the status page.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::bind`].
+    pub async fn bind_page(address: SocketAddr) -> Result<Self, Error> {
+        Self::bind_for("listen.status_page", address).await
+    }
+
+    async fn bind_for(setting: &'static str, address: SocketAddr) -> Result<Self, Error> {
+        let failed = |source| Error {
+            address,
+            setting,
+            source,
+        };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
@@ -102,7 +124,15 @@ impl Server {
 
     /// Answers until `stop` resolves. Connections live inside of this future and end with it.
     pub async fn serve(self, health: Arc<dyn Health>, stop: impl Future<Output = ()>) {
-        let router = router(health);
+        self.serve_routes(router(health), stop).await;
+    }
+
+    /// Shows the status page until `stop` resolves.
+    pub async fn serve_page(self, page: Arc<dyn Page>, stop: impl Future<Output = ()>) {
+        self.serve_routes(page::router(page), stop).await;
+    }
+
+    async fn serve_routes(self, router: Router, stop: impl Future<Output = ()>) {
         let mut connections = FuturesUnordered::new();
         tokio::pin!(stop);
         loop {

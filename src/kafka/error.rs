@@ -157,6 +157,22 @@ pub(super) fn fetch_error(failure: Failure) -> FetchError {
     }
 }
 
+/// Whether trying again would not help a record that could not be written.
+pub(super) fn is_permanent_for_a_write(code: Code) -> bool {
+    const REFUSED: &[E] = &[
+        E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+        E::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+        E::RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
+        E::RD_KAFKA_RESP_ERR_INVALID_RECORD,
+        E::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+        E::RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+        E::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+        E::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        E::RD_KAFKA_RESP_ERR__INVALID_ARG,
+    ];
+    is(code, REFUSED) || is(code, UNAUTHORIZED) || is(code, UNKNOWN_TOPIC)
+}
+
 /// Where the logs part, which librdkafka tells in words alone. Minus one means that the broker found
 /// no such point.
 fn end_offset(text: &str) -> Option<i64> {

@@ -1,6 +1,7 @@
 //! Serving what librdkafka has to say, apart from records.
 
 use rdkafka::bindings::rd_kafka_resp_err_t as E;
+use zeroize::Zeroizing;
 
 use super::client::{Client, Closing, Rebalance};
 use super::error::{Fatal, Trouble, TroubleKind};
@@ -55,12 +56,13 @@ impl Client {
         match event.kind() {
             EventKind::Rebalance => self.on_rebalance(event, inputs),
             EventKind::Error => self.on_error(event, polled),
-            EventKind::Log => self.on_log(event),
+            EventKind::Log => log(event, &self.secrets),
             EventKind::Record => self.on_stray_record(event, inputs),
             EventKind::Committed
             | EventKind::CommittedRead
             | EventKind::OffsetsListed
             | EventKind::TopicsDescribed
+            | EventKind::Written
             | EventKind::Other => {
                 tracing::debug!(kind = ?event.kind(), "an event of kafka that nobody asked for");
             }
@@ -133,19 +135,6 @@ impl Client {
         self.mark_failed(id);
     }
 
-    fn on_log(&self, event: &Event) {
-        let Some((level, facility, mut line)) = event.log_line() else {
-            return;
-        };
-        redact(&mut line, self.secrets.iter().map(|secret| secret.as_str()));
-        // Levels of syslog. What a person must act on reaches them as trouble, with its kind.
-        match level {
-            ..=4 => tracing::warn!(target: "librdkafka", facility, "{line}"),
-            5 | 6 => tracing::info!(target: "librdkafka", facility, "{line}"),
-            7.. => tracing::debug!(target: "librdkafka", facility, "{line}"),
-        }
-    }
-
     fn tell_cluster(&mut self, inputs: &mut Vec<Input<'static>>) {
         if !self.cluster_told
             && let Some(id) = self.handle.cluster_id()
@@ -164,6 +153,20 @@ impl Client {
             self.leaving = false;
             inputs.push(Input::GroupLeft);
         }
+    }
+}
+
+/// Passes a log line of librdkafka on.
+pub(super) fn log(event: &Event, secrets: &[Zeroizing<String>]) {
+    let Some((level, facility, mut line)) = event.log_line() else {
+        return;
+    };
+    redact(&mut line, secrets.iter().map(|secret| secret.as_str()));
+    // Levels of syslog. What a person must act on reaches them as trouble, with its kind.
+    match level {
+        ..=4 => tracing::warn!(target: "librdkafka", facility, "{line}"),
+        5 | 6 => tracing::info!(target: "librdkafka", facility, "{line}"),
+        7.. => tracing::debug!(target: "librdkafka", facility, "{line}"),
     }
 }
 

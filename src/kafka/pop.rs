@@ -8,6 +8,7 @@ use super::fetching::FetchState;
 use super::ffi::{Failure, Message, Messages};
 
 use crate::core::{Assignment, Fetch, FetchError, Input, PartitionId, PoppedRecord, PoppedRun};
+use crate::dead_letter::is_for_another_group;
 use crate::key_hash::key_hash;
 use crate::record::Record;
 
@@ -179,6 +180,7 @@ impl Client {
                 },
                 size: size_of(&message),
                 leader_epoch: message.leader_epoch(),
+                foreign: headers && is_for_another_group(&message, self.group.to_bytes()),
             };
             let run = Run {
                 partition,

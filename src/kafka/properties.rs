@@ -40,6 +40,64 @@ pub(super) const GUARANTEES: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
+/// Better defaults of the producer of dead letters. A user may set these.
+pub(super) const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
+    // As Java's producers choose, so that a key's dead letters lie together.
+    ("partitioner", "murmur2_random"),
+    // A record may have fitted into its topic only because it was compressed.
+    ("compression.type", "zstd"),
+    // How large a record may be is the dead-letter topic's to say.
+    ("message.max.bytes", "1000000000"),
+    // The limit on what is under way is our own: this one would refuse a large record for ever.
+    ("queue.buffering.max.kbytes", "2000000"),
+    // A topic that was made just now may be unknown for so long. Less than the time a record has, or it would
+    // look as if no broker had answered.
+    ("topic.metadata.propagation.max.ms", "10000"),
+];
+
+/// What the confirmation of a dead letter stands on. Set last, and refused by name when a user sets it.
+pub(super) const PRODUCER_GUARANTEES: &[(&str, &str)] = &[
+    // Every replica in sync has it.
+    ("acks", "all"),
+    // A request that is sent again writes nothing twice. The next three must fit it.
+    ("enable.idempotence", "true"),
+    ("max.in.flight.requests.per.connection", "5"),
+    ("retries", "2147483647"),
+    ("queuing.strategy", "fifo"),
+    // One record that cannot be written does not end the producer.
+    ("enable.gapless.guarantee", "false"),
+    // After that the core is told, and decides anew.
+    ("message.timeout.ms", "30000"),
+    ("delivery.report.only.error", "false"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Properties of consumers, by how their names begin. librdkafka would warn of each.
+const OF_CONSUMERS: &[&str] = &[
+    "auto.commit.",
+    "auto.offset.reset",
+    "check.crcs",
+    "consume.",
+    "coordinator.query.interval.ms",
+    "enable.auto.",
+    "enable.partition.eof",
+    "fetch.",
+    "group.",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "offset.store.",
+    "partition.assignment.strategy",
+    "queued.",
+    "session.timeout.ms",
+];
+
+/// Whether a producer knows the property.
+pub(super) fn applies_to_producers(key: &str) -> bool {
+    !OF_CONSUMERS.iter().any(|start| key.starts_with(start))
+}
+
 /// Properties that a user may not set, by why.
 const REFUSED: &[(&str, &[&str])] = &[
     (
@@ -50,6 +108,13 @@ const REFUSED: &[(&str, &[&str])] = &[
             "offset.store.method",
             "offset.store.path",
             "offset.store.sync.interval.ms",
+            // Other names of properties of the producer.
+            "delivery.timeout.ms",
+            "max.in.flight",
+            "message.send.max.retries",
+            "request.required.acks",
+            // Would make its writes wait for a transaction to end.
+            "transactional.id",
         ],
     ),
     (
@@ -139,7 +204,8 @@ const INTERNAL: &str = "it belongs to the code around the client";
 #[must_use]
 pub fn refused_property(key: &str) -> Option<&'static str> {
     let key = key.trim();
-    if GUARANTEES.iter().any(|(owned, _)| *owned == key) {
+    let mut owned = GUARANTEES.iter().chain(PRODUCER_GUARANTEES);
+    if owned.any(|(owned, _)| *owned == key) {
         return Some(OWNED);
     }
     if key.ends_with("_cb") || key.starts_with("test.mock.") {

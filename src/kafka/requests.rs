@@ -28,6 +28,8 @@ enum Request {
     Commit(CommitId, Vec<Outcome>),
     Committed(CommittedQuestion),
     Offsets(OffsetsQuestion),
+    /// The first offset that is not older than a timestamp.
+    Timestamp(Assignment, PartitionId),
     Topics(Vec<TopicIndex>),
 }
 
@@ -110,6 +112,24 @@ impl Client {
         Ok(())
     }
 
+    /// Asks for the first offset of a log whose record is not older than `timestamp`; answered by one
+    /// [`Input::OffsetFound`].
+    pub fn find_offset(
+        &mut self,
+        assignment: Assignment,
+        id: PartitionId,
+        timestamp: i64,
+    ) -> Result<(), Error> {
+        let number = self.requests.open(Request::Timestamp(assignment, id));
+        let mut list = Partitions::with_capacity(1);
+        // Negative numbers name the ends of the log; nothing is older than 1970.
+        list.add(self.topics.name(id.topic), id.partition)
+            .offset(timestamp.max(0));
+        self.handle
+            .list_offsets(&list, self.isolation, &self.replies, number)
+            .map_err(refused("find an offset by its time"))
+    }
+
     /// Asks for topic ids and partition counts; answered by one [`Input::TopicDescribed`] each.
     pub fn describe_topics(&mut self, topics: &[TopicIndex]) -> Result<(), Error> {
         let number = self.requests.open(Request::Topics(topics.to_vec()));
@@ -174,6 +194,13 @@ impl Client {
         match &mut request {
             Request::Commit(..) => {}
             Request::Topics(asked) => return self.on_topics(event, asked, inputs),
+            Request::Timestamp(assignment, id) => {
+                let answer = self.found_offset(event, *id);
+                return inputs.push(Input::OffsetFound {
+                    assignment: *assignment,
+                    answer,
+                });
+            }
             Request::Committed(question) => {
                 if half == 0 {
                     question.own = Some(self.own_offsets(event));
@@ -208,7 +235,10 @@ impl Client {
                 latest: Some(latest),
             }) => offsets_listed(&asked, &earliest, &latest, inputs),
             // The other half is still out.
-            unfinished @ (Request::Committed(_) | Request::Offsets(_) | Request::Topics(_)) => {
+            unfinished @ (Request::Committed(_)
+            | Request::Offsets(_)
+            | Request::Timestamp(..)
+            | Request::Topics(_)) => {
                 self.requests.open.insert(number, unfinished);
             }
         }
@@ -286,6 +316,17 @@ impl Client {
             answers.insert(id, answer);
         }
         Ok(answers)
+    }
+
+    fn found_offset(&self, event: &Event, wanted: PartitionId) -> Result<Option<i64>, ReadError> {
+        for view in event.listed().map_err(read_error)? {
+            if self.topics.id_of(&view) == Some(wanted) {
+                view.code().check().map_err(read_error)?;
+                // Negative: no record is that new.
+                return Ok((view.offset() >= 0).then(|| view.offset()));
+            }
+        }
+        Err(left_out())
     }
 
     fn on_topics(&self, event: &Event, asked: &[TopicIndex], inputs: &mut Vec<Input<'static>>) {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::ffi::Isolation;
-use super::properties::{DEFAULTS, GUARANTEES};
+use super::properties::{
+    DEFAULTS, GUARANTEES, PRODUCER_DEFAULTS, PRODUCER_GUARANTEES, applies_to_producers,
+};
 use crate::core::AssignMode;
 
 /// Settings of one client. `config` has checked them; librdkafka checks what only it can.
@@ -133,16 +135,41 @@ impl ClientSettings {
         for (key, value) in &self.properties {
             list.push(key, value.as_str());
         }
-        list.push("bootstrap.servers", self.brokers.join(","));
-        if let Some(rack) = &self.client_rack {
-            list.push("client.rack", rack.as_str());
-        }
+        self.push_brokers(&mut list);
         self.push_group(&mut list);
         self.push_security(&mut list);
         for (key, value) in GUARANTEES {
             list.push(key, *value);
         }
         list.0
+    }
+
+    /// The same for a producer: it reaches the same brokers in the same way.
+    pub(super) fn to_producer_properties(&self) -> Vec<(String, Zeroizing<String>)> {
+        let mut list = PropertyList::default();
+        for (key, value) in DEFAULTS.iter().chain(PRODUCER_DEFAULTS) {
+            if applies_to_producers(key) {
+                list.push(key, *value);
+            }
+        }
+        for (key, value) in &self.properties {
+            if applies_to_producers(key) {
+                list.push(key, value.as_str());
+            }
+        }
+        self.push_brokers(&mut list);
+        self.push_security(&mut list);
+        for (key, value) in PRODUCER_GUARANTEES {
+            list.push(key, *value);
+        }
+        list.0
+    }
+
+    fn push_brokers(&self, list: &mut PropertyList) {
+        list.push("bootstrap.servers", self.brokers.join(","));
+        if let Some(rack) = &self.client_rack {
+            list.push("client.rack", rack.as_str());
+        }
     }
 
     /// Which records count as part of the log, by the one such property a user may set.

@@ -40,6 +40,9 @@ pub(super) struct Fields {
     pub(super) error: Option<String>,
     /// A place of ours: a socket, an address, a file.
     pub(super) place: Option<String>,
+    pub(super) pid: Option<i32>,
+    /// An operator's reason.
+    pub(super) why: Option<String>,
 }
 
 impl Fields {
@@ -105,6 +108,8 @@ impl Line {
                     reason = fields.reason,
                     said = fields.said.as_deref(),
                     place = fields.place.as_deref(),
+                    pid = fields.pid,
+                    why = fields.why.as_deref(),
                     error = fields.error.as_deref(),
                     left_out = (left_out > 0).then_some(left_out),
                     "{}",

@@ -94,7 +94,7 @@ impl<W: Write> Write for SafeWriter<W> {
 
 /// Control characters, the separators that some readers take for line ends, and marks that change
 /// the direction of writing.
-fn is_harmful(c: char) -> bool {
+pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

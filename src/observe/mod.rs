@@ -27,9 +27,10 @@ mod process_events;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+pub(crate) use lines::is_harmful;
 pub use lines::start_logging;
 pub use metrics::{Snapshot, metrics_reference};
-pub use process_events::ProcessEvent;
+pub use process_events::{Operated, ProcessEvent};
 
 use limit::Limit;
 use line::Line;
@@ -99,6 +100,8 @@ impl Observer {
             | ProcessEvent::AcceptFailed { .. }
             | ProcessEvent::FileReloaded { .. }
             | ProcessEvent::FileUnusable { .. }
+            | ProcessEvent::Operated(_)
+            | ProcessEvent::DoneWithout { .. }
             | ProcessEvent::Draining { .. }
             | ProcessEvent::PasswordInClear
             | ProcessEvent::DrainCutShort

@@ -82,6 +82,15 @@ pub enum ProcessEvent {
         /// Why.
         error: String,
     },
+    /// An operator asked for something.
+    Operated(Operated),
+    /// Something that nobody asked for by a setting could not be set up.
+    DoneWithout {
+        /// The setting whose default it is.
+        what: &'static str,
+        /// Why.
+        error: String,
+    },
     /// The process begins to end.
     Draining {
         /// Why.
@@ -98,6 +107,25 @@ pub enum ProcessEvent {
         /// How, and what is left undone.
         ending: Ending,
     },
+}
+
+/// What an operator did: every act that changes something is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operated {
+    /// What, from a small closed set: it names the event.
+    pub action: &'static str,
+    /// A topic, a partition, everything.
+    pub place: String,
+    /// Where a moved partition stood.
+    pub from: Option<i64>,
+    /// Where it goes on.
+    pub to: Option<i64>,
+    /// User of the calling process.
+    pub uid: Option<u32>,
+    /// The calling process.
+    pub pid: Option<i32>,
+    /// The operator's words.
+    pub why: String,
 }
 
 /// The line of an event.
@@ -140,6 +168,12 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             "file_unusable",
             "a file changed and cannot be used; repair it, the old content stays in use",
         ),
+        E::Operated(operated) => (INFO, operated.action, operation(operated.action)),
+        E::DoneWithout { .. } => (
+            WARN,
+            "done_without",
+            "running without what this setting's default asks for; make it possible, or set it to something else or to nothing",
+        ),
         E::Draining { .. } => (
             INFO,
             "draining",
@@ -157,6 +191,20 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             "ending now: records in flight are not waited for and will be delivered again",
         ),
         E::Ended { ending } => ended(*ending),
+    }
+}
+
+/// What an operator did, in words.
+fn operation(action: &str) -> &'static str {
+    match action {
+        "operator_pause" => "an operator paused it: nothing new of it is delivered",
+        "operator_resume" => "an operator resumed it",
+        "operator_seek" => "an operator moved a partition; what was in flight is withdrawn",
+        "operator_seek_refused" => "an operator wanted to move a partition, which was not possible",
+        "operator_drain" => {
+            "an operator drained the process: nothing new is delivered, and the group is left"
+        }
+        _ => "an operator did something",
     }
 }
 
@@ -244,6 +292,20 @@ fn fields(event: &ProcessEvent) -> Fields {
         },
         E::FileUnusable { file, error } => Fields {
             place: Some(cut(file)),
+            ..Fields::default()
+        }
+        .error(error),
+        E::Operated(operated) => Fields {
+            place: Some(cut(&operated.place)),
+            offset: operated.from,
+            to_offset: operated.to,
+            uid: operated.uid,
+            pid: operated.pid,
+            why: Some(cut(&operated.why)),
+            ..Fields::default()
+        },
+        E::DoneWithout { what, error } => Fields {
+            place: Some((*what).to_owned()),
             ..Fields::default()
         }
         .error(error),

@@ -65,6 +65,7 @@ impl Engine {
 
     /// New certificates: leave cleanly, and join again with a new client.
     pub(super) fn replace_client(&mut self, settings: ClientSettings) {
+        self.dead_letters.change_settings(&settings);
         self.replacement = Some(settings);
         self.input(Input::Rejoin);
     }
@@ -79,6 +80,7 @@ impl Engine {
         }
         if let Origin::Kafka(settings) = &mut self.origin {
             settings.sasl = Some(sasl);
+            self.dead_letters.change_settings(settings);
         }
     }
 }

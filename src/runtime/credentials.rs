@@ -27,7 +27,7 @@ const REPLACE_WITHIN: Duration = Duration::from_secs(60);
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("could not read `{key}` from {}", path.display())]
-pub(super) struct Error {
+pub(crate) struct Error {
     key: &'static str,
     path: PathBuf,
     #[source]
@@ -42,7 +42,7 @@ impl Error {
 }
 
 /// The client's settings, with user name and password as the files have them now.
-pub(super) fn client_settings(config: &Config) -> Result<ClientSettings, Error> {
+pub(crate) fn client_settings(config: &Config) -> Result<ClientSettings, Error> {
     let kafka = &config.kafka;
     let instance_id = Some(config.group.instance_id.clone()).filter(|id| !id.is_empty());
     let client_rack = Some(kafka.client_rack.clone()).filter(|rack| !rack.is_empty());

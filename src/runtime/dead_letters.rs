@@ -1,14 +1,155 @@
 //! Records on their way to a dead-letter topic.
+//!
+//! The core says which record goes there; its bytes are in the store, as of any record that waits. The producer copies
+//! them at once, and says later what became of them.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::engine::Engine;
-use crate::core::{DeadLetter, DeadLetterError, Input};
+use super::telling;
+use crate::core::{Assignment, DeadLetter, DeadLetterError, Input, RecordNumber};
+use crate::dead_letter::{Facts, Letter};
+use crate::grpc::wire::StoredRecord;
+use crate::kafka::{ClientSettings, DeadLetterProducer, SendError, Wake};
+
+/// See the module.
+pub(super) struct DeadLetters {
+    /// None if nothing is written: what should be is taken as it is.
+    producer: Option<DeadLetterProducer>,
+    group: String,
+    /// The dead-letter topic of each topic.
+    topics: Vec<Option<String>>,
+    last_token: u64,
+    sending: BTreeMap<u64, (Assignment, RecordNumber)>,
+    reports: Vec<(u64, Result<(), SendError>)>,
+}
+
+impl DeadLetters {
+    /// `topics` are the dead-letter topics of the configured topics, in their order.
+    pub(super) fn new(settings: &ClientSettings, topics: Vec<Option<String>>, wake: Wake) -> Self {
+        Self {
+            producer: Some(DeadLetterProducer::new(settings, wake)),
+            group: settings.group.clone(),
+            topics,
+            last_token: 0,
+            sending: BTreeMap::new(),
+            reports: Vec::new(),
+        }
+    }
+
+    /// A dead-letter topic that takes everything, and that nobody can read.
+    pub(super) fn taken() -> Self {
+        Self {
+            producer: None,
+            group: String::new(),
+            topics: Vec::new(),
+            last_token: 0,
+            sending: BTreeMap::new(),
+            reports: Vec::new(),
+        }
+    }
+
+    /// New credentials or certificates.
+    pub(super) fn change_settings(&mut self, settings: &ClientSettings) {
+        if let Some(producer) = &mut self.producer {
+            producer.change_settings(settings);
+        }
+    }
+}
 
 impl Engine {
-    pub(super) fn send_dead_letter(&mut self, letter: DeadLetter) {
+    /// Writes a record to its dead-letter topic; the answer comes as an input.
+    pub(super) fn send_dead_letter(&mut self, letter: &DeadLetter) {
+        let sent = self.try_to_send(letter);
+        if self.dead_letters.producer.is_some() && sent.is_ok() {
+            return;
+        }
         self.inputs.push_back(Input::DeadLetterDone {
             assignment: letter.assignment,
             number: letter.number,
-            result: Err(DeadLetterError::Permanent("there is none".to_owned())),
+            result: sent,
         });
     }
+
+    fn try_to_send(&mut self, letter: &DeadLetter) -> Result<(), DeadLetterError> {
+        let DeadLetter {
+            assignment, number, ..
+        } = *letter;
+        if self.dead_letters.producer.is_none() {
+            return Ok(());
+        }
+        let topic = usize::from(letter.partition.topic.0);
+        let Some(Some(target)) = self.dead_letters.topics.get(topic).cloned() else {
+            let text = "`dead_letter.topic` is not set";
+            return Err(DeadLetterError::Permanent(text.to_owned()));
+        };
+        // What was popped a moment ago has no copy of its own yet.
+        if self.store.body(assignment, number).is_none() {
+            self.release_held();
+        }
+        let body = self.store.body(assignment, number);
+        let Some(record) = body.and_then(StoredRecord::read) else {
+            debug_assert!(false, "a record that waits has bytes");
+            let text = "its bytes are gone; a restart reads it again";
+            return Err(DeadLetterError::Permanent(text.to_owned()));
+        };
+        let facts = Facts {
+            cluster: self.core.cluster(),
+            group: &self.dead_letters.group,
+            topic: self.topics.get(topic).map_or("", String::as_str),
+            partition: letter.partition.partition,
+            cause: letter.cause,
+            reason: &letter.reason,
+            failures: letter.failures,
+            at_ms: wall_ms(),
+        };
+        let outgoing = Letter::new(record, &facts);
+        let dead_letters = &mut self.dead_letters;
+        dead_letters.last_token += 1;
+        let token = dead_letters.last_token;
+        if let Some(producer) = &mut dead_letters.producer {
+            let sent = producer.send(token, &target, &outgoing.outgoing());
+            sent.map_err(error_of)?;
+            dead_letters.sending.insert(token, (assignment, number));
+        }
+        Ok(())
+    }
+
+    /// Takes what the producer has to say.
+    pub(super) fn poll_dead_letters(&mut self) {
+        let dead_letters = &mut self.dead_letters;
+        let Some(producer) = &mut dead_letters.producer else {
+            return;
+        };
+        let troubles = producer.poll(&mut dead_letters.reports);
+        for (token, result) in dead_letters.reports.drain(..) {
+            if let Some((assignment, number)) = dead_letters.sending.remove(&token) {
+                self.inputs.push_back(Input::DeadLetterDone {
+                    assignment,
+                    number,
+                    result: result.map_err(error_of),
+                });
+            }
+        }
+        for trouble in troubles {
+            self.tell_person(&telling::trouble(&trouble));
+        }
+        self.run();
+    }
+}
+
+fn error_of(error: SendError) -> DeadLetterError {
+    match error {
+        SendError::Transient(text) => DeadLetterError::Transient(text),
+        SendError::Permanent(text) => DeadLetterError::Permanent(text),
+    }
+}
+
+/// Milliseconds since 1970, for people.
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }

@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admin::{Asks, Identity};
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
+use super::dead_letters::DeadLetters;
 use super::deaths::Deaths;
 use super::feed::Feed;
 use super::source::{Origin, Source};
@@ -55,11 +57,14 @@ pub(super) struct Engine {
     pub(super) topics: Vec<String>,
     pub(super) store: Store,
     pub(super) feed: Feed,
+    pub(super) dead_letters: DeadLetters,
     pub(super) deaths: Deaths,
     pub(super) streams: BTreeMap<StreamId, StreamSlot>,
     pub(super) next_stream: u64,
     pub(super) streams_max: u32,
     pub(super) waits: CommitWaits,
+    pub(super) asks: Asks,
+    pub(super) identity: Identity,
     pub(super) observer: Observer,
     effects: Vec<Effect>,
     pub(super) inputs: VecDeque<Input<'static>>,
@@ -94,9 +99,12 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) origin: Origin,
+    /// Of each topic.
+    pub(super) dead_letter_topics: Vec<Option<String>>,
     pub(super) streams_max: u32,
     pub(super) wake: kafka::Wake,
     pub(super) observer: Observer,
+    pub(super) identity: Identity,
 }
 
 impl Engine {
@@ -104,6 +112,11 @@ impl Engine {
     pub(super) fn new(parts: Parts) -> Result<Self, kafka::Error> {
         let topics = parts.settings.topics.clone();
         let client = parts.origin.open(&topics, parts.wake.clone())?;
+        let (topics_of, wake) = (parts.dead_letter_topics, parts.wake.clone());
+        let dead_letters = match &parts.origin {
+            Origin::Kafka(settings) => DeadLetters::new(settings, topics_of, wake),
+            Origin::Fake(_) => DeadLetters::taken(),
+        };
         Ok(Self {
             last_turn: parts.clock.now(),
             ends_sampled: Moment::default(),
@@ -117,11 +130,14 @@ impl Engine {
             wake: parts.wake,
             topics,
             store: Store::default(),
+            dead_letters,
             deaths: Deaths::default(),
             streams: BTreeMap::new(),
             next_stream: 0,
             streams_max: parts.streams_max,
             waits: CommitWaits::default(),
+            asks: Asks::default(),
+            identity: parts.identity,
             observer: parts.observer,
             effects: Vec::new(),
             inputs: VecDeque::new(),
@@ -146,6 +162,7 @@ impl Engine {
         self.last_turn = self.clock.now();
         self.remake_client();
         self.poll_client();
+        self.poll_dead_letters();
         self.sample_ends();
         self.tidy();
         self.input(Input::Tick);
@@ -291,12 +308,13 @@ impl Engine {
             | Effect::Resume(_)
             | Effect::ReadCommitted(_)
             | Effect::ListOffsets(_)
+            | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
             | Effect::Commit { .. } => {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);
             }
-            Effect::DeadLetter(letter) => self.send_dead_letter(*letter),
+            Effect::DeadLetter(letter) => self.send_dead_letter(&letter),
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
                 stream,
@@ -308,6 +326,7 @@ impl Engine {
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
             Effect::EndStream { stream, end } => self.end_stream(stream, end),
             Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
+            Effect::Sought { ask, answer } => self.sought(ask, answer),
             Effect::CopyOut {
                 frame,
                 assignment,
@@ -425,6 +444,8 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::StreamDied { .. }
         | Input::DeadLetterDone { .. }
         | Input::Shutdown { .. }
+        | Input::Operate(_)
+        | Input::OffsetFound { .. }
         | Input::Fenced
         | Input::ClientRestarted => false,
     }

@@ -12,9 +12,11 @@
 //! | `buffers` | the memory of frames, used again |
 //! | `dead_letters` | records on their way to a dead-letter topic |
 //! | `deaths` | which streams died with their connection? |
+//! | `admin` | what do operators see and do? |
 //! | `streams` | who has a stream open, and what is it told? |
 //! | `store` | where the bytes of unfinished records lie |
 //! | `sidecar` | the engine as the gRPC edge sees it |
+//! | `places` | where does it listen, and on which terms? |
 //! | `health` | is it alive, is it ready, what does it measure? |
 //! | `credentials` | secrets from files, and new ones |
 //! | `telling` | what the edges saw, for people |
@@ -27,6 +29,7 @@
 //! then the client is closed, then the sockets. A task that ends before that ends the process, with its
 //! reason.
 
+mod admin;
 mod buffers;
 mod client;
 mod clock;
@@ -38,6 +41,7 @@ pub mod fake;
 mod feed;
 mod health;
 mod held;
+mod places;
 mod sidecar;
 mod source;
 mod store;
@@ -55,12 +59,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::core::{Drained, Moment, Settings, Status};
-use crate::grpc::{self, Listen, Terms};
+use crate::grpc;
+use crate::grpc::admin::AdminServer;
 use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
 use crate::shutdown::{self, Ending, Shutdown, Signals};
 use clock::Clock;
+pub(crate) use credentials::client_settings;
 use engine::{Ended, Engine};
+use places::{listen, tell_places, terms};
 use sidecar::Handle;
 use source::Origin;
 
@@ -120,6 +127,8 @@ pub struct Sidecar {
     handle: Handle,
     changed: Arc<Notify>,
     grpc: grpc::Server,
+    admin: Option<AdminServer>,
+    page: Option<http::Server>,
     http: Option<http::Server>,
 }
 
@@ -171,6 +180,8 @@ impl Sidecar {
             Some(address) => Some(http::Server::bind(address).await?),
             None => None,
         };
+        let admin = admin::bind(&config, &observer, clock.now())?;
+        let page = admin::bind_page(&config, &observer, clock.now()).await?;
         tell_places(&observer, clock.now(), &config, &grpc, http.as_ref());
         if config.kafka.sends_password_in_clear() {
             observer.report_process(clock.now(), &ProcessEvent::PasswordInClear);
@@ -181,9 +192,15 @@ impl Sidecar {
             clock,
             settings,
             origin,
+            dead_letter_topics: config
+                .topics
+                .iter()
+                .map(|topic| config.dead_letter_topic(topic))
+                .collect(),
             streams_max: config.listen.streams_max,
             wake: Arc::new(move || wakes.notify_one()),
             observer,
+            identity: admin::Identity::of(&config),
         })?;
         let handle = Handle::new(engine, terms(&config), Arc::clone(&changed));
         Ok(Self {
@@ -191,6 +208,8 @@ impl Sidecar {
             handle,
             changed,
             grpc,
+            admin,
+            page,
             http,
         })
     }
@@ -212,6 +231,8 @@ impl Sidecar {
             handle,
             changed,
             grpc,
+            admin,
+            page,
             http,
         } = self;
         let stop = CancellationToken::new();
@@ -221,6 +242,19 @@ impl Sidecar {
         tasks.spawn("gRPC server", async move {
             serving.await.map_err(anyhow::Error::from)
         });
+        if let Some(admin) = admin {
+            let serving = Box::pin(admin.serve(Arc::new(handle.clone()), stop.clone()));
+            tasks.spawn("admin server", async move {
+                serving.await.map_err(anyhow::Error::from)
+            });
+        }
+        if let Some(page) = page {
+            let serving = page.serve_page(Arc::new(handle.clone()), stop.clone().cancelled_owned());
+            tasks.spawn("status page", async move {
+                serving.await;
+                Ok(())
+            });
+        }
         if let Some(http) = http {
             let serving = http.serve(Arc::new(handle.clone()), stop.clone().cancelled_owned());
             tasks.spawn("HTTP server", async move {
@@ -371,64 +405,6 @@ fn finish(handle: &Handle, ending: Ending, fenced: bool) -> anyhow::Result<()> {
         Ending::TooLate => anyhow::bail!(
             "`drain.shutdown` passed before the group was left; acknowledged records may be delivered again"
         ),
-    }
-}
-
-fn listen(config: &Config) -> Listen {
-    Listen {
-        unix: config
-            .listen
-            .app
-            .clone()
-            .map(|path| grpc::server::ListenUnix {
-                path,
-                uids: config.listen.uids.clone(),
-            }),
-        tcp: config
-            .listen
-            .app_tcp
-            .address
-            .map(|address| grpc::server::ListenTcp {
-                address,
-                token_file: config.listen.app_tcp.token_file.clone(),
-            }),
-    }
-}
-
-fn terms(config: &Config) -> Terms {
-    Terms {
-        in_flight_records: config.in_flight.per_stream_records,
-        in_flight_records_max: config.in_flight.records,
-        in_flight_bytes: config.in_flight.per_stream_bytes,
-        in_flight_bytes_max: config.in_flight.bytes,
-        batch_records: config.batch.records,
-        batch_bytes: u32::try_from(config.batch.bytes).unwrap_or(u32::MAX),
-        batch_linger: config.batch.linger,
-        order: config.order,
-        lane_depth: config.lane_depth,
-        commit_mode: config.commit.mode,
-        deadline: config.delivery.deadline,
-        dead_letters: config.has_dead_letters(),
-    }
-}
-
-fn tell_places(
-    observer: &Observer,
-    now: Moment,
-    config: &Config,
-    grpc: &grpc::Server,
-    http: Option<&http::Server>,
-) {
-    let listening =
-        |purpose, place| observer.report_process(now, &ProcessEvent::Listening { purpose, place });
-    if let Some(path) = &config.listen.app {
-        listening("applications", format!("unix:{}", path.display()));
-    }
-    if let Some(address) = grpc.tcp_address() {
-        listening("applications", address.to_string());
-    }
-    if let Some(http) = http {
-        listening("probes and metrics", http.address().to_string());
     }
 }
 

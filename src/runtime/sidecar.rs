@@ -55,7 +55,7 @@ impl Handle {
     }
 
     /// Does something that may make a timer due earlier.
-    fn change<T>(&self, what: impl FnOnce(&mut Engine) -> T) -> T {
+    pub(super) fn change<T>(&self, what: impl FnOnce(&mut Engine) -> T) -> T {
         let mut engine = self.lock();
         let before = engine.next_turn();
         let result = what(&mut engine);

@@ -69,6 +69,11 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
         Effect::Resume(partitions) => client.resume(partitions),
         Effect::ReadCommitted(wanted) => client.read_committed(wanted),
         Effect::ListOffsets(wanted) => client.list_offsets(wanted),
+        Effect::FindOffset {
+            assignment,
+            partition,
+            timestamp,
+        } => client.find_offset(*assignment, *partition, *timestamp),
         Effect::DescribeTopics(topics) => client.describe_topics(topics),
         Effect::Commit { request, entries } => client.commit(*request, entries),
         Effect::DeadLetter(_)
@@ -77,6 +82,7 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
         | Effect::Notify { .. }
         | Effect::EndStream { .. }
         | Effect::CommitAwaited { .. }
+        | Effect::Sought { .. }
         | Effect::CopyOut { .. }
         | Effect::FreeFrame(_)
         | Effect::FreeRecords { .. }
@@ -102,6 +108,11 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
         Effect::Resume(partitions) => member.resume(partitions),
         Effect::ReadCommitted(wanted) => member.read_committed(wanted),
         Effect::ListOffsets(wanted) => member.list_offsets(wanted),
+        Effect::FindOffset {
+            assignment,
+            partition,
+            timestamp,
+        } => member.find_offset(*assignment, *partition, *timestamp),
         Effect::DescribeTopics(topics) => member.describe_topics(topics),
         Effect::Commit { request, entries } => member.commit(*request, entries),
         Effect::DeadLetter(_)
@@ -110,6 +121,7 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
         | Effect::Notify { .. }
         | Effect::EndStream { .. }
         | Effect::CommitAwaited { .. }
+        | Effect::Sought { .. }
         | Effect::CopyOut { .. }
         | Effect::FreeFrame(_)
         | Effect::FreeRecords { .. }

@@ -59,6 +59,12 @@ impl Store {
         self.own.entry(assignment).or_default().insert(number, body);
     }
 
+    /// A record's own copy, which stays.
+    pub(super) fn body(&self, assignment: Assignment, number: RecordNumber) -> Option<&[u8]> {
+        let body = self.own.get(&assignment)?.get(&number)?;
+        Some(body)
+    }
+
     /// Takes a record's own copy, to send it.
     pub(super) fn take(
         &mut self,

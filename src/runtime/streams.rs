@@ -61,7 +61,7 @@ impl Engine {
         peer: &Peer,
         entropy: u64,
     ) -> Result<OpenedStream, OpenRefused> {
-        if self.shutting_down {
+        if self.shutting_down || self.core.drain_status().is_some() {
             return Err(OpenRefused::ShuttingDown);
         }
         let streams_max = self.streams_max;

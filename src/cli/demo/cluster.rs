@@ -75,6 +75,8 @@ fn config(brokers: &str, place: &Place) -> anyhow::Result<Config> {
         ("drain.shutdown", "8s"),
         ("drain.revoke", "2s"),
         ("listen.http", ""),
+        ("listen.admin", ""),
+        ("listen.status_page", ""),
         // The embedded broker holds an empty fetch back for as long as this, whatever arrives.
         ("kafka.properties.fetch.wait.max.ms", "50"),
     ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Preset::{Fixed, Follows};
 use super::{Section, Setting, choice};
 use crate::config::kind::Kind;
+use crate::config::rules;
 use crate::core::{CommitMode, Order, WhenOversize, WhenSpent};
 
 const KIB: u64 = 1 << 10;
@@ -45,6 +46,10 @@ pub(super) static SECTIONS: &[Section] = &[
         doc: "How fast records may be given up without a person, per topic. An application that is down fails \
               everything, and would empty its topic into the dead-letter topic. So giving a record up costs a token; \
               without one it is tried on, at the longest delay.",
+    },
+    Section {
+        key: "dead_letter",
+        doc: "Records that are given up.",
     },
     Section {
         key: "commit",
@@ -244,6 +249,15 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Tokens earned by each minute.",
     )
     .example("5"),
+    Setting::new(
+        "dead_letter.topic",
+        Kind::Text(rules::DEAD_LETTER_TOPIC, |c| &mut c.dead_letter.topic),
+        Fixed(""),
+        "Topic for records that are given up; none without it. `{topic}` stands for the topic that a \
+         record comes from: `{topic}.dlq` is one for each, a plain name one for all. It must exist, and \
+         WRITE and DESCRIBE on it be given.",
+    )
+    .example("{topic}.dlq"),
     Setting::new(
         "commit.mode",
         Kind::Choice(&[

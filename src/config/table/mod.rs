@@ -8,6 +8,8 @@ mod delivery;
 mod kafka;
 mod process;
 
+pub use process::DEFAULT_ADMIN_SOCKET;
+
 use super::kind::Kind;
 use super::model::Config;
 use super::value::Value;

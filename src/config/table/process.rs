@@ -13,6 +13,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// HTTP/2 permits 1,024 streams on a connection, of which calls that settle need most.
 const STREAMS_MAX: u32 = 256;
 
+/// Where operators' commands look unless they are told.
+pub const DEFAULT_ADMIN_SOCKET: &str = "unix:/run/ackline-admin/admin.sock";
+
 pub(super) static SECTIONS: &[Section] = &[
     Section {
         key: "drain",
@@ -72,6 +75,15 @@ pub(super) static SETTINGS: &[Setting] = &[
     .flag("listen")
     .example("unix:/tmp/ackline.sock"),
     Setting::new(
+        "listen.admin",
+        Kind::Socket(|c| &mut c.listen.admin),
+        Fixed(DEFAULT_ADMIN_SOCKET),
+        "Unix socket for operators' commands (`ackline status` and others), as `unix:` and a path; only its \
+         owner and root can use it. Empty for none. If nobody sets it and the default cannot be bound, the \
+         sidecar runs without.",
+    )
+    .example("unix:/tmp/ackline-admin.sock"),
+    Setting::new(
         "listen.app_tcp.address",
         Kind::Address(|c| &mut c.listen.app_tcp.address),
         Fixed(""),
@@ -100,6 +112,14 @@ pub(super) static SETTINGS: &[Setting] = &[
     )
     .flag("http")
     .example("127.0.0.1:9090"),
+    Setting::new(
+        "listen.status_page",
+        Kind::Address(|c| &mut c.listen.status_page),
+        Fixed("127.0.0.1:7422"),
+        "Address of the status page for browsers, which only shows. Loopback is reached with `kubectl \
+         port-forward`. Empty for none. If nobody sets it and the default is taken, the sidecar runs without.",
+    )
+    .example("127.0.0.1:9091"),
     Setting::new(
         "log.level",
         Kind::Choice(&[

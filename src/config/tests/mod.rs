@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_in_result)] // a broken test directory fails the test
 
 mod contradictions;
+mod dead_letters;
 mod hostile;
 mod mistakes;
 mod outputs;

@@ -56,6 +56,7 @@ pub(super) fn records(words: &str, next: &mut i64, epoch: LeaderEpoch) -> Vec<Po
             key_hash: (key != "-").then(|| hash(key)),
             size,
             leader_epoch: epoch,
+            foreign: false,
         }
     };
     words.split_whitespace().map(record).collect()
@@ -87,6 +88,12 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::Resume(partitions) => format!("resume{}", names(partitions)),
         Effect::ReadCommitted(wanted) => format!("read{}", names_of(wanted)),
         Effect::ListOffsets(wanted) => format!("list{}", names_of(wanted)),
+        Effect::FindOffset {
+            partition,
+            timestamp,
+            ..
+        } => format!("find {} at {timestamp}", name(*partition)),
+        Effect::Sought { ask, answer } => sought(*ask, answer),
         Effect::DescribeTopics(topics) => {
             format!(
                 "describe{}",
@@ -127,6 +134,19 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::FreeAssignment(assignment) => format!("free assignment {}", assignment.0),
         Effect::Finished { drained } => format!("finished {drained:?}"),
         Effect::Report(event) => format!("event {event:?}"),
+    }
+}
+
+fn sought(ask: AskId, answer: &Result<Sought, SeekRefused>) -> String {
+    match answer {
+        Ok(sought) => {
+            let clamped = if sought.clamped { " clamped" } else { "" };
+            format!(
+                "sought {}: {:?} -> {}{clamped}",
+                ask.0, sought.from, sought.to
+            )
+        }
+        Err(refused) => format!("sought {}: {refused:?}", ask.0),
     }
 }
 

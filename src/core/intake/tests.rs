@@ -45,6 +45,7 @@ fn record_of_an_older_fetch_is_dropped() {
         key_hash: None,
         size: 1,
         leader_epoch: None,
+        foreign: false,
     };
     bench.pop_records(partition(0), old, &[record]);
     assert_eq!(bench.status(0).frontier, Some(0));

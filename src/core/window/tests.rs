@@ -11,6 +11,7 @@ fn record(offset: i64, leader_epoch: LeaderEpoch) -> PoppedRecord {
         key_hash: None,
         size: 1,
         leader_epoch,
+        foreign: false,
     }
 }
 
@@ -188,6 +189,23 @@ fn epoch_of_a_commit_is_that_of_the_last_record_below() {
 }
 
 #[test]
+fn records_for_another_group_hold_nothing_up() {
+    let mut window = Window::new(10, None, None, false);
+    let foreign = |offset| PoppedRecord {
+        foreign: true,
+        ..record(offset, None)
+    };
+    assert_eq!(window.take_in(&foreign(10)), Taken::Foreign);
+    assert_eq!(window.watermark().0, 11, "nothing is unfinished");
+    assert_eq!(window.take_in(&record(11, None)), Taken::New);
+    assert_eq!(window.take_in(&foreign(12)), Taken::Foreign);
+    assert_eq!(window.watermark().0, 11);
+    window.finish(1);
+    assert_eq!(window.watermark().0, 13);
+    assert_eq!(window.take_in(&foreign(12)), Taken::WentBack);
+}
+
+#[test]
 fn key_and_size_are_those_of_the_record() {
     let mut window = Window::new(0, None, None, true);
     for (offset, key_hash) in [(5, Some(9)), (6, None)] {
@@ -196,6 +214,7 @@ fn key_and_size_are_those_of_the_record() {
             key_hash,
             size: 77,
             leader_epoch: None,
+            foreign: false,
         };
         window.take_in(&record);
     }

@@ -318,3 +318,38 @@ async fn health_is_told_and_nothing_else_is_there() {
     })
     .await;
 }
+
+/// Control C-13.
+#[tokio::test]
+async fn the_operators_service_is_not_where_applications_connect() {
+    within(async {
+        let served = Served::new().await;
+        let tcp = Tcp::new(None).await;
+        let over_tcp = tonic::transport::Endpoint::from_shared(format!("http://{}", tcp.address))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        for channel in [channel(&served.socket).await.unwrap(), over_tcp] {
+            for path in [
+                "/ackline.v1.AdminService/Status",
+                "/ackline.v1.AdminService/WatchStatus",
+                "/ackline.v1.AdminService/Explain",
+                "/ackline.v1.AdminService/ListInFlight",
+                "/ackline.v1.AdminService/Pause",
+                "/ackline.v1.AdminService/Resume",
+                "/ackline.v1.AdminService/Seek",
+                "/ackline.v1.AdminService/Drain",
+            ] {
+                let mut grpc = tonic::client::Grpc::new(channel.clone());
+                grpc.ready().await.unwrap();
+                let codec =
+                    tonic_prost::ProstCodec::<proto::AckRequest, proto::AckResponse>::default();
+                let path = http::uri::PathAndQuery::from_static(path);
+                let answer = grpc.unary(Request::new(ack(&[])), path, codec).await;
+                assert_eq!(answer.unwrap_err().code(), Code::Unimplemented);
+            }
+        }
+    })
+    .await;
+}

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::dead_letter::{Cause, Facts, Letter};
 use crate::grpc::proto;
 
 #[derive(Clone, Debug)]
@@ -241,4 +242,44 @@ fn other_messages_are_framed_alike() {
         proto::StreamResponse::decode(&framed[PREFIX..]).unwrap(),
         settled
     );
+}
+
+proptest! {
+    /// B31, DL1: what is stored is what goes to a dead-letter topic.
+    #[test]
+    fn a_stored_record_becomes_a_dead_letter_without_loss(sample in sample()) {
+        let mut body = Vec::new();
+        encode_body(&sample, &mut body);
+        let stored = StoredRecord::read(&body).unwrap();
+        prop_assert_eq!(stored.offset(), sample.offset);
+        prop_assert_eq!(stored.timestamp(), sample.timestamp);
+        prop_assert_eq!(stored.leader_epoch(), sample.leader_epoch);
+
+        let facts = Facts {
+            cluster: None,
+            group: "g",
+            topic: "t",
+            partition: 0,
+            cause: Cause::Application,
+            reason: "",
+            failures: 0,
+            at_ms: 0,
+        };
+        let letter = Letter::new(stored, &facts);
+        let outgoing = letter.outgoing();
+        prop_assert_eq!(outgoing.key, sample.key.as_deref());
+        prop_assert_eq!(outgoing.value, sample.value.as_deref());
+        let kept: Vec<_> = outgoing.headers.iter().take(sample.headers.len()).collect();
+        prop_assert_eq!(kept.len(), sample.headers.len());
+        for (kept, (name, value)) in kept.into_iter().zip(&sample.headers) {
+            prop_assert_eq!((kept.name, kept.value), (&name[..], value.as_deref()));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_of_bodies_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Some(record) = StoredRecord::read(&bytes) {
+            prop_assert!((0..).map_while(|index| record.header(index)).count() <= bytes.len());
+        }
+    }
 }

@@ -64,7 +64,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Asks where the logs of these partitions end; `partitions` carries [`LogEnd::as_offset`].
+    /// Asks where the logs of these partitions end, or where their records reach a time; `partitions` carries
+    /// [`LogEnd::as_offset`], or milliseconds since 1970.
     pub(in crate::kafka) fn list_offsets(
         &self,
         partitions: &Partitions,

@@ -28,6 +28,8 @@ pub(in crate::kafka) enum EventKind {
     TopicsDescribed,
     /// A record, which should have gone to the queue of records.
     Record,
+    /// What became of records that were to be written.
+    Written,
     /// Nothing we asked for.
     Other,
 }
@@ -54,6 +56,7 @@ impl Event {
             sys::RD_KAFKA_EVENT_REBALANCE => EventKind::Rebalance,
             sys::RD_KAFKA_EVENT_ERROR => EventKind::Error,
             sys::RD_KAFKA_EVENT_FETCH => EventKind::Record,
+            sys::RD_KAFKA_EVENT_DR => EventKind::Written,
             sys::RD_KAFKA_EVENT_LOG => EventKind::Log,
             sys::RD_KAFKA_EVENT_OFFSET_COMMIT => EventKind::Committed,
             sys::RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => EventKind::CommittedRead,
@@ -113,6 +116,17 @@ impl Event {
             let topic = CStr::from_ptr(sys::rd_kafka_topic_name((*message).rkt));
             Some((topic, (*message).partition))
         }
+    }
+
+    /// The next message that the event holds.
+    ///
+    /// # Safety
+    ///
+    /// The message is not used longer than the event.
+    pub(super) unsafe fn next_message(&self) -> Option<*const sys::rd_kafka_message_t> {
+        // SAFETY: the event is ours.
+        let message = unsafe { sys::rd_kafka_event_message_next(self.event.as_ptr()) };
+        (!message.is_null()).then_some(message)
     }
 
     /// Level, facility and text of a log line.

@@ -25,9 +25,12 @@ impl Events {
             | sys::RD_KAFKA_EVENT_ERROR
             | sys::RD_KAFKA_EVENT_OFFSET_COMMIT,
     );
+
+    /// Those of a producer.
+    pub(super) const PRODUCER: Self = Self(sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_ERROR);
 }
 
-/// A consumer client of librdkafka with its threads and connections.
+/// A client of librdkafka, consumer or producer, with its threads and connections.
 pub(in crate::kafka) struct Handle {
     client: NonNull<sys::rd_kafka_t>,
     /// Set once the group was left in order, so that nothing is left to wait for.
@@ -40,8 +43,21 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 impl Handle {
-    /// Creates a client from properties, of which later ones override earlier ones.
+    /// Creates a consumer from properties, of which later ones override earlier ones.
     pub(in crate::kafka) fn new(
+        properties: &[(String, Zeroizing<String>)],
+        events: Events,
+    ) -> Result<Self, Failure> {
+        let handle = Self::create(rd_kafka_type_t::RD_KAFKA_CONSUMER, properties, events)?;
+        // From here on the consumer queue carries what the main queue would.
+        // SAFETY: the client is valid.
+        Code::of(unsafe { sys::rd_kafka_poll_set_consumer(handle.as_ptr()) }).check()?;
+        Ok(handle)
+    }
+
+    /// Creates a client whose log lines come by its main queue.
+    pub(super) fn create(
+        kind: rd_kafka_type_t,
         properties: &[(String, Zeroizing<String>)],
         events: Events,
     ) -> Result<Self, Failure> {
@@ -52,7 +68,7 @@ impl Handle {
         let client = unsafe {
             sys::rd_kafka_conf_set_events(settings.conf.as_ptr(), events.0);
             sys::rd_kafka_new(
-                rd_kafka_type_t::RD_KAFKA_CONSUMER,
+                kind,
                 settings.conf.as_ptr(),
                 error.as_mut_ptr(),
                 error.len(),
@@ -70,9 +86,6 @@ impl Handle {
         // SAFETY: the client is valid; null stands for its main queue.
         let logs = unsafe { sys::rd_kafka_set_log_queue(handle.as_ptr(), null_mut()) };
         Code::of(logs).check()?;
-        // From here on the consumer queue carries what the main queue would.
-        // SAFETY: the client is valid.
-        Code::of(unsafe { sys::rd_kafka_poll_set_consumer(handle.as_ptr()) }).check()?;
         Ok(handle)
     }
 

@@ -24,6 +24,7 @@ mod event;
 mod handle;
 mod list;
 mod message;
+mod producer;
 mod queue;
 
 pub(super) use admin::{Isolation, LogEnd};

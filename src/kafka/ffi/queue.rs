@@ -35,6 +35,15 @@ impl Queue {
         )
     }
 
+    /// The queue of delivery reports, errors and logs of a producer.
+    pub(in crate::kafka) fn main(handle: &Arc<Handle>) -> Self {
+        // SAFETY: the handle is valid; the reference returned is ours.
+        Self::own(
+            unsafe { sys::rd_kafka_queue_get_main(handle.as_ptr()) },
+            handle,
+        )
+    }
+
     /// A queue of our own.
     pub(in crate::kafka) fn new(handle: &Arc<Handle>) -> Self {
         // SAFETY: the handle is valid; the queue returned is ours.

@@ -24,6 +24,7 @@ use crate::record::{Record, TimestampKind};
 const DEADLINE: Duration = Duration::from_secs(40);
 
 /// API keys of the Kafka protocol, for injected errors.
+pub(super) const PRODUCE: i16 = 0;
 pub(super) const OFFSET_COMMIT: i16 = 8;
 pub(super) const OFFSET_FETCH: i16 = 9;
 
@@ -163,6 +164,12 @@ impl Bed {
         }
     }
 
+    /// Lets a broker that was cut off be reached again.
+    pub(super) fn broker_up(&self) {
+        // SAFETY: the cluster is valid.
+        unsafe { sys::rd_kafka_mock_broker_set_up(self.cluster.as_ptr(), -1) };
+    }
+
     /// Cuts the broker off.
     pub(super) fn broker_down(&self) {
         // SAFETY: the cluster is valid.
@@ -208,6 +215,7 @@ pub(super) struct Popped {
     pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub(super) key_hash: Option<u64>,
     pub(super) size: u32,
+    pub(super) foreign: bool,
     /// Position after its run, if it was the last of a run with news of it.
     pub(super) position: Option<i64>,
 }
@@ -335,6 +343,7 @@ impl Member {
                     headers: headers.collect(),
                     key_hash: meta.key_hash,
                     size: meta.size,
+                    foreign: meta.foreign,
                     position,
                 });
             }

@@ -9,5 +9,6 @@ mod bed;
 mod commits;
 mod errors;
 mod groups;
+mod producer;
 mod records;
 mod settings;

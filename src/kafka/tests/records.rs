@@ -57,6 +57,24 @@ fn records_arrive_byte_for_byte() {
 }
 
 #[test]
+fn records_sent_back_for_another_group_are_told_apart() {
+    let bed = Bed::new(&["t"], 1);
+    for headers in [
+        &[("ackline.redrive-group", Some(&b"g"[..]))][..],
+        &[("ackline.redrive-group", Some(&b"other"[..]))],
+        &[("ackline.redriven-from", Some(&b"t.dlq/0/1"[..]))],
+        &[],
+    ] {
+        bed.produce_with(0, None, None, headers);
+    }
+    let mut member = bed.member("g", ClassicCooperative);
+    member.join_and_start(0);
+    let records = member.records(4);
+    let foreign: Vec<bool> = records.iter().map(|record| record.foreign).collect();
+    assert_eq!(foreign, [false, true, false, false]);
+}
+
+#[test]
 fn empty_answer_is_completed_by_a_later_assign_at_an_offset() {
     let bed = Bed::new(&["t"], 2);
     bed.produce_numbers(0, 0..5);

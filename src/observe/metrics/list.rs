@@ -130,6 +130,12 @@ pub(super) static METRICS: &[Metric] = &[
         |counters, out| count(out, vec![], counters.restored),
     ),
     counter(
+        "records_foreign",
+        &[],
+        "Records passed over because they were sent back for another group only",
+        |counters, out| count(out, vec![], counters.foreign),
+    ),
+    counter(
         "records_delivered",
         &[],
         "Deliveries to streams",

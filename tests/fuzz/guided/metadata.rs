@@ -2,6 +2,7 @@
 #![no_main]
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     reason = "one target of several, which panics when something does not hold"
 )]

@@ -1,7 +1,7 @@
 //! Requests as clients send them, and as nobody should.
 
 use ackline::grpc::proto::{
-    AckRequest, ConsumeRequest, IdRange, Ids, Notice, Open, Outcome, SetFlow, Settlement,
+    AckRequest, ConsumeRequest, Extend, IdRange, Ids, Notice, Open, Outcome, SetFlow, Settlement,
     StreamRequest, WaitFor, consume_request::Request,
 };
 use prost::Message;
@@ -148,7 +148,15 @@ fn settlement(outcome: Outcome) -> Settlement {
 
 fn ack(wait_for: WaitFor) -> Vec<u8> {
     AckRequest {
-        settlements: vec![settlement(Outcome::Ack), settlement(Outcome::Release)],
+        settlements: vec![
+            settlement(Outcome::Ack),
+            settlement(Outcome::Release),
+            settlement(Outcome::DeadLetter),
+        ],
+        extends: vec![Extend {
+            deliveries: settlement(Outcome::Ack).deliveries,
+            by: Some(duration(30, 0)),
+        }],
         wait_for: wait_for.into(),
         close_stream: "stream-0".to_owned(),
     }

@@ -6,12 +6,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ackline::core::{
-    CommitMode, FlowChange, IdRange, Moment, Order, Outcome, Settlement, StreamEnd, StreamId,
-    StreamOpen,
+    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, SettleRequest, Settlement,
+    StreamEnd, StreamId, StreamOpen,
 };
 use ackline::grpc::direct::call;
 use ackline::grpc::validate::{
-    CLIENT_BYTES_MAX, KEEP_AFTER_CLOSE_MAX, LINGER_MAX, REASON_BYTES_MAX, RETRY_DELAY_MAX,
+    CLIENT_BYTES_MAX, EXTEND_MAX, KEEP_AFTER_CLOSE_MAX, LINGER_MAX, REASON_BYTES_MAX,
+    RETRY_DELAY_MAX,
 };
 use ackline::grpc::{
     Answer, End, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar,
@@ -126,6 +127,8 @@ impl Strict {
                 order: Order::Key,
                 lane_depth: 1,
                 commit_mode: CommitMode::OnAck,
+                deadline: Duration::from_secs(60),
+                dead_letters: flags & REFUSE == 0,
             },
             closing: AtomicBool::new(false),
             opened: AtomicU64::new(0),
@@ -153,6 +156,7 @@ impl Strict {
         if let Outcome::Retry { delay: Some(delay) } = outcome {
             assert!(*delay <= RETRY_DELAY_MAX);
         }
+        assert!(*outcome != Outcome::DeadLetter || self.terms.dead_letters);
         self.note(&format!("{settlement:?}\n"));
         if self.flags & REFUSE == 0 {
             return Vec::new();
@@ -216,20 +220,24 @@ impl Sidecar for Strict {
         Poll::Pending
     }
 
-    fn settle(&self, _: Option<StreamId>, settlements: Vec<Settlement>) -> Vec<Refused> {
-        settlements.iter().flat_map(|it| self.check(it)).collect()
+    fn settle(&self, _: Option<StreamId>, request: SettleRequest) -> Vec<Refused> {
+        for Extend { ids, by } in &request.extends {
+            assert!(ids.iter().all(|range| range.first <= range.last));
+            assert!(ids.len() <= 16_384, "{} ranges", ids.len());
+            assert!(!by.is_zero() && *by <= EXTEND_MAX);
+            self.note(&format!("{ids:?} {by:?}\n"));
+        }
+        let settlements = request.settlements.iter();
+        settlements.flat_map(|it| self.check(it)).collect()
     }
 
-    fn settle_and_commit(
-        &self,
-        settlements: Vec<Settlement>,
-    ) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>) {
         let (committed, waits) = oneshot::channel();
         // With odd numbers of settlements the answer never comes.
-        if settlements.len().is_multiple_of(2) {
+        if request.settlements.len().is_multiple_of(2) {
             let _gone = committed.send(true);
         }
-        (self.settle(None, settlements), waits)
+        (self.settle(None, request), waits)
     }
 
     fn answer(&self, _: StreamId, answer: Answer) {
@@ -272,6 +280,8 @@ impl Sidecar for Strict {
     fn closed(&self, stream: StreamId) {
         self.heard.lock().unwrap().closed.push(stream);
     }
+
+    fn disconnected(&self, _: u64) {}
 
     fn report(&self, _: Event) {}
 }

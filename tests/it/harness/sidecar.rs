@@ -81,7 +81,12 @@ impl Sidecar {
     fn launch_in(directory: Arc<TempDir>, settings: Settings) -> Self {
         let path = directory.path();
         let settings = settings.with(json!({
-            "listen": {"app": format!("unix:{}", path.join("ackline.sock").display()), "http": "127.0.0.1:0"},
+            "listen": {
+                "app": format!("unix:{}", path.join("ackline.sock").display()),
+                "admin": format!("unix:{}", path.join("admin.sock").display()),
+                "http": "127.0.0.1:0",
+                "status_page": "127.0.0.1:0",
+            },
             "log": {"format": "json", "level": "debug"},
         }));
         // JSON is YAML.

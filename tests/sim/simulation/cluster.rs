@@ -21,6 +21,10 @@ pub(crate) enum Answer {
         assignment: Assignment,
         answer: Result<LogRange, ReadError>,
     },
+    Found {
+        assignment: Assignment,
+        answer: Result<Option<i64>, ReadError>,
+    },
     Described {
         topic: TopicIndex,
         answer: Result<TopicDescription, ReadError>,
@@ -37,7 +41,7 @@ impl World {
     }
 
     /// The fate of a read: how long it takes, and the error that it ends with, if it does.
-    fn read_fate(&mut self, member: usize) -> (Duration, Option<ReadError>) {
+    pub(crate) fn read_fate(&mut self, member: usize) -> (Duration, Option<ReadError>) {
         if self.is_cut_off(member) {
             return (
                 Duration::from_millis(700),
@@ -141,6 +145,9 @@ impl World {
             }
             Answer::Listed { assignment, answer } => {
                 self.tell(member, Input::OffsetsListed { assignment, answer })
+            }
+            Answer::Found { assignment, answer } => {
+                self.tell(member, Input::OffsetFound { assignment, answer })
             }
             Answer::Described { topic, answer } => {
                 self.tell(member, Input::TopicDescribed { topic, answer })

@@ -59,10 +59,10 @@ impl World {
     }
 
     /// Once everything is healed, whatever is parked is let go on.
-    pub(crate) fn operator(&mut self, member: usize) {
-        self.later(member, LOOKS_EVERY, What::Operator);
+    pub(crate) fn look_at_parked(&mut self, member: usize) {
+        self.later(member, LOOKS_EVERY, What::LookAtParked);
         let healed = self.is_healed();
-        if !healed && !self.random.chance(self.plan.faults.operator) {
+        if !healed && !self.random.chance(self.plan.faults.parked_acts) {
             return;
         }
         let action = if healed {

@@ -312,6 +312,7 @@ impl Library {
                         key_hash: record.key,
                         size: record.size,
                         leader_epoch: broker.told(entry.epoch),
+                        foreign: false,
                     };
                     self.corrupt.remove(&partition);
                     self.queue.push_back(Queued::Record {

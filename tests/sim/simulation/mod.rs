@@ -32,6 +32,7 @@ mod letters;
 mod library;
 mod log;
 mod member;
+mod operator;
 mod oracle;
 mod plan;
 mod random;

@@ -30,6 +30,7 @@ use ackline::core::{
 };
 
 use super::log::Uid;
+use super::operator::Wishes;
 
 /// The truth about one record that was produced.
 #[derive(Debug)]
@@ -187,6 +188,7 @@ pub(crate) struct MemberBook {
     doubtful: bool,
     /// Records answered as accepted by a process that was told to stop, by assignment.
     at_shutdown: Option<BTreeSet<Assignment>>,
+    wishes: Wishes,
 }
 
 /// See the module.
@@ -344,6 +346,11 @@ impl Oracle {
 
     pub(crate) fn has_commit_out(&self, member: usize) -> bool {
         self.members[member].commit_out.is_some()
+    }
+
+    /// Everything an operator asked of a process that ends was answered (K1).
+    pub(crate) fn unanswered_seeks(&self, member: usize) -> usize {
+        self.members[member].wishes.unanswered()
     }
 
     pub(crate) fn unanswered_waits(&self, member: usize) -> usize {

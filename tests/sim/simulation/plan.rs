@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) log_every: Duration,
     /// Time between two blows to a member; zero for none.
     pub(crate) member_every: Duration,
+    /// Time between two acts of an operator; zero for none.
+    pub(crate) operator_every: Duration,
     pub(crate) truncation: bool,
     pub(crate) topics_made_again: bool,
     /// Somebody else writes into the group's offsets.
@@ -40,7 +42,7 @@ pub(crate) struct Faults {
     /// The dead-letter topic does not take a record, for now or at all.
     pub(crate) dead_letter_refused: u32,
     /// An operator does something with parked records, per look.
-    pub(crate) operator: u32,
+    pub(crate) parked_acts: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +90,10 @@ impl Plan {
         }
         let epochs = faults.truncation || random.chance(800);
         let topic_ids = faults.topics_made_again || random.chance(850);
+        let faults = Faults {
+            operator_every: operator_every(seed),
+            ..faults
+        };
         Self {
             seed,
             members: random.pick(&[1, 1, 2, 2, 3]),
@@ -125,6 +131,7 @@ impl Faults {
             batch_late: 0,
             log_every: Duration::ZERO,
             member_every: Duration::ZERO,
+            operator_every: Duration::ZERO,
             truncation: false,
             topics_made_again: false,
             foreign_commits: false,
@@ -132,7 +139,7 @@ impl Faults {
             hostile_applications: 0,
             slow_applications: 100,
             dead_letter_refused: 0,
-            operator: 0,
+            parked_acts: 0,
         }
     }
 
@@ -161,6 +168,7 @@ impl Faults {
             } else {
                 Duration::ZERO
             },
+            operator_every: Duration::ZERO,
             truncation: !topics_made_again && random.chance(300),
             topics_made_again,
             foreign_commits: random.chance(300),
@@ -168,8 +176,18 @@ impl Faults {
             hostile_applications: rate(random),
             slow_applications: rate(random) + 20,
             dead_letter_refused: rate(random) * 2,
-            operator: rate(random),
+            parked_acts: rate(random),
         }
+    }
+}
+
+/// Drawn apart, so that histories without an operator stay what they are.
+fn operator_every(seed: u64) -> Duration {
+    let mut random = Random::new(seed ^ 0x0bea);
+    if random.chance(250) {
+        random.millis(200..3000)
+    } else {
+        Duration::ZERO
     }
 }
 

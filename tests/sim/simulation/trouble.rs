@@ -260,6 +260,7 @@ impl World {
             member_every: self.plan.faults.member_every,
             ..Faults::none()
         };
+        self.resume_everything();
         for member in 0..self.members.len() {
             let of_member = &mut self.members[member];
             of_member.cut_off_until = Moment(0);

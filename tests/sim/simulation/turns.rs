@@ -44,7 +44,7 @@ impl World {
         self.tell(member, Input::Tick);
         self.later(member, Duration::from_millis(1), What::Heartbeat);
         self.later(member, Duration::from_millis(2), What::Fetch);
-        self.later(member, Duration::from_millis(400), What::Operator);
+        self.later(member, Duration::from_millis(400), What::LookAtParked);
         for slot in 0..self.members[member].slots.len() {
             let wait = self.random.millis(1..100);
             self.later(member, wait, What::Application(slot));
@@ -140,6 +140,7 @@ impl World {
             }
             Input::GroupLeft | Input::ClientRestarted => self.oracle.commit_given_up(member),
             Input::Shutdown { .. } => self.oracle.shutting_down(member),
+            Input::Operate(operation) => self.oracle.operated(member, operation),
             Input::Tick
             | Input::ClusterKnown { .. }
             | Input::GroupAssigned { .. }
@@ -147,6 +148,7 @@ impl World {
             | Input::GroupLost { .. }
             | Input::CommittedRead { .. }
             | Input::OffsetsListed { .. }
+            | Input::OffsetFound { .. }
             | Input::TopicDescribed { .. }
             | Input::Popped { .. }
             | Input::EndSampled { .. }
@@ -238,6 +240,14 @@ impl World {
             }
             Effect::ReadCommitted(asked) => self.read_committed(member, asked),
             Effect::ListOffsets(asked) => self.list_offsets(member, asked),
+            Effect::FindOffset {
+                assignment,
+                partition,
+                timestamp,
+            } => self.find_offset(member, assignment, partition, timestamp),
+            Effect::Sought { ask, answer } => {
+                self.oracle.sought(member, ask, &answer, &self.broker);
+            }
             Effect::DescribeTopics(topics) => self.describe_topics(member, topics),
             Effect::Commit { request, entries } => self.commit(member, request, entries),
             Effect::DeadLetter(letter) => self.send_dead_letter(member, *letter),
@@ -398,6 +408,10 @@ impl World {
             };
             let empty = process.store.is_empty();
             let waits = self.oracle.unanswered_waits(member);
+            let seeks = self.oracle.unanswered_seeks(member);
+            self.oracle.check(seeks == 0, || {
+                format!("K1: {seeks} seeks were never answered")
+            });
             // Deliveries of a topic that was made again are taken back whenever that is noticed.
             let made_again = self.broker.topics.iter().any(|topic| topic.incarnation > 0);
             self.oracle

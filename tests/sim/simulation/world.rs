@@ -8,6 +8,7 @@
 //! | `cluster` | the broker, the coordinator and their answers |
 //! | `edge` | popping and pulling, applications |
 //! | `letters` | the dead-letter topic, and the operator |
+//! | `operator` | what an operator does |
 //! | `trouble` | what goes wrong, and that it stops |
 
 use std::cmp::Reverse;
@@ -40,6 +41,7 @@ pub(crate) enum Happening {
     Produce,
     LogTrouble,
     MemberTrouble,
+    OperatorActs,
     Coordinator,
     Heal,
     Look,
@@ -70,7 +72,8 @@ pub(crate) enum What {
     /// The dead-letter topic has a record, or does not take it.
     Written(Assignment, RecordNumber),
     /// An operator looks at what is parked.
-    Operator,
+    LookAtParked,
+    Signal,
 }
 
 /// A commit on its way to the coordinator.
@@ -141,6 +144,8 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     pub(crate) plan: Plan,
     pub(crate) random: Random,
+    /// The operator's own chance.
+    pub(crate) operator: Random,
     pub(crate) broker: Broker,
     pub(crate) group: Group,
     pub(crate) members: Vec<Member>,
@@ -189,6 +194,7 @@ impl World {
             group: Group::new(&plan, plan.settings.assign_mode == AssignMode::Incremental),
             oracle: Oracle::new(plan.settings.clone(), plan.members, plan.cluster_id),
             members,
+            operator: Random::new(plan.seed ^ 0x0_9e7a),
             random,
             stage: Stage::Trouble,
             produced: 0,
@@ -215,6 +221,9 @@ impl World {
         }
         if !self.plan.faults.member_every.is_zero() {
             self.after(self.plan.faults.member_every, Happening::MemberTrouble);
+        }
+        if !self.plan.faults.operator_every.is_zero() {
+            self.after(self.plan.faults.operator_every, Happening::OperatorActs);
         }
     }
 
@@ -276,6 +285,7 @@ impl World {
             Happening::Produce => self.produce(),
             Happening::LogTrouble => self.log_trouble(),
             Happening::MemberTrouble => self.member_trouble(),
+            Happening::OperatorActs => self.operator_acts(),
             Happening::Coordinator => self.coordinator_looks(),
             Happening::Heal => self.heal(),
             Happening::Look => self.look(),
@@ -306,12 +316,13 @@ impl World {
             What::JoinArrives => self.join_arrives(member),
             What::Granted(grant) => self.granted(member, grant),
             What::Left => self.left(member),
+            What::Signal => self.signal(member),
             What::StreamGone(stream) => self.tell(member, Input::StreamClosed { stream }),
             What::Died(stream) => self.tell(member, Input::StreamDied { stream }),
             What::Written(assignment, number) => {
                 self.dead_letter_arrives(member, assignment, number)
             }
-            What::Operator => self.operator(member),
+            What::LookAtParked => self.look_at_parked(member),
         }
         self.tell_late_batch(member);
     }

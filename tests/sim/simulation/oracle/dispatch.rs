@@ -84,6 +84,13 @@ impl Oracle {
         self.check(allowed, || {
             "B15, B26: delivered although nothing may be delivered".to_owned()
         });
+        let allowed = self.members[member].wishes.allow(plan.partition);
+        self.check(allowed, || {
+            format!(
+                "P2, N1: delivered of {:?}, which an operator forbids",
+                plan.partition
+            )
+        });
         let revoking = self.members[member].revoking.contains(&plan.partition);
         self.check(!revoking, || {
             format!("delivered of {:?}, which is being revoked", plan.partition)

@@ -1,7 +1,9 @@
 //! What the core says of itself: explanations of where it starts, goes on and stops.
 
 use ackline::core::metadata::room_bits;
-use ackline::core::{Event, PartitionId, StartPolicy, StopReason};
+use ackline::core::{
+    AskId, Event, Operation, PartitionId, SeekRefused, Sought, StartPolicy, StopReason,
+};
 
 use super::super::broker::{Broker, CLUSTER};
 use super::{Oracle, Standing};
@@ -72,6 +74,38 @@ impl Oracle {
             | Event::Suspected { .. }
             | Event::DiedOf { .. }
             | Event::DeadlinePassed { .. } => {}
+        }
+    }
+
+    /// An operator asks a process for something.
+    pub(crate) fn operated(&mut self, member: usize, operation: &Operation) {
+        self.members[member].wishes.operated(operation);
+    }
+
+    pub(crate) fn seek_asked(&mut self, member: usize, ask: AskId) {
+        self.members[member].wishes.seek_asked(ask);
+    }
+
+    /// An operator learns what came of a seek. What lies before the target is passed over because he says so, and
+    /// the committed offset may go back.
+    pub(crate) fn sought(
+        &mut self,
+        member: usize,
+        ask: AskId,
+        answer: &Result<Sought, SeekRefused>,
+        broker: &Broker,
+    ) {
+        let asked = self.members[member].wishes.seek_answered(ask);
+        self.check(asked, || format!("K1: {ask:?} is answered twice"));
+        let Ok(sought) = answer else { return };
+        let is_drained = self.members[member].wishes.is_drained();
+        self.check(!is_drained, || "a drained process seeks".to_owned());
+        let within = (sought.range.earliest..=sought.range.latest).contains(&sought.to);
+        self.check(within, || format!("{sought:?} leads out of the log"));
+        self.disturbed.insert(sought.partition);
+        self.moved(member, sought.partition);
+        if sought.from.is_none_or(|from| sought.to > from) {
+            self.passed_over(sought.partition, sought.to, true, broker);
         }
     }
 

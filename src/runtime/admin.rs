@@ -1,0 +1,255 @@
+//! What operators see and do: the engine as the admin edge and the status page see it.
+//!
+//! Every operation is written down with who asked for it and why; a seek when it is answered, with where from and where
+//! to.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+
+use super::engine::Engine;
+use super::sidecar::Handle;
+use crate::config::Config;
+use crate::core::{
+    AskId, Explanation, InFlight, Input, Moment, Operation, PartitionId, Scope, SeekRefused,
+    SeekTarget, Sought,
+};
+use crate::grpc::Event;
+use crate::grpc::admin::{AdminServer, Operated, Operator, View, explained, process_status};
+use crate::grpc::admin_proto as proto;
+use crate::http::{Health, Page, Server};
+use crate::observe::{Observer, Operated as Audit, ProcessEvent};
+
+type Answer = Result<Sought, SeekRefused>;
+
+/// What tells this process from others.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Identity {
+    host: String,
+    group: String,
+}
+
+impl Identity {
+    pub(super) fn of(config: &Config) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self {
+            host: host.trim().to_owned(),
+            group: config.group.id.clone(),
+        }
+    }
+}
+
+/// A seek that waits for its answer.
+#[derive(Debug)]
+struct Ask {
+    sender: oneshot::Sender<Answer>,
+    partition: PartitionId,
+    by: Operator,
+}
+
+/// Operators who wait for an answer of the core.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    last: u64,
+    waiting: BTreeMap<AskId, Ask>,
+}
+
+/// Binds the admin socket. Where nobody named one and the default place cannot be used, such as on a laptop, the sidecar
+/// runs without, and says so: consuming is its work.
+pub(super) fn bind(
+    config: &Config,
+    observer: &Observer,
+    now: Moment,
+) -> anyhow::Result<Option<AdminServer>> {
+    let Some(path) = &config.listen.admin else {
+        return Ok(None);
+    };
+    match AdminServer::bind(path) {
+        Ok(server) => {
+            let (purpose, place) = ("operators", format!("unix:{}", path.display()));
+            observer.report_process(now, &ProcessEvent::Listening { purpose, place });
+            Ok(Some(server))
+        }
+        Err(error) if config.is_default("listen.admin") => {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            let what = "listen.admin";
+            observer.report_process(now, &ProcessEvent::DoneWithout { what, error });
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Binds the address of the status page, or goes without as [`bind`] does.
+pub(super) async fn bind_page(
+    config: &Config,
+    observer: &Observer,
+    now: Moment,
+) -> anyhow::Result<Option<Server>> {
+    let Some(address) = config.listen.status_page else {
+        return Ok(None);
+    };
+    match Server::bind_page(address).await {
+        Ok(server) => {
+            let (purpose, place) = ("status page", server.address().to_string());
+            observer.report_process(now, &ProcessEvent::Listening { purpose, place });
+            Ok(Some(server))
+        }
+        Err(error) if config.is_default("listen.status_page") => {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            let what = "listen.status_page";
+            observer.report_process(now, &ProcessEvent::DoneWithout { what, error });
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Page for Handle {
+    fn page(&self) -> (proto::ProcessStatus, proto::ExplainResponse) {
+        let view = self.view();
+        let explanations = self.explain(Scope::Everything);
+        let topics = Operated::topics(self);
+        (
+            process_status(&view, topics),
+            explained(&view, &explanations, topics),
+        )
+    }
+}
+
+impl Operated for Handle {
+    fn topics(&self) -> &[String] {
+        crate::grpc::Sidecar::topics(self)
+    }
+
+    fn view(&self) -> View {
+        let not_ready = self.ready().err();
+        let engine = self.lock();
+        View {
+            host: engine.identity.host.clone(),
+            group: engine.identity.group.clone(),
+            now: engine.clock.now(),
+            status: engine.core.status(),
+            pauses: engine
+                .core
+                .pauses()
+                .map(|(scope, pause)| (scope, pause.clone()))
+                .collect(),
+            not_ready,
+        }
+    }
+
+    fn explain(&self, scope: Scope) -> Vec<Explanation> {
+        self.lock().core.explain(scope)
+    }
+
+    fn in_flight(&self, scope: Scope, max: usize) -> Vec<InFlight> {
+        self.lock().core.in_flight(scope, max)
+    }
+
+    fn may_pause(&self, scope: Scope) -> bool {
+        self.lock().core.may_pause(scope)
+    }
+
+    fn operate(&self, operation: Operation, by: &Operator) {
+        self.change(|engine| {
+            if let Some(audit) = engine.audit(&operation, by) {
+                engine.tell_person(&ProcessEvent::Operated(audit));
+            }
+            engine.input(Input::Operate(operation));
+        });
+    }
+
+    fn seek(
+        &self,
+        partition: PartitionId,
+        target: SeekTarget,
+        by: &Operator,
+    ) -> oneshot::Receiver<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        self.change(|engine| {
+            engine.asks.last += 1;
+            let ask = AskId(engine.asks.last);
+            let by = by.clone();
+            let waiting = Ask {
+                sender,
+                partition,
+                by,
+            };
+            engine.asks.waiting.insert(ask, waiting);
+            engine.input(Input::Operate(Operation::Seek {
+                ask,
+                partition,
+                target,
+            }));
+        });
+        receiver
+    }
+
+    fn report(&self, event: Event) {
+        crate::grpc::Sidecar::report(self, event);
+    }
+}
+
+impl Engine {
+    /// What is written down of an operation; `None` for one that is written down when it is answered.
+    fn audit(&self, operation: &Operation, by: &Operator) -> Option<Audit> {
+        let (action, place) = match operation {
+            Operation::Pause { scope, .. } => ("operator_pause", self.place(*scope)),
+            Operation::Resume { scope } => ("operator_resume", self.place(*scope)),
+            Operation::Drain { .. } => ("operator_drain", "this process".to_owned()),
+            Operation::Seek { .. } => return None,
+        };
+        Some(Audit {
+            place,
+            ..audited(action, by)
+        })
+    }
+
+    fn place(&self, scope: Scope) -> String {
+        let topic = |index: crate::core::TopicIndex| {
+            let topic = self.topics.get(usize::from(index.0));
+            topic.map_or("?", String::as_str)
+        };
+        match scope {
+            Scope::Everything => "everything".to_owned(),
+            Scope::Topic(index) => topic(index).to_owned(),
+            Scope::Partition(id) => format!("{}/{}", topic(id.topic), id.partition),
+        }
+    }
+
+    /// A seek was answered.
+    pub(super) fn sought(&mut self, ask: AskId, answer: Answer) {
+        let Some(asked) = self.asks.waiting.remove(&ask) else {
+            return;
+        };
+        let place = self.place(Scope::Partition(asked.partition));
+        let audit = match &answer {
+            Ok(sought) => Audit {
+                place,
+                from: sought.from,
+                to: Some(sought.to),
+                ..audited("operator_seek", &asked.by)
+            },
+            Err(_) => Audit {
+                place,
+                ..audited("operator_seek_refused", &asked.by)
+            },
+        };
+        self.tell_person(&ProcessEvent::Operated(audit));
+        // Whoever asked may have gone away.
+        let _gone = asked.sender.send(answer);
+    }
+}
+
+fn audited(action: &'static str, by: &Operator) -> Audit {
+    Audit {
+        action,
+        place: String::new(),
+        from: None,
+        to: None,
+        uid: by.uid,
+        pid: by.pid,
+        why: by.reason.clone(),
+    }
+}
