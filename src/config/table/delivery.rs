@@ -43,9 +43,7 @@ pub(super) static SECTIONS: &[Section] = &[
     },
     Section {
         key: "retry.tokens",
-        doc: "How fast records may be given up without a person, per topic. An application that is down fails \
-              everything, and would empty its topic into the dead-letter topic. So giving a record up costs a token; \
-              without one it is tried on, at the longest delay.",
+        doc: "How fast records of a topic may be given up without a person.",
     },
     Section {
         key: "dead_letter",
@@ -232,7 +230,9 @@ pub(super) static SETTINGS: &[Setting] = &[
         "retry.tokens.burst",
         Kind::Count(1, 1_000_000, |c| &mut c.retry.tokens.burst),
         Fixed("100"),
-        "Records of a topic that may be given up at once.",
+        "Records of a topic that may be given up at once. An application that is down fails everything, and \
+         would empty its topic into the dead-letter topic: so giving a record up costs a token, and without \
+         one it is tried on, at the longest delay.",
     )
     .example("10"),
     Setting::new(

@@ -106,11 +106,7 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
                 joined(entries.iter().map(|entry| format!(" {}", committed(entry))))
             )
         }
-        Effect::DeadLetter(letter) => format!(
-            "dead letter {} {}",
-            record_name(letter.partition, letter.offset),
-            letter.cause.label()
-        ),
+        Effect::DeadLetter(letter) => dead_letter(letter),
         Effect::Wake(stream) => format!("wake {}", stream.0),
         Effect::Withdrawn {
             stream,
@@ -148,6 +144,11 @@ fn sought(ask: AskId, answer: &Result<Sought, SeekRefused>) -> String {
         }
         Err(refused) => format!("sought {}: {refused:?}", ask.0),
     }
+}
+
+fn dead_letter(letter: &DeadLetter) -> String {
+    let name = record_name(letter.partition, letter.offset);
+    format!("dead letter {name} {}", letter.cause.label())
 }
 
 fn answer(is: bool) -> &'static str {

@@ -71,6 +71,7 @@ pub(super) fn process(status: &Status, not_ready: Option<&str>) -> String {
 }
 
 /// One reason of the partition at `place`.
+#[allow(clippy::too_many_lines)] // a table with one row for each reason
 pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String]) -> Words {
     match cause {
         Obstacle::Starting => Words::new("starting", "its committed offset is being read"),

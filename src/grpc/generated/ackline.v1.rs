@@ -425,8 +425,8 @@ pub struct CaughtUp {
     #[prost(int64, tag = "4")]
     pub end_offset: i64,
 }
-/// Request of ConsumerService.Ack. Within one request, OUTCOME_ACK is applied first, then extends, then the other
-/// outcomes. A request with one of the reserved fields, as a newer client may send it, is refused with UNIMPLEMENTED.
+/// Request of ConsumerService.Ack. Within one request, OUTCOME_ACK and OUTCOME_DISCARD are applied first, then extends,
+/// then the other outcomes. A request with one of the reserved fields, as a newer client may send it, is refused with UNIMPLEMENTED.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AckRequest {
     /// What to settle; the ids and ranges of all of them together are limited as in Settlement.

@@ -1,6 +1,6 @@
 //! Metrics: what is counted from events, and what is read from the core's status.
 //!
-//! The [list](list::METRICS) of all metrics says for each its name, its labels, its meaning and how
+//! The list of all [`metrics`] says for each its name, its labels, its meaning and how
 //! to read it; the output and the reference in the README come from it.
 //!
 //! Everything is encoded from one snapshot, and a partition that left is simply not in it: no label
@@ -8,6 +8,7 @@
 
 mod counts;
 mod list;
+mod totals;
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +20,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 pub(super) use counts::Counts;
-use list::METRICS;
+use list::{PARTITIONS, PROCESS};
+use totals::TOTALS;
 
 use crate::core::status::Counters;
 use crate::core::{Moment, PartitionStatus, Status};
@@ -92,6 +94,11 @@ enum Value {
     Level(f64),
 }
 
+/// Every metric: first the process, then its totals, then its partitions.
+fn metrics() -> impl Iterator<Item = &'static Metric> {
+    [PROCESS, TOTALS, PARTITIONS].into_iter().flatten()
+}
+
 /// All metrics as OpenMetrics text.
 pub(super) fn render(snapshot: &Snapshot<'_>, topics: &[String], counts: &Counts) -> String {
     let view = View {
@@ -99,9 +106,7 @@ pub(super) fn render(snapshot: &Snapshot<'_>, topics: &[String], counts: &Counts
         topics,
         counts,
     };
-    let rows = METRICS
-        .iter()
-        .map(|metric| (metric, metric.read.samples(&view)));
+    let rows = metrics().map(|metric| (metric, metric.read.samples(&view)));
     let mut registry = Registry::with_prefix("ackline");
     registry.register_collector(Box::new(Scrape(rows.collect())));
     let mut text = String::new();
@@ -114,7 +119,7 @@ pub(super) fn render(snapshot: &Snapshot<'_>, topics: &[String], counts: &Counts
 #[must_use]
 pub fn metrics_reference() -> String {
     let mut text = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
-    for metric in METRICS {
+    for metric in metrics() {
         let kind = match metric.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",

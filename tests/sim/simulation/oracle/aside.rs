@@ -28,7 +28,7 @@ impl Oracle {
     }
 
     /// The application sends it to the dead-letter topic: it is not delivered again.
-    pub(super) fn to_be_set_aside(&mut self, member: usize, id: u64) {
+    pub(super) fn asked_to_set_aside(&mut self, member: usize, id: u64) {
         if let Some(taken) = self.taken_of(member, id) {
             taken.aside = true;
         }
@@ -159,30 +159,31 @@ impl Oracle {
 
     /// What the core says of records that it gives up.
     pub(super) fn given_up(&mut self, member: usize, event: &Event) {
-        match event {
-            Event::Parked {
-                partition,
-                offset,
-                cause,
-                ..
-            } => self.set_aside(member, *partition, *offset, *cause),
-            Event::Discarded {
-                partition,
-                offset,
-                cause,
-                ..
-            } => self.discarded(member, *partition, *offset, *cause),
-            Event::Unparked {
-                partition, offset, ..
-            } => {
-                if let Some(taken) = self.taken_at(member, *partition, *offset) {
-                    taken.aside = false;
-                    taken.failures = 0;
-                    taken.deaths = 0;
-                    taken.not_before = Moment(0);
-                }
-            }
-            _ => {}
+        if let Event::Parked {
+            partition,
+            offset,
+            cause,
+            ..
+        } = event
+        {
+            self.set_aside(member, *partition, *offset, *cause);
+        } else if let Event::Discarded {
+            partition,
+            offset,
+            cause,
+            ..
+        } = event
+        {
+            self.discarded(member, *partition, *offset, *cause);
+        } else if let Event::Unparked {
+            partition, offset, ..
+        } = event
+            && let Some(taken) = self.taken_at(member, *partition, *offset)
+        {
+            taken.aside = false;
+            taken.failures = 0;
+            taken.deaths = 0;
+            taken.not_before = Moment(0);
         }
     }
 

@@ -145,7 +145,7 @@ impl Oracle {
                 self.failed(member, id);
             }
             Outcome::Release => self.hold_back(member, id, now.plus(retry.initial), true),
-            Outcome::DeadLetter => self.to_be_set_aside(member, id),
+            Outcome::DeadLetter => self.asked_to_set_aside(member, id),
         }
         self.heard_of(member, id, outcome);
     }
