@@ -13,6 +13,7 @@ use super::effect::Cause;
 use super::event::Event;
 use super::history::Hold;
 use super::ids::{Assignment, Moment, PartitionId, TopicIndex};
+use super::pause::Scope;
 use super::withdraw::Returned;
 
 /// What to do with parked records.
@@ -85,13 +86,27 @@ pub enum ParkedStep {
 }
 
 impl Core {
-    /// The records that do not go the usual way, at most `limit`, ordered.
+    /// Whether any of these could go to a dead-letter topic.
     #[must_use]
-    pub fn parked(&self, limit: usize) -> Vec<ParkedStatus> {
-        let assignments = self
-            .owned
-            .values()
-            .filter_map(|id| self.assignments.get(id));
+    pub fn has_dead_letters(&self, which: WhichParked) -> bool {
+        match which {
+            WhichParked::All => {
+                let mut policies = self.settings.policies.iter();
+                policies.any(|policy| policy.has_dead_letters)
+            }
+            WhichParked::Topic(topic) => self.settings.policy(topic).has_dead_letters,
+            WhichParked::Partition(id) | WhichParked::Record(id, _) => {
+                self.settings.policy(id.topic).has_dead_letters
+            }
+        }
+    }
+
+    /// The records of a scope that do not go the usual way, at most `limit`, ordered.
+    #[must_use]
+    pub fn parked(&self, scope: Scope, limit: usize) -> Vec<ParkedStatus> {
+        let owned = self.owned.iter();
+        let owned = owned.filter(|(partition, _)| scope.holds(**partition));
+        let assignments = owned.filter_map(|(_, id)| self.assignments.get(id));
         let records = assignments.flat_map(|assignment| {
             assignment.aside.iter().map(move |(number, aside)| {
                 let known = assignment.history.of(*number);

@@ -201,6 +201,11 @@ fn operation(action: &str) -> &'static str {
         "operator_resume" => "an operator resumed it",
         "operator_seek" => "an operator moved a partition; what was in flight is withdrawn",
         "operator_seek_refused" => "an operator wanted to move a partition, which was not possible",
+        "operator_parked_retry" => "an operator lets parked records go on",
+        "operator_parked_skip" => "an operator drops parked records",
+        "operator_parked_dead_letter" => {
+            "an operator sends parked records to the dead-letter topic"
+        }
         "operator_drain" => {
             "an operator drained the process: nothing new is delivered, and the group is left"
         }

@@ -4,6 +4,7 @@
 //! to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -11,8 +12,8 @@ use super::engine::Engine;
 use super::sidecar::Handle;
 use crate::config::Config;
 use crate::core::{
-    AskId, Explanation, InFlight, Input, Moment, Operation, PartitionId, Scope, SeekRefused,
-    SeekTarget, Sought,
+    AskId, Explanation, InFlight, Input, Moment, Operation, ParkedAction, ParkedStatus,
+    PartitionId, Scope, SeekRefused, SeekTarget, Sought, WhichParked,
 };
 use crate::grpc::Event;
 use crate::grpc::admin::{AdminServer, Operated, Operator, View, explained, process_status};
@@ -147,6 +148,18 @@ impl Operated for Handle {
         self.lock().core.in_flight(scope, max)
     }
 
+    fn parked(&self, scope: Scope, max: usize) -> Vec<ParkedStatus> {
+        self.lock().core.parked(scope, max)
+    }
+
+    fn has_dead_letters(&self, which: WhichParked) -> bool {
+        self.lock().core.has_dead_letters(which)
+    }
+
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
+        self.change(|engine| engine.act_on_parked(which, action, by))
+    }
+
     fn may_pause(&self, scope: Scope) -> bool {
         self.lock().core.may_pause(scope)
     }
@@ -216,6 +229,35 @@ impl Engine {
             Scope::Topic(index) => topic(index).to_owned(),
             Scope::Partition(id) => format!("{}/{}", topic(id.topic), id.partition),
         }
+    }
+
+    fn act_on_parked(&mut self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
+        let place = match which {
+            WhichParked::All => self.place(Scope::Everything),
+            WhichParked::Topic(topic) => self.place(Scope::Topic(topic)),
+            WhichParked::Partition(id) => self.place(Scope::Partition(id)),
+            WhichParked::Record(id, offset) => {
+                format!("{}/{offset}", self.place(Scope::Partition(id)))
+            }
+        };
+        let name = match action {
+            ParkedAction::Retry => "operator_parked_retry",
+            ParkedAction::Skip => "operator_parked_skip",
+            ParkedAction::DeadLetter => "operator_parked_dead_letter",
+        };
+        self.tell_person(&ProcessEvent::Operated(Audit {
+            place,
+            ..audited(name, by)
+        }));
+        let now = self.clock.now();
+        let mut effects = Vec::new();
+        let reason = Arc::from(by.reason.as_str());
+        let count = self
+            .core
+            .act_on_parked(now, which, action, &reason, &mut effects);
+        self.carry_out(&mut effects);
+        self.run();
+        count
     }
 
     /// A seek was answered.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::parked::Parked;
 use crate::grpc::admin_proto as proto;
 
 /// Time between two looks of a watch.
@@ -24,6 +25,9 @@ pub(in crate::cli) enum Operate {
     Explain(ExplainArguments),
     /// List what applications hold unsettled
     Inflight(InFlightArguments),
+    /// See to records that wait for a person: list, retry, skip, dead-letter
+    #[command(subcommand)]
+    Parked(Parked),
     /// Deliver nothing new: of everything, a topic or a partition
     ///
     /// Settlements are taken and commits go on. The pause outlives rebalances, and ends with `ackline
@@ -185,6 +189,11 @@ pub(super) enum Asked {
         limit: Option<u32>,
         output: Output,
     },
+    ListParked {
+        request: proto::ListParkedRequest,
+        output: Output,
+    },
+    ActOnParked(proto::ActOnParkedRequest),
     Pause {
         scope: Option<proto::Scope>,
         reason: String,
@@ -221,6 +230,7 @@ impl Operate {
                 };
                 (asked.target, list)
             }
+            Self::Parked(asked) => asked.split(),
             Self::Pause(asked) => {
                 let (scope, reason) = (scope(asked.place), asked.reason);
                 (asked.target, Asked::Pause { scope, reason })
@@ -255,7 +265,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn into_scope(self) -> proto::Scope {
+    pub(super) fn into_scope(self) -> proto::Scope {
         proto::Scope {
             topic: self.topic,
             partition: self.partition,

@@ -122,7 +122,7 @@ pub(super) fn in_flight(answer: &proto::ListInFlightResponse) -> Value {
     })
 }
 
-fn seconds(time: Option<&prost_types::Duration>) -> Option<f64> {
+pub(super) fn seconds(time: Option<&prost_types::Duration>) -> Option<f64> {
     let time = std::time::Duration::try_from(*time?).ok()?;
     Some(time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! `ackline status`, `explain`, `inflight`, `pause`, `resume`, `seek` and `drain`: the operator's commands.
+//! `ackline status`, `explain`, `inflight`, `parked`, `pause`, `resume`, `seek` and `drain`: the operator's commands.
 //!
 //! Each of them is one call to the admin socket of a sidecar that runs on this machine (in Kubernetes: in
 //! this container), and so each of them speaks of that sidecar only.
@@ -9,10 +9,12 @@
 //! | `connect` | where is the sidecar, and what if it is not there? |
 //! | `text` | how is an answer shown to people? |
 //! | `json` | and to programs? |
+//! | `parked` | what is parked, and what is to become of it? |
 
 mod arguments;
 mod connect;
 mod json;
+mod parked;
 mod text;
 
 use std::ffi::OsString;
@@ -76,6 +78,8 @@ impl Command {
             asked @ (Asked::Status { .. }
             | Asked::Explain { .. }
             | Asked::InFlight { .. }
+            | Asked::ListParked { .. }
+            | Asked::ActOnParked(_)
             | Asked::Pause { .. }
             | Asked::Resume { .. }
             | Asked::Seek(_)) => timeout(ANSWER_WITHIN, once(&mut client, asked, out))
@@ -110,6 +114,15 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
             let request = proto::ListInFlightRequest { scope, limit };
             let answer = answered(client.list_in_flight(request).await)?;
             shown(output, &answer, text::in_flight, json::in_flight)
+        }
+        Asked::ListParked { request, output } => {
+            let answer = answered(client.list_parked(request).await)?;
+            shown(output, &answer, parked::text, parked::json)
+        }
+        Asked::ActOnParked(request) => {
+            let action = request.action();
+            let answer = answered(client.act_on_parked(request).await)?;
+            parked::done(action, answer.records)
         }
         Asked::Pause { scope, reason } => {
             let answer = client.pause(proto::PauseRequest { scope, reason }).await;

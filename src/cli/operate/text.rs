@@ -7,7 +7,7 @@ use crate::grpc::admin::age;
 use crate::grpc::admin_proto as proto;
 
 /// Said wherever somebody might take one pod for the group.
-const THIS_ONLY: &str =
+pub(super) const THIS_ONLY: &str =
     "This process only; other members of the group have partitions of their own.";
 
 pub(super) fn status(status: &proto::ProcessStatus) -> String {
@@ -263,7 +263,7 @@ pub(super) fn drain(answer: &proto::DrainResponse) -> String {
 }
 
 /// Columns as wide as their widest cell.
-fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -287,7 +287,7 @@ fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Nothing that a terminal would obey: names come from applications and topics.
-fn safe(text: &str) -> String {
+pub(super) fn safe(text: &str) -> String {
     let escaped = |c: char| {
         if c.is_control()
             || ('\u{2028}'..='\u{202e}').contains(&c)
@@ -301,7 +301,7 @@ fn safe(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
-fn time(time: Option<&prost_types::Duration>) -> String {
+pub(super) fn time(time: Option<&prost_types::Duration>) -> String {
     let time = time.and_then(|time| Duration::try_from(*time).ok());
     time.map_or("-".to_owned(), age)
 }

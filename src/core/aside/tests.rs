@@ -35,7 +35,7 @@ fn record_that_failed_too_often_is_parked_and_holds_up_its_lane_only() {
     assert_eq!(bench.pull(1), "");
     assert_eq!(bench.status(0).blocked, Some(Blocked::Parked));
     assert_eq!(bench.status(0).watermark, Some(0));
-    let parked = bench.core.parked(10);
+    let parked = bench.core.parked(Scope::Everything, 10);
     assert_eq!(parked.len(), 1);
     assert_eq!((parked[0].offset, parked[0].failures), (0, 2));
     assert_eq!((parked[0].cause, parked[0].behind), (Cause::Failures, 1));
@@ -82,7 +82,7 @@ fn dead_letter_that_never_will_be_taken_is_parked_with_the_reason() {
     bench.answers.dead_letters = Some(Err(too_large));
     bench.retry("0");
     assert_eq!(
-        bench.core.parked(1)[0].step,
+        bench.core.parked(Scope::Everything, 1)[0].step,
         ParkedStep::Parked(Some("too large".to_owned()))
     );
     bench.pass(seconds(3600));
@@ -170,7 +170,7 @@ fn revocation_waits_for_dead_letters_on_their_way_and_for_nothing_else() {
     bench.pull(1);
     bench.retry("1");
     bench.ack("2");
-    assert_eq!(bench.core.parked(10).len(), 2);
+    assert_eq!(bench.core.parked(Scope::Everything, 10).len(), 2);
     bench.revoke(&[0]);
     assert!(bench.rebalancing);
     bench.letter_answered(Ok(()));
@@ -203,7 +203,10 @@ fn without_a_dead_letter_topic_what_should_go_there_is_parked() {
     bench.pop("a");
     bench.pull(1);
     bench.settle(&[(Outcome::DeadLetter, "0")]);
-    assert_eq!(bench.core.parked(1)[0].cause, Cause::Application);
+    assert_eq!(
+        bench.core.parked(Scope::Everything, 1)[0].cause,
+        Cause::Application
+    );
     assert_eq!(bench.act(WhichParked::All, ParkedAction::DeadLetter), 0);
     assert_eq!(bench.act(WhichParked::All, ParkedAction::Skip), 1);
     assert_eq!(bench.status(0).watermark, Some(1));
@@ -222,5 +225,5 @@ fn parked_record_is_tried_once_after_a_restart() {
     next.pop("a a b");
     assert_eq!(next.pull(1), "0*3");
     next.retry("0");
-    assert_eq!(next.core.parked(10).len(), 1);
+    assert_eq!(next.core.parked(Scope::Everything, 10).len(), 1);
 }

@@ -39,7 +39,7 @@ fn only_the_oldest_delivery_of_a_stream_counts_as_a_failure() {
         bench.pass(seconds(11));
         bench.pull(1);
     }
-    let parked = bench.core.parked(10);
+    let parked = bench.core.parked(Scope::Everything, 10);
     assert_eq!(parked.len(), 1, "record 1 was never the oldest");
     assert_eq!((parked[0].offset, parked[0].failures), (0, 2));
 }

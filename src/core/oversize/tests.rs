@@ -85,10 +85,10 @@ fn client_that_claims_more_than_it_takes_is_found_out() {
             },
         );
         if stream == 1 {
-            assert!(bench.core.parked(1).is_empty());
+            assert!(bench.core.parked(Scope::Everything, 1).is_empty());
         }
     }
-    let parked = bench.core.parked(10);
+    let parked = bench.core.parked(Scope::Everything, 10);
     assert_eq!((parked.len(), parked[0].offset), (1, 0));
     assert_eq!(parked[0].cause, Cause::Oversize);
     assert_eq!(bench.pull(4), "", "its lane waits");
@@ -108,5 +108,5 @@ fn streams_that_said_something_of_it_have_received_it() {
         bench.close(stream);
         bench.open(stream + 1);
     }
-    assert!(bench.core.parked(1).is_empty());
+    assert!(bench.core.parked(Scope::Everything, 1).is_empty());
 }

@@ -25,7 +25,7 @@ fn retried_record_goes_first_and_has_all_its_attempts_again() {
         1
     );
     assert_eq!(bench.pull(1), "0*2 1*2 2*2");
-    assert_eq!(bench.core.parked(1), []);
+    assert_eq!(bench.core.parked(Scope::Everything, 1), []);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn other_records_are_left_alone() {
     ] {
         assert_eq!(bench.act(which, ParkedAction::Skip), 0);
     }
-    assert_eq!(bench.core.parked(10).len(), 1);
+    assert_eq!(bench.core.parked(Scope::Everything, 10).len(), 1);
 }
 
 // I-O1: an explicit DEAD_LETTER takes nothing back, so something later may be live when its record is let go on.

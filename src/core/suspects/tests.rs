@@ -45,9 +45,12 @@ fn third_death_alone_parks_the_record_that_caused_it() {
         assert!(bench.pull(stream).starts_with("0*"), "stream {stream}");
         bench.die(stream);
     }
-    assert!(bench.core.parked(1).is_empty(), "not judged yet");
+    assert!(
+        bench.core.parked(Scope::Everything, 1).is_empty(),
+        "not judged yet"
+    );
     bench.pass(seconds(2));
-    let parked = bench.core.parked(10);
+    let parked = bench.core.parked(Scope::Everything, 10);
     assert_eq!(
         (parked[0].offset, parked[0].cause, parked[0].deaths),
         (0, Cause::Crashes, 3)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{View, words};
 use crate::core::{
-    DrainStatus, Drained, Explanation, Head, InFlight, Moment, Obstacle, PartitionStatus, Pause,
-    Scope, StreamStatus, TopicIndex,
+    DrainStatus, Drained, Explanation, Head, InFlight, Moment, Obstacle, ParkedStatus, ParkedStep,
+    PartitionStatus, Pause, Scope, StreamStatus, TopicIndex,
 };
 use crate::grpc::admin_proto as proto;
 
@@ -217,6 +217,28 @@ pub(super) fn in_flight(
         stream: delivery.stream.0,
         client: delivery.client.clone(),
         age: duration(now.since(delivery.since)),
+    }
+}
+
+pub(super) fn parked(record: &ParkedStatus, now: Moment, topics: &[String]) -> proto::ParkedRecord {
+    let (step, error, again) = match &record.step {
+        ParkedStep::Parked(error) => (proto::ParkedStep::Parked, error.clone(), None),
+        ParkedStep::Sending => (proto::ParkedStep::Sending, None, None),
+        ParkedStep::SendAgain(at) => (proto::ParkedStep::SendAgain, None, Some(at.since(now))),
+    };
+    proto::ParkedRecord {
+        topic: topic(record.partition.topic, topics),
+        partition: record.partition.partition,
+        offset: record.offset,
+        cause: record.cause.label().to_owned(),
+        reason: record.reason.to_string(),
+        failures: record.failures,
+        deaths: record.deaths,
+        age: duration(now.since(record.since)),
+        step: step.into(),
+        error: error.unwrap_or_default(),
+        again_in: again.and_then(duration),
+        behind: record.behind,
     }
 }
 

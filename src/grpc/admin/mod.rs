@@ -33,8 +33,8 @@ use super::listener::{Places, UnixDoor, connections};
 use super::server::limited;
 use super::{Error, Event};
 use crate::core::{
-    Explanation, InFlight, Moment, Operation, PartitionId, Pause, Scope, SeekRefused, SeekTarget,
-    Sought, Status,
+    Explanation, InFlight, Moment, Operation, ParkedAction, ParkedStatus, PartitionId, Pause,
+    Scope, SeekRefused, SeekTarget, Sought, Status, WhichParked,
 };
 
 pub use answers::{explained, process_status};
@@ -53,6 +53,15 @@ pub trait Operated: Send + Sync + 'static {
 
     /// Deliveries in flight, at most `max`.
     fn in_flight(&self, scope: Scope, max: usize) -> Vec<InFlight>;
+
+    /// Records that are set aside, at most `max`.
+    fn parked(&self, scope: Scope, max: usize) -> Vec<ParkedStatus>;
+
+    /// Whether any of these could go to a dead-letter topic.
+    fn has_dead_letters(&self, which: WhichParked) -> bool;
+
+    /// Does something with parked records, and writes down who asked and why. Returns with how many.
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize;
 
     /// Whether another scope can be paused.
     fn may_pause(&self, scope: Scope) -> bool;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Status;
 
-use crate::core::{PartitionId, Scope, SeekTarget, TopicIndex};
+use crate::core::{ParkedAction, PartitionId, Scope, SeekTarget, TopicIndex, WhichParked};
 use crate::grpc::admin_proto as proto;
 
 /// Longest reason, in characters; more is cut.
@@ -79,6 +79,32 @@ pub(super) fn reason(reason: &str) -> Result<String, Status> {
         ));
     }
     Ok(reason)
+}
+
+pub(super) fn which_parked(
+    request: &proto::ActOnParkedRequest,
+    topics: &[String],
+) -> Result<WhichParked, Status> {
+    match (scope(request.scope.as_ref(), topics)?, request.offset) {
+        (Scope::Everything, None) => Ok(WhichParked::All),
+        (Scope::Topic(topic), None) => Ok(WhichParked::Topic(topic)),
+        (Scope::Partition(id), None) => Ok(WhichParked::Partition(id)),
+        (Scope::Partition(id), Some(offset)) => Ok(WhichParked::Record(id, offset)),
+        (Scope::Everything | Scope::Topic(_), Some(_)) => Err(Status::invalid_argument(
+            "offset is set, but scope names no partition; name both",
+        )),
+    }
+}
+
+pub(super) fn parked_action(action: i32) -> Result<ParkedAction, Status> {
+    match proto::ParkedAction::try_from(action) {
+        Ok(proto::ParkedAction::Retry) => Ok(ParkedAction::Retry),
+        Ok(proto::ParkedAction::Skip) => Ok(ParkedAction::Skip),
+        Ok(proto::ParkedAction::DeadLetter) => Ok(ParkedAction::DeadLetter),
+        Ok(proto::ParkedAction::Unspecified) | Err(_) => Err(Status::invalid_argument(
+            "action is required: retry, skip or dead_letter",
+        )),
+    }
 }
 
 pub(super) fn target(target: Option<&proto::seek_request::Target>) -> Result<SeekTarget, Status> {

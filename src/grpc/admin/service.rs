@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::{Operated, Operator, answers, requests};
-use crate::core::{Operation, ReadError, SeekRefused};
+use crate::core::{Operation, ParkedAction, ReadError, SeekRefused};
 use crate::grpc::Origin;
 use crate::grpc::admin_proto::{self as proto, admin_service_server::AdminService};
 use crate::grpc::connection::Connection;
@@ -108,6 +108,42 @@ impl<O: Operated> AdminService for Admin<O> {
             deliveries: deliveries.collect(),
             in_flight: view.status.live,
         }))
+    }
+
+    async fn list_parked(
+        &self,
+        request: Request<proto::ListParkedRequest>,
+    ) -> Answer<proto::ListParkedResponse> {
+        let topics = self.operated.topics();
+        let request = request.into_inner();
+        let scope = requests::scope(request.scope.as_ref(), topics)?;
+        let found = self.operated.parked(scope, requests::limit(request.limit)?);
+        let view = self.operated.view();
+        let records = found
+            .iter()
+            .map(|record| answers::parked(record, view.now, topics));
+        let aside = view.status.partitions.iter().map(|at| at.aside);
+        Ok(Response::new(proto::ListParkedResponse {
+            records: records.collect(),
+            aside: aside.sum(),
+        }))
+    }
+
+    async fn act_on_parked(
+        &self,
+        request: Request<proto::ActOnParkedRequest>,
+    ) -> Answer<proto::ActOnParkedResponse> {
+        let by = operator(&request, &request.get_ref().reason)?;
+        let request = request.into_inner();
+        let which = requests::which_parked(&request, self.operated.topics())?;
+        let action = requests::parked_action(request.action)?;
+        if action == ParkedAction::DeadLetter && !self.operated.has_dead_letters(which) {
+            return Err(Status::failed_precondition(
+                "there is no dead-letter topic; set `dead_letter.topic` of the sidecar, or skip the record",
+            ));
+        }
+        let records = self.operated.act_on_parked(which, action, &by) as u64;
+        Ok(Response::new(proto::ActOnParkedResponse { records }))
     }
 
     async fn pause(&self, request: Request<proto::PauseRequest>) -> Answer<proto::PauseResponse> {

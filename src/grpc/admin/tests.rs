@@ -11,7 +11,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::*;
 use crate::core::{
-    Assignment, DeliveryId, Head, LogRange, Obstacle, PartitionStatus, StreamId, TopicIndex,
+    Assignment, Cause, DeliveryId, Head, LogRange, Obstacle, ParkedAction, ParkedStatus,
+    ParkedStep, PartitionStatus, StreamId, TopicIndex, WhichParked,
 };
 use crate::grpc::admin_proto::{self as proto, admin_service_client::AdminServiceClient};
 
@@ -29,6 +30,8 @@ struct State {
     operations: Vec<(Operation, Operator)>,
     sought: Option<Result<Sought, SeekRefused>>,
     seeks: Vec<(PartitionId, SeekTarget, Operator)>,
+    parked: Vec<ParkedStatus>,
+    acts: Vec<(WhichParked, ParkedAction, String)>,
 }
 
 impl Operated for Fake {
@@ -47,6 +50,21 @@ impl Operated for Fake {
     fn in_flight(&self, _: Scope, max: usize) -> Vec<InFlight> {
         let all = &self.state.lock().unwrap().in_flight;
         all.iter().take(max).cloned().collect()
+    }
+
+    fn parked(&self, _: Scope, max: usize) -> Vec<ParkedStatus> {
+        let all = &self.state.lock().unwrap().parked;
+        all.iter().take(max).cloned().collect()
+    }
+
+    fn has_dead_letters(&self, which: WhichParked) -> bool {
+        which != WhichParked::Topic(TopicIndex(1))
+    }
+
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
+        let mut state = self.state.lock().unwrap();
+        state.acts.push((which, action, by.reason.clone()));
+        state.parked.len()
     }
 
     fn may_pause(&self, scope: Scope) -> bool {
@@ -389,5 +407,91 @@ async fn a_drain_is_waited_for_only_if_asked() {
     assert_eq!(
         answer.unwrap().get_ref().state(),
         proto::DrainState::Drained
+    );
+}
+
+#[tokio::test]
+async fn parked_records_are_listed_and_acted_upon() {
+    let mut served = Served::new().await;
+    let id = PartitionId {
+        topic: TopicIndex(0),
+        partition: 3,
+    };
+    served.fake.state.lock().unwrap().parked = vec![ParkedStatus {
+        partition: id,
+        offset: 17,
+        cause: Cause::Failures,
+        reason: Arc::from("no such account"),
+        failures: 10,
+        deaths: 0,
+        since: Moment(0),
+        step: ParkedStep::Parked(Some("too large".to_owned())),
+        behind: 4,
+    }];
+    let request = proto::ListParkedRequest::default();
+    let listed = served.client.list_parked(request).await.unwrap();
+    let record = &listed.into_inner().records[0];
+    assert_eq!((record.topic.as_str(), record.offset), ("orders", 17));
+    assert_eq!(
+        (record.cause.as_str(), record.error.as_str()),
+        ("failures", "too large")
+    );
+    assert_eq!(record.step(), proto::ParkedStep::Parked);
+    let scope = |topic: &str, partition| {
+        Some(proto::Scope {
+            topic: topic.to_owned(),
+            partition,
+        })
+    };
+    let act = proto::ActOnParkedRequest {
+        scope: scope("orders", Some(3)),
+        offset: Some(17),
+        action: proto::ParkedAction::Retry.into(),
+        reason: "the account is there now".to_owned(),
+    };
+    let done = served.client.act_on_parked(act.clone()).await.unwrap();
+    assert_eq!(done.into_inner().records, 1);
+    let acts = served.fake.state.lock().unwrap().acts.clone();
+    let expected = (WhichParked::Record(id, 17), ParkedAction::Retry);
+    assert_eq!((acts[0].0, acts[0].1), expected);
+    for (wrong, code) in [
+        (
+            proto::ActOnParkedRequest {
+                reason: " ".to_owned(),
+                ..act.clone()
+            },
+            Code::InvalidArgument,
+        ),
+        (
+            proto::ActOnParkedRequest {
+                action: 0,
+                ..act.clone()
+            },
+            Code::InvalidArgument,
+        ),
+        (
+            proto::ActOnParkedRequest {
+                scope: None,
+                ..act.clone()
+            },
+            Code::InvalidArgument,
+        ),
+        (
+            proto::ActOnParkedRequest {
+                scope: scope("refunds", None),
+                offset: None,
+                action: proto::ParkedAction::DeadLetter.into(),
+                ..act
+            },
+            Code::FailedPrecondition,
+        ),
+    ] {
+        let refused = served.client.act_on_parked(wrong).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    assert_eq!(
+        served.fake.state.lock().unwrap().acts.len(),
+        1,
+        "nothing else was done"
     );
 }

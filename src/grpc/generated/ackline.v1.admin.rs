@@ -9,6 +9,89 @@ pub struct Scope {
     #[prost(int32, optional, tag = "2")]
     pub partition: ::core::option::Option<i32>,
 }
+/// Request of AdminService.ListParked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListParkedRequest {
+    /// Of what. Absent: everything.
+    #[prost(message, optional, tag = "1")]
+    pub scope: ::core::option::Option<Scope>,
+    /// How many at most. Absent: 100; at most 10,000.
+    #[prost(uint32, optional, tag = "2")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Answer of AdminService.ListParked.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListParkedResponse {
+    /// The records, ordered by partition and offset.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<ParkedRecord>,
+    /// How many are set aside in the whole process.
+    #[prost(uint64, tag = "2")]
+    pub aside: u64,
+}
+/// A record that is set aside: it stays in its lane, and everything behind it waits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ParkedRecord {
+    /// Its topic.
+    #[prost(string, tag = "1")]
+    pub topic: ::prost::alloc::string::String,
+    /// Its partition.
+    #[prost(int32, tag = "2")]
+    pub partition: i32,
+    /// Its offset.
+    #[prost(int64, tag = "3")]
+    pub offset: i64,
+    /// Why it was given up: failures, crashes, oversize, application or operator.
+    #[prost(string, tag = "4")]
+    pub cause: ::prost::alloc::string::String,
+    /// In the words of whoever gave it up.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// How often the application failed at it.
+    #[prost(uint32, tag = "6")]
+    pub failures: u32,
+    /// How often applications died while they held nothing else.
+    #[prost(uint32, tag = "7")]
+    pub deaths: u32,
+    /// For how long it has been set aside.
+    #[prost(message, optional, tag = "8")]
+    pub age: ::core::option::Option<::prost_types::Duration>,
+    /// How far it is.
+    #[prost(enumeration = "ParkedStep", tag = "9")]
+    pub step: i32,
+    /// PARKED_STEP_PARKED: what the broker said, if it could not go to the dead-letter topic.
+    #[prost(string, tag = "10")]
+    pub error: ::prost::alloc::string::String,
+    /// PARKED_STEP_SEND_AGAIN: when it goes again.
+    #[prost(message, optional, tag = "11")]
+    pub again_in: ::core::option::Option<::prost_types::Duration>,
+    /// How many records wait behind it in its lane.
+    #[prost(uint64, tag = "12")]
+    pub behind: u64,
+}
+/// Request of AdminService.ActOnParked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActOnParkedRequest {
+    /// Which records. Absent: all of them.
+    #[prost(message, optional, tag = "1")]
+    pub scope: ::core::option::Option<Scope>,
+    /// One record of the scope's partition. Absent: all of the scope.
+    #[prost(int64, optional, tag = "2")]
+    pub offset: ::core::option::Option<i64>,
+    /// What to do. Required.
+    #[prost(enumeration = "ParkedAction", tag = "3")]
+    pub action: i32,
+    /// Why, for the log. Required, cut at 200 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Answer of AdminService.ActOnParked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActOnParkedResponse {
+    /// To how many records it was done. Those that are on their way to the dead-letter topic are left alone.
+    #[prost(uint64, tag = "1")]
+    pub records: u64,
+}
 /// Request of AdminService.Status.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusRequest {}
@@ -384,6 +467,80 @@ pub struct DrainResponse {
     #[prost(uint32, tag = "2")]
     pub in_flight: u32,
 }
+/// How far a record is that is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ParkedStep {
+    /// Not sent.
+    Unspecified = 0,
+    /// It waits for a person.
+    Parked = 1,
+    /// It is on its way to the dead-letter topic.
+    Sending = 2,
+    /// The dead-letter topic did not take it for now; it goes again.
+    SendAgain = 3,
+}
+impl ParkedStep {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PARKED_STEP_UNSPECIFIED",
+            Self::Parked => "PARKED_STEP_PARKED",
+            Self::Sending => "PARKED_STEP_SENDING",
+            Self::SendAgain => "PARKED_STEP_SEND_AGAIN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PARKED_STEP_UNSPECIFIED" => Some(Self::Unspecified),
+            "PARKED_STEP_PARKED" => Some(Self::Parked),
+            "PARKED_STEP_SENDING" => Some(Self::Sending),
+            "PARKED_STEP_SEND_AGAIN" => Some(Self::SendAgain),
+            _ => None,
+        }
+    }
+}
+/// What to do with parked records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ParkedAction {
+    /// Refused with INVALID_ARGUMENT.
+    Unspecified = 0,
+    /// Deliver it again, as if it had never failed. What is in flight behind it in its lane is taken back.
+    Retry = 1,
+    /// Finish it without its having been worked on.
+    Skip = 2,
+    /// Send it to the dead-letter topic. Refused with FAILED_PRECONDITION if there is none.
+    DeadLetter = 3,
+}
+impl ParkedAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PARKED_ACTION_UNSPECIFIED",
+            Self::Retry => "PARKED_ACTION_RETRY",
+            Self::Skip => "PARKED_ACTION_SKIP",
+            Self::DeadLetter => "PARKED_ACTION_DEAD_LETTER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PARKED_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "PARKED_ACTION_RETRY" => Some(Self::Retry),
+            "PARKED_ACTION_SKIP" => Some(Self::Skip),
+            "PARKED_ACTION_DEAD_LETTER" => Some(Self::DeadLetter),
+            _ => None,
+        }
+    }
+}
 /// How far a drain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -647,6 +804,56 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("ackline.v1.AdminService", "ListInFlight"));
             self.inner.unary(req, path, codec).await
         }
+        /// Records that are set aside: parked, or on their way to the dead-letter topic.
+        pub async fn list_parked(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListParkedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListParkedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ackline.v1.AdminService/ListParked",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ackline.v1.AdminService", "ListParked"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets parked records go on, drops them, or sends them to the dead-letter topic.
+        pub async fn act_on_parked(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ActOnParkedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ActOnParkedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ackline.v1.AdminService/ActOnParked",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ackline.v1.AdminService", "ActOnParked"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Delivers nothing new of a scope. Settlements are taken and commits go on. The pause outlives
         /// rebalances and ends with Resume or with the process.
         pub async fn pause(
@@ -783,6 +990,22 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListInFlightRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListInFlightResponse>,
+            tonic::Status,
+        >;
+        /// Records that are set aside: parked, or on their way to the dead-letter topic.
+        async fn list_parked(
+            &self,
+            request: tonic::Request<super::ListParkedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListParkedResponse>,
+            tonic::Status,
+        >;
+        /// Lets parked records go on, drops them, or sends them to the dead-letter topic.
+        async fn act_on_parked(
+            &self,
+            request: tonic::Request<super::ActOnParkedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ActOnParkedResponse>,
             tonic::Status,
         >;
         /// Delivers nothing new of a scope. Settlements are taken and commits go on. The pause outlives
@@ -1056,6 +1279,96 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListInFlightSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ackline.v1.AdminService/ListParked" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListParkedSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListParkedRequest>
+                    for ListParkedSvc<T> {
+                        type Response = super::ListParkedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListParkedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_parked(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListParkedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ackline.v1.AdminService/ActOnParked" => {
+                    #[allow(non_camel_case_types)]
+                    struct ActOnParkedSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ActOnParkedRequest>
+                    for ActOnParkedSvc<T> {
+                        type Response = super::ActOnParkedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ActOnParkedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::act_on_parked(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ActOnParkedSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

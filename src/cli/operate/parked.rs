@@ -1,0 +1,244 @@
+//! `ackline parked`: records that wait for a person.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::arguments::{Asked, Output, Place, Target};
+use super::json::seconds;
+use super::text::{THIS_ONLY, safe, table, time};
+use crate::grpc::admin_proto as proto;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Parked {
+    /// List records that are parked, or on their way to the dead-letter topic
+    List(ListArguments),
+    /// Deliver them again, as if they had never failed
+    ///
+    /// What is in flight behind one in its lane is taken back, so that the order stays.
+    Retry(ActArguments),
+    /// Finish them without their having been worked on
+    Skip(ActArguments),
+    /// Send them to the dead-letter topic
+    DeadLetter(ActArguments),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListArguments {
+    /// A topic or a partition; everything without it
+    #[arg(value_name = "TOPIC[/PARTITION]")]
+    place: Option<Place>,
+    #[command(flatten)]
+    target: Target,
+    /// How many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ActArguments {
+    /// A record, or all that are parked of a partition or topic
+    #[arg(
+        value_name = "TOPIC[/PARTITION[/OFFSET]]",
+        required_unless_present = "all"
+    )]
+    which: Option<Which>,
+    /// All that are parked in this process
+    #[arg(long, conflicts_with = "which")]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+    /// Why, for the log and for whoever looks later
+    #[arg(long, value_name = "WORDS")]
+    reason: String,
+}
+
+/// A record, or all of a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Which {
+    place: Place,
+    offset: Option<i64>,
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "write TOPIC, TOPIC/PARTITION or TOPIC/PARTITION/OFFSET, such as orders/3/17";
+        let parts: Vec<&str> = text.split('/').collect();
+        let (place, offset) = match parts[..] {
+            [topic, partition, offset] => {
+                let offset = offset.parse::<u64>().ok();
+                let offset = offset.and_then(|offset| i64::try_from(offset).ok());
+                (
+                    format!("{topic}/{partition}"),
+                    Some(offset.ok_or_else(wrong)?),
+                )
+            }
+            _ => (text.to_owned(), None),
+        };
+        let place = place.parse().map_err(|_| wrong())?;
+        Ok(Self { place, offset })
+    }
+}
+
+impl Parked {
+    pub(super) fn split(self) -> (Target, Asked) {
+        let (asked, action) = match self {
+            Self::List(asked) => {
+                let request = proto::ListParkedRequest {
+                    scope: asked.place.map(Place::into_scope),
+                    limit: Some(asked.limit),
+                };
+                let output = asked.output;
+                return (asked.target, Asked::ListParked { request, output });
+            }
+            Self::Retry(asked) => (asked, proto::ParkedAction::Retry),
+            Self::Skip(asked) => (asked, proto::ParkedAction::Skip),
+            Self::DeadLetter(asked) => (asked, proto::ParkedAction::DeadLetter),
+        };
+        let offset = asked.which.as_ref().and_then(|which| which.offset);
+        let request = proto::ActOnParkedRequest {
+            scope: asked.which.map(|which| which.place.into_scope()),
+            offset,
+            action: action.into(),
+            reason: asked.reason,
+        };
+        (asked.target, Asked::ActOnParked(request))
+    }
+}
+
+/// The list, for people.
+pub(super) fn text(answer: &proto::ListParkedResponse) -> String {
+    if answer.records.is_empty() {
+        return format!("Nothing of it is set aside here. {THIS_ONLY}\n");
+    }
+    let header = [
+        "TOPIC",
+        "PARTITION",
+        "OFFSET",
+        "STATE",
+        "CAUSE",
+        "FAILURES",
+        "DEATHS",
+        "AGE",
+        "BEHIND",
+        "REASON",
+    ];
+    let row = |at: &proto::ParkedRecord| {
+        vec![
+            safe(&at.topic),
+            at.partition.to_string(),
+            at.offset.to_string(),
+            state(at),
+            safe(&at.cause),
+            at.failures.to_string(),
+            at.deaths.to_string(),
+            time(at.age.as_ref()),
+            at.behind.to_string(),
+            safe(if at.error.is_empty() {
+                &at.reason
+            } else {
+                &at.error
+            }),
+        ]
+    };
+    let rows: Vec<_> = answer.records.iter().map(row).collect();
+    let mut text = table(&header, &rows);
+    let shown = answer.records.len();
+    let _ = writeln!(text, "\n{shown} of {} set aside. {THIS_ONLY}", answer.aside);
+    text
+}
+
+fn state(at: &proto::ParkedRecord) -> String {
+    match at.step() {
+        proto::ParkedStep::Unspecified => "?".to_owned(),
+        proto::ParkedStep::Parked => "parked".to_owned(),
+        proto::ParkedStep::Sending => "sending".to_owned(),
+        proto::ParkedStep::SendAgain => format!("sent again in {}", time(at.again_in.as_ref())),
+    }
+}
+
+/// The list, for programs.
+pub(super) fn json(answer: &proto::ListParkedResponse) -> Value {
+    let record = |at: &proto::ParkedRecord| {
+        json!({
+            "topic": at.topic,
+            "partition": at.partition,
+            "offset": at.offset,
+            "state": match at.step() {
+                proto::ParkedStep::Unspecified => "unknown",
+                proto::ParkedStep::Parked => "parked",
+                proto::ParkedStep::Sending => "sending",
+                proto::ParkedStep::SendAgain => "send_again",
+            },
+            "cause": at.cause,
+            "reason": at.reason,
+            "error": at.error,
+            "failures": at.failures,
+            "deaths": at.deaths,
+            "age": seconds(at.age.as_ref()),
+            "again_in": seconds(at.again_in.as_ref()),
+            "behind": at.behind,
+        })
+    };
+    json!({
+        "records": answer.records.iter().map(record).collect::<Vec<_>>(),
+        "aside": answer.aside,
+    })
+}
+
+/// What was done.
+pub(super) fn done(action: proto::ParkedAction, records: u64) -> String {
+    let (one, several) = match action {
+        proto::ParkedAction::Unspecified => ("was left alone", "were left alone"),
+        proto::ParkedAction::Retry => ("is delivered again", "are delivered again"),
+        proto::ParkedAction::Skip => ("is skipped", "are skipped"),
+        proto::ParkedAction::DeadLetter => (
+            "goes to the dead-letter topic",
+            "go to the dead-letter topic",
+        ),
+    };
+    match records {
+        0 => format!("Nothing of it is parked here; see `ackline parked list`. {THIS_ONLY}\n"),
+        1 => format!("1 record {one}. {THIS_ONLY}\n"),
+        _ => format!("{records} records {several}. {THIS_ONLY}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_acted_upon_is_a_topic_a_partition_or_a_record() {
+        let which = |text: &str| text.parse::<Which>();
+        assert_eq!(which("orders").map(|which| which.offset), Ok(None));
+        assert_eq!(which("orders/3").map(|which| which.offset), Ok(None));
+        assert_eq!(which("orders/3/17").map(|which| which.offset), Ok(Some(17)));
+        for wrong in [
+            "",
+            "orders/",
+            "orders/3/",
+            "orders/3/-1",
+            "orders/x/1",
+            "a/1/2/3",
+        ] {
+            assert!(which(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_said_and_so_is_nothing() {
+        let done = |records| done(proto::ParkedAction::Retry, records);
+        assert!(done(0).starts_with("Nothing of it is parked here"));
+        assert!(done(1).starts_with("1 record is delivered again."));
+        assert!(done(2).starts_with("2 records are delivered again."));
+    }
+}
