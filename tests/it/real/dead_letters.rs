@@ -81,13 +81,13 @@ fn letter(number: i32, source: &str, partition: i32, cause: &str) -> Logged {
 
 /// A record that was read.
 #[derive(Debug, PartialEq)]
-struct Read {
-    partition: i32,
-    record: Logged,
+pub(super) struct Read {
+    pub(super) partition: i32,
+    pub(super) record: Logged,
 }
 
 /// Everything that a topic holds.
-async fn everything(cluster: &Cluster, topic: &Topic<'_>) -> Vec<Read> {
+pub(super) async fn everything(cluster: &Cluster, topic: &Topic<'_>) -> Vec<Read> {
     let mut wanted = 0;
     let mut list = TopicPartitionList::new();
     for partition in 0..topic.partitions {

@@ -13,6 +13,7 @@ mod dead_letters;
 mod finished;
 mod floods;
 mod gaps;
+mod given_up;
 mod made_again;
 mod members;
 mod on_delivery;

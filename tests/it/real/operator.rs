@@ -14,7 +14,7 @@ use crate::harness::{
 use super::assert_worked_off;
 
 /// Runs a command against the sidecar at that application socket.
-async fn ackline(socket: &Path, words: &[&str]) -> (i32, String) {
+pub(super) async fn ackline(socket: &Path, words: &[&str]) -> (i32, String) {
     let admin: PathBuf = socket.with_file_name("admin.sock");
     let Output {
         status,

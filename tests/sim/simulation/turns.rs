@@ -73,7 +73,7 @@ impl World {
         }
         if matches!(
             input,
-            Input::StreamClosed { .. } | Input::StreamClosing { .. }
+            Input::StreamClosed { .. } | Input::StreamClosing { .. } | Input::DeadLetterDone { .. }
         ) {
             self.let_time_pass(member);
         }

@@ -1,0 +1,111 @@
+//! Records that are given up: dead letters are written before they count, parked ones wait for a person.
+
+use ackline::grpc::proto::Outcome;
+use serde_json::json;
+
+use super::dead_letters::everything;
+use super::operator::ackline;
+use super::until_committed_to_the_end;
+use crate::harness::{Ledger, Line, Logged, Member, Protocol, Reader, Sidecar, Topic, unique};
+
+fn header(record: &Logged, name: &str) -> String {
+    let found = record.headers.iter().find(|(known, _)| known == name);
+    let value = found.and_then(|(_, value)| value.clone());
+    String::from_utf8(value.unwrap_or_default()).unwrap()
+}
+
+// R14 B30
+#[tokio::test]
+async fn what_is_given_up_is_in_the_dead_letter_topic_when_it_is_committed() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 1).await;
+    let dead = Topic::create(member.cluster, 1).await;
+    topic.write_numbered(&ledger, 4).await;
+    let settings = member.settings(&group, &topic).with(json!({
+        "dead_letter": {"topic": dead.name},
+        "retry": {"max_attempts": 2, "then": "dead_letter", "backoff": {"initial": "10ms"}},
+    }));
+    let sidecar = Sidecar::start(settings).await;
+    let mut reader = Reader::open(&sidecar.socket(), &ledger).await;
+    let first = reader.take(4).await;
+    reader.ack(&[first[0].id, first[3].id]).await;
+    reader.settle(&[first[1].id], Outcome::DeadLetter).await;
+    reader.settle(&[first[2].id], Outcome::Retry).await;
+    let again = reader.take(1).await;
+    assert_eq!(again[0].place, first[2].place);
+    reader.settle(&[again[0].id], Outcome::Retry).await;
+    until_committed_to_the_end(member.cluster, &group, &topic).await;
+
+    let letters = everything(member.cluster, &dead).await;
+    let told: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            let of = |name: &str| header(&letter.record, name);
+            let (offset, cause) = (of("ackline.offset"), of("ackline.cause"));
+            (offset, cause, of("ackline.failures"))
+        })
+        .collect();
+    let expected = |offset: &str, cause: &str, failures: &str| {
+        (offset.to_owned(), cause.to_owned(), failures.to_owned())
+    };
+    assert_eq!(
+        told,
+        [
+            expected("1", "application", "0"),
+            expected("2", "failures", "2")
+        ]
+    );
+    let original = Logged::numbered(1);
+    assert_eq!(letters[0].record.key, original.key);
+    assert_eq!(letters[0].record.value, original.value);
+    reader.close().await;
+    sidecar.stop().await;
+}
+
+// R14 B30
+#[tokio::test]
+async fn parked_record_waits_for_an_operator() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 1).await;
+    topic.write_numbered(&ledger, 2).await;
+    let settings = member
+        .settings(&group, &topic)
+        .with(json!({"retry": {"max_attempts": 1}, "lane_depth": 1}));
+    let sidecar = Sidecar::start(settings).await;
+    let mut reader = Reader::open(&sidecar.socket(), &ledger).await;
+    let first = reader.take(1).await;
+    reader.settle(&[first[0].id], Outcome::Retry).await;
+
+    let socket = sidecar.socket();
+    let (code, text) = ackline(&socket, &["parked", "list"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("failures") && text.contains("1 of 1 set aside"),
+        "{text}"
+    );
+    let record = format!("{}/0/{}", topic.name, first[0].place.offset);
+    let (code, text) = ackline(&socket, &["explain"]).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains(&format!("ackline parked retry {record}")),
+        "{text}"
+    );
+    let act = ["parked", "dead-letter", &record, "--reason", "test"];
+    let (code, text) = ackline(&socket, &act).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("dead_letter.topic"), "{text}");
+    let act = ["parked", "retry", &record, "--reason", "test"];
+    let (code, text) = ackline(&socket, &act).await;
+    assert_eq!(code, 0, "{text}");
+    let again = reader.take(1).await;
+    assert_eq!(again[0].place, first[0].place);
+    reader.ack(&[again[0].id]).await;
+    let last = reader.take(1).await;
+    reader.ack(&[last[0].id]).await;
+    until_committed_to_the_end(member.cluster, &group, &topic).await;
+    sidecar.until_logged(&["operator_parked_retry"]).await;
+    reader.close().await;
+    sidecar.stop().await;
+}
