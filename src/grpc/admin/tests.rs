@@ -410,15 +410,14 @@ async fn a_drain_is_waited_for_only_if_asked() {
     );
 }
 
-#[tokio::test]
-async fn parked_records_are_listed_and_acted_upon() {
-    let mut served = Served::new().await;
-    let id = PartitionId {
-        topic: TopicIndex(0),
-        partition: 3,
-    };
-    served.fake.state.lock().unwrap().parked = vec![ParkedStatus {
-        partition: id,
+const PLACE: PartitionId = PartitionId {
+    topic: TopicIndex(0),
+    partition: 3,
+};
+
+fn parked() -> ParkedStatus {
+    ParkedStatus {
+        partition: PLACE,
         offset: 17,
         cause: Cause::Failures,
         reason: Arc::from("no such account"),
@@ -427,71 +426,71 @@ async fn parked_records_are_listed_and_acted_upon() {
         since: Moment(0),
         step: ParkedStep::Parked(Some("too large".to_owned())),
         behind: 4,
-    }];
+    }
+}
+
+fn retry() -> proto::ActOnParkedRequest {
+    proto::ActOnParkedRequest {
+        scope: Some(proto::Scope {
+            topic: "orders".to_owned(),
+            partition: Some(3),
+        }),
+        offset: Some(17),
+        action: proto::ParkedAction::Retry.into(),
+        reason: "the account is there now".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn parked_records_are_listed_and_acted_upon() {
+    let mut served = Served::new().await;
+    served.fake.state.lock().unwrap().parked = vec![parked()];
     let request = proto::ListParkedRequest::default();
     let listed = served.client.list_parked(request).await.unwrap();
     let record = &listed.into_inner().records[0];
     assert_eq!((record.topic.as_str(), record.offset), ("orders", 17));
-    assert_eq!(
-        (record.cause.as_str(), record.error.as_str()),
-        ("failures", "too large")
-    );
+    let said = (record.cause.as_str(), record.error.as_str());
+    assert_eq!(said, ("failures", "too large"));
     assert_eq!(record.step(), proto::ParkedStep::Parked);
-    let scope = |topic: &str, partition| {
-        Some(proto::Scope {
-            topic: topic.to_owned(),
-            partition,
-        })
-    };
-    let act = proto::ActOnParkedRequest {
-        scope: scope("orders", Some(3)),
-        offset: Some(17),
-        action: proto::ParkedAction::Retry.into(),
-        reason: "the account is there now".to_owned(),
-    };
-    let done = served.client.act_on_parked(act.clone()).await.unwrap();
+    let done = served.client.act_on_parked(retry()).await.unwrap();
     assert_eq!(done.into_inner().records, 1);
     let acts = served.fake.state.lock().unwrap().acts.clone();
-    let expected = (WhichParked::Record(id, 17), ParkedAction::Retry);
+    let expected = (WhichParked::Record(PLACE, 17), ParkedAction::Retry);
     assert_eq!((acts[0].0, acts[0].1), expected);
+}
+
+#[tokio::test]
+async fn acts_on_parked_records_that_make_no_sense_are_refused() {
+    let mut served = Served::new().await;
+    let without_reason = proto::ActOnParkedRequest {
+        reason: " ".to_owned(),
+        ..retry()
+    };
+    let without_action = proto::ActOnParkedRequest {
+        action: 0,
+        ..retry()
+    };
+    let without_place = proto::ActOnParkedRequest {
+        scope: None,
+        ..retry()
+    };
+    let nowhere = proto::ActOnParkedRequest {
+        scope: Some(proto::Scope {
+            topic: "refunds".to_owned(),
+            partition: None,
+        }),
+        offset: None,
+        action: proto::ParkedAction::DeadLetter.into(),
+        ..retry()
+    };
     for (wrong, code) in [
-        (
-            proto::ActOnParkedRequest {
-                reason: " ".to_owned(),
-                ..act.clone()
-            },
-            Code::InvalidArgument,
-        ),
-        (
-            proto::ActOnParkedRequest {
-                action: 0,
-                ..act.clone()
-            },
-            Code::InvalidArgument,
-        ),
-        (
-            proto::ActOnParkedRequest {
-                scope: None,
-                ..act.clone()
-            },
-            Code::InvalidArgument,
-        ),
-        (
-            proto::ActOnParkedRequest {
-                scope: scope("refunds", None),
-                offset: None,
-                action: proto::ParkedAction::DeadLetter.into(),
-                ..act
-            },
-            Code::FailedPrecondition,
-        ),
+        (without_reason, Code::InvalidArgument),
+        (without_action, Code::InvalidArgument),
+        (without_place, Code::InvalidArgument),
+        (nowhere, Code::FailedPrecondition),
     ] {
         let refused = served.client.act_on_parked(wrong).await.unwrap_err();
         assert_eq!(refused.code(), code, "{refused}");
     }
-    assert_eq!(
-        served.fake.state.lock().unwrap().acts.len(),
-        1,
-        "nothing else was done"
-    );
+    assert!(served.fake.state.lock().unwrap().acts.is_empty());
 }
