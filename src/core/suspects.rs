@@ -47,6 +47,11 @@ pub(super) struct Suspects {
 }
 
 impl Suspects {
+    /// Whether no lane has one to give.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     /// Deaths that were not judged yet are not to count for a record.
     pub(super) fn forget_deaths(&mut self, record: (Assignment, u64)) {
         self.deaths.retain(|death| death.record != record);
