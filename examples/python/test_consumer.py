@@ -22,10 +22,10 @@ def work_off(lines):
         words = ["--records", records, "--listen", target, "--until-settled", "--timeout", "60s", "--output", "json"]
         fake = subprocess.Popen([ACKLINE, "fake", *words], stdout=subprocess.PIPE)
         consumer = subprocess.Popen([sys.executable, CONSUMER], env={**os.environ, "ACKLINE_TARGET": target})
-        summary = json.loads(fake.communicate()[0])
+        summary = fake.communicate()[0]
         consumer.terminate()
         consumer.wait()
-        return fake.returncode, summary
+        return fake.returncode, json.loads(summary)
 
 
 class ConsumerTest(unittest.TestCase):

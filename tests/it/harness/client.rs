@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::repository;
+use super::sidecar::without_variables;
 
 /// Every way to use the stubs that is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,11 +108,13 @@ impl Client {
 }
 
 /// The examples' own tests, which run `ackline fake`, by their language.
-pub(crate) fn tests_of_example(language: &str) -> Command {
-    let mut command = match language {
+pub(crate) fn tests_of_example(language: &str) -> tokio::process::Command {
+    let command = match language {
         "python" => python("examples/python/test_consumer.py"),
         _ => Command::new(built("go/bin/consumer.test")),
     };
+    let mut command = tokio::process::Command::from(command);
+    without_variables(&mut command);
     command.env("ACKLINE", env!("CARGO_BIN_EXE_ackline"));
     command
 }

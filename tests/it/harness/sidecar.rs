@@ -258,7 +258,7 @@ impl Drop for Sidecar {
 }
 
 /// The tests' own variables would be refused as settings that do not exist.
-fn without_variables(command: &mut Command) {
+pub(super) fn without_variables(command: &mut Command) {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACKLINE_")) {
         command.env_remove(name);
     }

@@ -1,15 +1,18 @@
 //! The tests that `docs/testing.md` shows. They need the stubs of their language, and no Kafka.
 
-use std::process::Command;
+use tokio::time::timeout;
 
-use crate::harness::{Client, tests_of_example};
+use crate::harness::{Client, PATIENCE, tests_of_example};
 
-fn passes(client: Client) {
+async fn passes(client: Client) {
     if !client.is_tested() {
         return;
     }
-    let mut command: Command = tests_of_example(client.language());
-    let output = command.output().unwrap();
+    let mut command = tests_of_example(client.language());
+    let output = timeout(PATIENCE, command.kill_on_drop(true).output())
+        .await
+        .expect("the example's test does not end")
+        .unwrap();
     let (out, errors) = (&output.stdout, &output.stderr);
     assert!(
         output.status.success(),
@@ -19,12 +22,12 @@ fn passes(client: Client) {
     );
 }
 
-#[test]
-fn the_python_example_settles_everything_on_a_bad_day() {
-    passes(Client::PythonSync);
+#[tokio::test]
+async fn the_python_example_settles_everything_on_a_bad_day() {
+    passes(Client::PythonSync).await;
 }
 
-#[test]
-fn the_go_example_settles_everything_on_a_bad_day() {
-    passes(Client::Go);
+#[tokio::test]
+async fn the_go_example_settles_everything_on_a_bad_day() {
+    passes(Client::Go).await;
 }
