@@ -33,6 +33,7 @@ use super::ids::{Assignment, Moment, RecordNumber};
 use super::input::DeadLetterError;
 use super::settings::WhenSpent;
 use super::timers::Timer;
+use super::withdraw::{Return, Returned};
 use crate::mutant;
 
 /// A record that is set aside.
@@ -41,14 +42,14 @@ pub(crate) struct Aside {
     pub(crate) cause: Cause,
     pub(crate) reason: Arc<str>,
     pub(crate) since: Moment,
-    pub(crate) step: Step,
+    pub(crate) step: AsideStep,
     /// How often it could not be written to the dead-letter topic.
     tries: u32,
 }
 
-/// How far it is.
+/// How far a record is that is set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum AsideStep {
     /// Stays until a person acts. What the broker said, if it could not go to the dead-letter topic.
     Parked(Option<String>),
     /// On its way to the dead-letter topic.
@@ -68,36 +69,29 @@ pub(crate) enum Ending {
     Discard,
 }
 
-/// What follows a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is delivered again, not before this.
-    Again(Moment),
-    /// It is given up.
-    GiveUp(Ending),
-}
-
 impl Core {
-    /// What follows when the application fails at a record once more. The application's `delay` or the back-off, capped,
-    /// with jitter on the back-off only.
-    pub(super) fn after_failure(
+    /// What a record comes back with when the application failed at it once more: with the application's `delay` or the
+    /// back-off, capped, with jitter on the back-off only; or to be set aside, if that was once too often.
+    pub(super) fn failed(
         &mut self,
-        id: Assignment,
-        number: u64,
+        (id, number): (Assignment, u64),
         delay: Option<Duration>,
-    ) -> Verdict {
+        reason: &Arc<str>,
+        returned: &mut Returned,
+    ) -> Return {
         let now = self.now;
         let Some(assignment) = self.assignments.get(&id) else {
-            return Verdict::Again(now);
+            return Return::failed(Hold::Until(now));
         };
         let policy = assignment.policy;
         let failures = assignment.history.of(number).failures;
         let spent = policy.failures_max > 0 && failures.saturating_add(1) >= policy.failures_max;
         if spent {
-            return match self.give_up(id) {
-                Some(ending) => Verdict::GiveUp(ending),
-                None => Verdict::Again(now.plus(policy.retry.max)),
+            let Some(ending) = self.give_up(id) else {
+                return Return::failed(Hold::Until(now.plus(policy.retry.max)));
             };
+            returned.set_aside((id, number), Cause::Failures, ending, reason);
+            return Return::given_up(ending);
         }
         let retry = policy.retry;
         let wait = delay.map_or_else(
@@ -109,7 +103,14 @@ impl Core {
             },
             |delay| delay.min(retry.max),
         );
-        Verdict::Again(now.plus(wait))
+        Return::failed(Hold::Until(now.plus(wait)))
+    }
+
+    /// When the first try after a failure would be.
+    pub(super) fn after_initial_retry(&self, id: Assignment) -> Moment {
+        let assignment = self.assignments.get(&id);
+        let wait = assignment.map_or(Duration::ZERO, |assignment| assignment.policy.retry.initial);
+        self.now.plus(wait)
     }
 
     /// How a record of this assignment ends that is given up by rule; `None` if there is no token (A3).
@@ -171,13 +172,14 @@ impl Core {
             cause,
             reason,
             since: now,
-            step: Step::Parked(None),
+            step: AsideStep::Parked(None),
             tries: 0,
         };
         assignment.aside.insert(number, aside);
-        match ending {
-            Ending::Park | Ending::Discard => self.park(id, number, None),
-            Ending::DeadLetter => self.send_dead_letter(id, number),
+        if ending == Ending::DeadLetter {
+            self.send_dead_letter(id, number);
+        } else {
+            self.park(id, number, None);
         }
     }
 
@@ -195,7 +197,7 @@ impl Core {
             Some(error) => Arc::from(error.as_str()),
             None => Arc::clone(&aside.reason),
         };
-        aside.step = Step::Parked(error);
+        aside.step = AsideStep::Parked(error);
         self.counters.parked += 1;
         self.report(Event::Parked {
             partition,
@@ -217,10 +219,10 @@ impl Core {
         let Some(aside) = assignment.aside.get_mut(&number) else {
             return;
         };
-        if aside.step == Step::Sending {
+        if aside.step == AsideStep::Sending {
             return;
         }
-        aside.step = Step::Sending;
+        aside.step = AsideStep::Sending;
         let letter = DeadLetter {
             partition,
             assignment: id,
@@ -231,8 +233,6 @@ impl Core {
             reason: Arc::clone(&aside.reason),
             failures,
         };
-        assignment.sending += 1;
-        self.sending += 1;
         self.effects.push(Effect::DeadLetter(Box::new(letter)));
         if mutant::planted("M18") {
             self.dead_letter_done(id, RecordNumber(number), Ok(()));
@@ -256,11 +256,9 @@ impl Core {
         let Some(aside) = assignment.aside.get_mut(&number) else {
             return;
         };
-        if aside.step != Step::Sending {
+        if aside.step != AsideStep::Sending {
             return;
         }
-        assignment.sending -= 1;
-        self.sending -= 1;
         match result {
             Ok(()) => {
                 let cause = aside.cause;
@@ -276,7 +274,7 @@ impl Core {
                 let wait = retry.initial * 2u32.pow(aside.tries.min(16));
                 let at = now.plus(wait.min(retry.max));
                 aside.tries += 1;
-                aside.step = Step::SendAgain(at);
+                aside.step = AsideStep::SendAgain(at);
                 self.counters.dead_letters_failed += 1;
                 self.timers.at(at, Timer::DeadLetter(id, number));
                 self.report(Event::DeadLetterFailed {
@@ -301,7 +299,7 @@ impl Core {
             .get(&id)
             .filter(stays)
             .and_then(|assignment| assignment.aside.get(&number));
-        if aside.is_some_and(|aside| matches!(aside.step, Step::SendAgain(at) if at <= now)) {
+        if aside.is_some_and(|aside| matches!(aside.step, AsideStep::SendAgain(at) if at <= now)) {
             self.send_dead_letter(id, number);
         }
     }
@@ -314,10 +312,12 @@ impl Core {
         }
     }
 
-    /// Nobody waits for the dead letters of an assignment that ends. What the broker takes of them all the same is
-    /// written again by the next owner.
-    pub(super) fn forget_sending(&mut self, sending: u32) {
-        self.sending -= sending;
+    /// Whether dead letters are on their way. Nobody waits for those of an assignment that ended: what the broker takes of
+    /// them all the same is written again by the next owner.
+    pub(super) fn is_sending(&self) -> bool {
+        self.assignments
+            .values()
+            .any(super::AssignmentState::is_sending)
     }
 }
 

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::aside::Aside;
+use super::aside::{Aside, AsideStep};
 use super::effect::StopReason;
 use super::history::Histories;
 use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
@@ -122,8 +122,6 @@ pub(crate) struct AssignmentState {
     /// Records that do not go the usual way, by number.
     pub(crate) aside: BTreeMap<u64, Aside>,
     pub(crate) live: u32,
-    /// Dead letters of it that are on their way.
-    pub(crate) sending: u32,
     pub(crate) waiting_records: u64,
     pub(crate) waiting_bytes: u64,
 
@@ -182,7 +180,6 @@ impl AssignmentState {
             history: Histories::default(),
             aside: BTreeMap::new(),
             live: 0,
-            sending: 0,
             waiting_records: 0,
             waiting_bytes: 0,
             full_since: None,
@@ -263,6 +260,13 @@ impl AssignmentState {
         };
         let on_hold = self.on_hold && !mutant::planted("paused-is-delivered");
         alive && !self.unauthorized && !self.commits_stale && !on_hold
+    }
+
+    /// Whether dead letters of it are on their way.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.aside
+            .values()
+            .any(|aside| aside.step == AsideStep::Sending)
     }
 
     /// What is known of the lowest unfinished record, if it is set aside.

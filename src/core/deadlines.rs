@@ -8,10 +8,13 @@
 //!
 //! - No delivery is live after its deadline, or after what it was extended to.
 //! - An extension holds for the delivery that it names, and moves no other.
+//! - However many deliveries are settled or extended in time, what is remembered to be looked at is bounded by the frames
+//!   that live.
+
+use std::collections::BTreeSet;
 
 use super::Core;
-use super::aside::Verdict;
-use super::effect::{Cause, WithdrawReason};
+use super::effect::WithdrawReason;
 use super::event::Event;
 use super::history::Hold;
 use super::ids::{IdRange, Moment, StreamId, push_id};
@@ -41,6 +44,7 @@ impl Core {
         };
         let mut next = range.first;
         let mut stale = Vec::new();
+        let mut extended = BTreeSet::new();
         let before = stream.frames.range(..=range.first).next_back();
         let from = before.map_or(range.first, |(first, _)| *first);
         for (first, frame) in stream.frames.range_mut(from..=range.last) {
@@ -58,8 +62,7 @@ impl Core {
                 }
                 if frame.deadline.is_some() {
                     frame.extended.insert(live, until);
-                    stream.deadlines.insert((until, *first));
-                    self.timers.at(until, Timer::Deadline(id));
+                    extended.insert(*first);
                 }
                 next = live_id + 1;
                 at = live + 1;
@@ -70,6 +73,11 @@ impl Core {
                 first: next,
                 last: range.last,
             });
+        }
+        for frame in extended {
+            if stream.look_at_deadline(until, frame) {
+                self.timers.at(until, Timer::Deadline(id));
+            }
         }
         for range in stale {
             self.counters.stale_settlements += 1;
@@ -95,19 +103,20 @@ impl Core {
             };
             let live = |from| late.next_live(from, late.numbers.len());
             let mut next = live(0);
+            let mut later: Option<Moment> = None;
             while let Some(index) = next {
-                if late
-                    .deadline_of(index)
-                    .is_some_and(|deadline| deadline <= now)
-                {
-                    places.push(Place {
+                match late.deadline_of(index) {
+                    Some(deadline) if deadline <= now => places.push(Place {
                         stream: id,
                         frame,
                         index,
-                    });
+                    }),
+                    Some(deadline) => later = Some(later.map_or(deadline, |at| at.min(deadline))),
+                    None => {}
                 }
                 next = live(index + 1);
             }
+            stream.deadlines.extend(later.map(|later| (later, frame)));
         }
         places.sort_unstable();
         places.dedup();
@@ -131,21 +140,10 @@ impl Core {
             };
             let how = if first_live == Some(delivery) {
                 let reason: Arc<str> = Arc::from("not settled before its deadline");
-                match self.after_failure(assignment_id, number, None) {
-                    Verdict::Again(due) => Return::failed(Hold::Until(due)),
-                    Verdict::GiveUp(ending) => {
-                        let record = (assignment_id, number);
-                        returned.set_aside(record, Cause::Failures, ending, &reason);
-                        Return::given_up(ending)
-                    }
-                }
+                self.failed((assignment_id, number), None, &reason, &mut returned)
             } else {
-                let initial = self
-                    .assignments
-                    .get(&assignment_id)
-                    .map_or_else(Default::default, |state| state.policy.retry.initial);
                 Return {
-                    hold: Hold::Until(self.now.plus(initial)),
+                    hold: Hold::Until(self.after_initial_retry(assignment_id)),
                     ..Return::WITHDRAWN
                 }
             };

@@ -39,6 +39,8 @@ pub(crate) const ENDED_RANGES_MAX: usize = 4096;
 
 /// So many records by one request, times 16, are together.
 const TOGETHER: u32 = 3 * 16;
+/// Looks at deadlines that may be in vain, besides one for each frame.
+const LOOKS_IN_VAIN: usize = 64;
 
 /// What a dead id's outcome is compared by: a retry is a retry, whatever its delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +166,22 @@ impl Stream {
             fill_at: None,
             linger_until: None,
         }
+    }
+
+    /// Has a frame looked at then. Returns whether that is before all other looks.
+    ///
+    /// Looks at what was settled or extended since are not taken out one by one. They go when they are as many as those that
+    /// count, so their number is bounded by the frames.
+    pub(crate) fn look_at_deadline(&mut self, when: Moment, frame: u64) -> bool {
+        let first = self.deadlines.first();
+        let is_first = first.is_none_or(|(first, _)| when < *first);
+        self.deadlines.insert((when, frame));
+        if self.deadlines.len() > 2 * self.frames.len() + LOOKS_IN_VAIN {
+            let looks = self.frames.iter();
+            let looks = looks.filter_map(|(first, frame)| Some((frame.next_deadline()?, *first)));
+            self.deadlines = looks.collect();
+        }
+        is_first
     }
 
     /// Notes how many records one request has acknowledged. The last few requests decide.

@@ -315,17 +315,15 @@ impl Core {
             .collect();
         let mut frame = Frame::new(assignment_id, numbers, bytes, now);
         let deadline = assignment.policy.deadline;
-        if !deadline.is_zero() {
-            let until = now.plus(deadline);
-            frame.deadline = Some(until);
-            // Each look asks for the next one.
-            let first = stream.deadlines.first();
-            if first.is_none_or(|(first, _)| until < *first) {
-                self.timers.at(until, Timer::Deadline(id));
-            }
-            stream.deadlines.insert((until, plan.first_id.0));
-        }
+        frame.deadline = (!deadline.is_zero()).then(|| now.plus(deadline));
+        let look_at = frame.deadline;
         stream.frames.insert(plan.first_id.0, frame);
+        if let Some(when) = look_at
+            && stream.look_at_deadline(when, plan.first_id.0)
+        {
+            // Each look asks for the next one.
+            self.timers.at(when, Timer::Deadline(id));
+        }
         if !self.settings.warn_unsettled_after.is_zero() {
             let when = now.plus(self.settings.warn_unsettled_after);
             self.warn_unsettled_later(id, when);

@@ -70,7 +70,7 @@ impl Core {
 
     /// Leaves the group when nothing is in flight (N2).
     pub(super) fn continue_drain(&mut self) {
-        if self.drain.is_some() && self.live == 0 && self.sending == 0 {
+        if self.drain.is_some() && self.live == 0 && !self.is_sending() {
             self.leave();
         }
     }

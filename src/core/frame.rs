@@ -68,6 +68,16 @@ impl Frame {
         self.extended.get(&index).copied().or(self.deadline)
     }
 
+    /// When the first of what is live in it is taken back.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        if self.extended.is_empty() {
+            return self.deadline;
+        }
+        let count = self.numbers.len();
+        let live = (0..count).filter(|index| self.is_live(*index));
+        live.filter_map(|index| self.deadline_of(index)).min()
+    }
+
     pub(crate) fn is_live(&self, index: usize) -> bool {
         self.live
             .get(index / 64)

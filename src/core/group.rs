@@ -251,7 +251,7 @@ impl Core {
         let live = ids
             .iter()
             .filter_map(|id| self.assignments.get(id))
-            .any(|assignment| assignment.live > 0 || assignment.sending > 0);
+            .any(|assignment| assignment.live > 0 || assignment.is_sending());
         if step == Step::Draining {
             if live && !due {
                 return;
@@ -411,7 +411,6 @@ impl Core {
             return;
         };
         let partition = assignment.partition;
-        self.forget_sending(assignment.sending);
         self.forget_suspects(id);
         self.waiting_bytes -= assignment.waiting_bytes;
         self.owned.remove(&partition);

@@ -119,6 +119,7 @@ mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use aside::AsideStep;
 pub use dispatch::{FramePlan, Planned};
 pub use drain::DrainStatus;
 pub use effect::*;
@@ -127,7 +128,7 @@ pub use explain::{Explanation, InFlight};
 pub use ids::*;
 pub use input::*;
 pub use obstacle::{Head, Obstacle};
-pub use parked::{ParkedAction, ParkedStatus, ParkedStep, WhichParked};
+pub use parked::{ParkedAction, ParkedStatus, WhichParked};
 pub use pause::{PAUSES_MAX, Pause, Scope};
 pub use seek::{SeekRefused, SeekTarget, Sought};
 pub use settings::*;
@@ -186,8 +187,6 @@ pub struct Core {
     /// Lanes whose first record no stream could take, by its size.
     oversize: BTreeSet<(u64, Assignment, lane::LaneKey)>,
     live: u32,
-    /// Dead letters that are on their way.
-    sending: u32,
     /// Of each topic, what may be given up.
     buckets: Vec<Bucket>,
     suspects: Suspects,
@@ -245,7 +244,6 @@ impl Core {
             ready_bound: BTreeSet::new(),
             oversize: BTreeSet::new(),
             live: 0,
-            sending: 0,
             buckets,
             suspects: Suspects::default(),
             frame_bytes: 0,

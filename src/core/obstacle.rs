@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::aside::{Aside, Step};
+use super::aside::{Aside, AsideStep};
 use super::effect::{Cause, StopReason};
 use super::explain::InFlight;
 use super::ids::Moment;
@@ -174,7 +174,7 @@ impl Obstacle {
     pub(super) fn of_aside(head: Head, aside: &Aside) -> Self {
         let since = aside.since;
         match &aside.step {
-            Step::Parked(error) => Self::Parked {
+            AsideStep::Parked(error) => Self::Parked {
                 head,
                 cause: aside.cause,
                 reason: match error {
@@ -183,12 +183,12 @@ impl Obstacle {
                 },
                 since,
             },
-            Step::Sending => Self::DeadLetterPending {
+            AsideStep::Sending => Self::DeadLetterPending {
                 head,
                 since,
                 again: None,
             },
-            Step::SendAgain(at) => Self::DeadLetterPending {
+            AsideStep::SendAgain(at) => Self::DeadLetterPending {
                 head,
                 since,
                 again: Some(*at),

@@ -110,10 +110,11 @@ impl Core {
     /// A stream was reset. If it held one large record and nothing else, that may be why. Returns the record, if it has
     /// happened too often.
     pub(super) fn count_reset(&mut self, id: StreamId) -> Option<(Assignment, u64)> {
-        let records = self.live_records(id);
-        let [(assignment_id, number)] = records[..] else {
-            return None;
-        };
+        self.streams
+            .map
+            .get(&id)
+            .filter(|stream| stream.live == 1)?;
+        let (assignment_id, number) = self.live_records(id).pop()?;
         let assignment = self.assignments.get_mut(&assignment_id)?;
         if assignment.window.size(number) < RESET_BYTES_MIN {
             return None;

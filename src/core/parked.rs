@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::aside::Step;
+use super::aside::AsideStep;
 use super::effect::Cause;
 use super::event::Event;
 use super::history::Hold;
-use super::ids::{Assignment, Moment, PartitionId, TopicIndex};
+use super::ids::{Assignment, Moment, PartitionId};
 use super::pause::Scope;
 use super::withdraw::Returned;
 
@@ -30,23 +30,17 @@ pub enum ParkedAction {
 /// Which records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhichParked {
-    /// All of this process.
-    All,
-    /// Those of a topic.
-    Topic(TopicIndex),
-    /// Those of a partition.
-    Partition(PartitionId),
-    /// This one.
+    /// All of a scope.
+    Of(Scope),
+    /// The one at this offset.
     Record(PartitionId, i64),
 }
 
 impl WhichParked {
     fn holds(&self, partition: PartitionId, offset: i64) -> bool {
         match self {
-            Self::All => true,
-            Self::Topic(topic) => partition.topic == *topic,
-            Self::Partition(one) => partition == *one,
-            Self::Record(one, at) => partition == *one && offset == *at,
+            Self::Of(scope) => scope.holds(partition),
+            Self::Record(one, at) => (partition, offset) == (*one, *at),
         }
     }
 }
@@ -69,20 +63,9 @@ pub struct ParkedStatus {
     /// Since when.
     pub since: Moment,
     /// How far it is.
-    pub step: ParkedStep,
+    pub step: AsideStep,
     /// How many records wait behind it in its lane.
     pub behind: u64,
-}
-
-/// How far a record is that does not go the usual way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParkedStep {
-    /// It waits for a person. What the dead-letter topic's broker said, if that is why.
-    Parked(Option<String>),
-    /// It is on its way to the dead-letter topic.
-    Sending,
-    /// The dead-letter topic does not take it; it goes again then.
-    SendAgain(Moment),
 }
 
 impl Core {
@@ -90,12 +73,12 @@ impl Core {
     #[must_use]
     pub fn has_dead_letters(&self, which: WhichParked) -> bool {
         match which {
-            WhichParked::All => {
+            WhichParked::Of(Scope::Everything) => {
                 let mut policies = self.settings.policies.iter();
                 policies.any(|policy| policy.has_dead_letters)
             }
-            WhichParked::Topic(topic) => self.settings.policy(topic).has_dead_letters,
-            WhichParked::Partition(id) | WhichParked::Record(id, _) => {
+            WhichParked::Of(Scope::Topic(topic)) => self.settings.policy(topic).has_dead_letters,
+            WhichParked::Of(Scope::Partition(id)) | WhichParked::Record(id, _) => {
                 self.settings.policy(id.topic).has_dead_letters
             }
         }
@@ -121,11 +104,7 @@ impl Core {
                     failures: known.failures,
                     deaths: known.deaths,
                     since: aside.since,
-                    step: match &aside.step {
-                        Step::Parked(error) => ParkedStep::Parked(error.clone()),
-                        Step::Sending => ParkedStep::Sending,
-                        Step::SendAgain(at) => ParkedStep::SendAgain(*at),
-                    },
+                    step: aside.step.clone(),
                     behind: lane.map_or(0, |lane| lane.waiting.len().saturating_sub(1)),
                 }
             })
@@ -151,7 +130,7 @@ impl Core {
             };
             for (number, aside) in &assignment.aside {
                 let offset = assignment.window.offset(*number).unwrap_or(0);
-                let free = aside.step != Step::Sending
+                let free = aside.step != AsideStep::Sending
                     && (action != ParkedAction::DeadLetter || assignment.policy.has_dead_letters);
                 if free && which.holds(assignment.partition, offset) {
                     found.push((*id, *number));

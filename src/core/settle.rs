@@ -11,13 +11,10 @@
 //!   later deliveries of their lanes withdrawn: a request may name a record and those behind it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Core;
-use super::aside::Verdict;
 use super::delivery::{Dead, Owner};
 use super::effect::{Cause, Effect};
-use super::history::Hold;
 use super::ids::{Assignment, DeliveryId, IdRange, Moment, StreamId};
 use super::input::{Outcome, SettleRequest, Settlement};
 use super::settings::CommitMode;
@@ -153,7 +150,11 @@ impl Core {
         for settlement in request.settlements.iter().filter(those) {
             let said = Said {
                 outcome: settlement.outcome,
-                reason: Arc::from(settlement.reason.as_str()),
+                // Acknowledgements give no reason, and none is made for them.
+                reason: match settlement.reason.as_str() {
+                    "" => Arc::default(),
+                    reason => Arc::from(reason),
+                },
             };
             for range in &settlement.ids {
                 for (stream, stretch) in self.issued(*range, progress) {
@@ -345,22 +346,11 @@ impl Core {
         let Some((assignment_id, number)) = self.record_at(place) else {
             return;
         };
-        let retry_initial = self
-            .assignments
-            .get(&assignment_id)
-            .map_or(Duration::ZERO, |assignment| assignment.policy.retry.initial);
         let how = match said.outcome {
             Outcome::Retry { delay } => {
                 self.counters.retried += 1;
-                match self.after_failure(assignment_id, number, delay) {
-                    Verdict::Again(due) => Return::failed(Hold::Until(due)),
-                    Verdict::GiveUp(ending) => {
-                        let record = (assignment_id, number);
-                        let returned = &mut progress.returned;
-                        returned.set_aside(record, Cause::Failures, ending, &said.reason);
-                        Return::given_up(ending)
-                    }
-                }
+                let returned = &mut progress.returned;
+                self.failed((assignment_id, number), delay, &said.reason, returned)
             }
             Outcome::DeadLetter => {
                 self.counters.dead_letters_asked += 1;
@@ -373,7 +363,7 @@ impl Core {
             Outcome::Release | Outcome::Ack | Outcome::Discard => {
                 self.counters.released += 1;
                 Return {
-                    avoid_until: Some(self.now.plus(retry_initial)),
+                    avoid_until: Some(self.after_initial_retry(assignment_id)),
                     ..Return::WITHDRAWN
                 }
             }

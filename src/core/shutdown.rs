@@ -81,7 +81,7 @@ impl Core {
         };
         let due = shutdown.until <= now;
         match shutdown.step {
-            Step::Draining if (self.live == 0 && self.sending == 0) || due => self.end_drain(),
+            Step::Draining if (self.live == 0 && !self.is_sending()) || due => self.end_drain(),
             Step::Committing => {
                 let committed = self.commits.dirty.is_empty() && self.commits.outstanding.is_none();
                 if committed || due {
@@ -103,7 +103,7 @@ impl Core {
     }
 
     fn end_drain(&mut self) {
-        if self.live > 0 || self.sending > 0 {
+        if self.live > 0 || self.is_sending() {
             self.leave_undone(Drained::Unsettled);
             let streams: Vec<StreamId> = self.streams.map.keys().copied().collect();
             for stream in streams {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Core;
-use super::aside::Step;
+use super::aside::AsideStep;
 use super::assignment::{AssignmentState, Phase};
 use super::delivery::StreamPhase;
 use super::drain::DrainStatus;
@@ -334,8 +334,8 @@ impl Core {
             Some(Blocked::FetchFailing)
         } else if let Some(aside) = assignment.lowest_aside() {
             Some(match aside.step {
-                Step::Parked(_) => Blocked::Parked,
-                Step::Sending | Step::SendAgain(_) => Blocked::DeadLetterPending,
+                AsideStep::Parked(_) => Blocked::Parked,
+                AsideStep::Sending | AsideStep::SendAgain(_) => Blocked::DeadLetterPending,
             })
         } else if oversize {
             Some(Blocked::Oversize)

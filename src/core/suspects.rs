@@ -231,12 +231,12 @@ impl Core {
         let Some(stream) = self.streams.map.get_mut(&id) else {
             return;
         };
-        let was_open = !matches!(stream.phase, StreamPhase::Open | StreamPhase::Closing(_));
+        let has_closed = !matches!(stream.phase, StreamPhase::Open | StreamPhase::Closing(_));
         let soon = |held: &HeldAtClose| now.since(held.at) <= TOGETHER_WITHIN;
         let Some(held) = stream.held_at_close.take().filter(soon) else {
             return;
         };
-        if !was_open || self.shutdown.is_some() {
+        if !has_closed || self.shutdown.is_some() {
             return;
         }
         let mut count = 0;

@@ -302,7 +302,7 @@ impl History {
             Step::Extend { picks } => self.extend(&picks),
             Step::DeadLetters(answer) => self.answer_letters(answer),
             Step::Parked(action) => {
-                self.bench.act(WhichParked::All, action);
+                self.bench.act(WhichParked::Of(Scope::Everything), action);
             }
             Step::Pass { millis: time } => self.bench.pass(millis(time)),
         }
@@ -418,7 +418,8 @@ impl History {
         }
         self.open(1);
         for _ in 0..200 {
-            self.bench.act(WhichParked::All, ParkedAction::Retry);
+            self.bench
+                .act(WhichParked::Of(Scope::Everything), ParkedAction::Retry);
             self.bench.serve();
             let ids = self.bench.live().into_iter().map(IdRange::one).collect();
             self.bench.settle_ids(Outcome::Ack, ids);

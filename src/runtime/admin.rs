@@ -233,9 +233,7 @@ impl Engine {
 
     fn act_on_parked(&mut self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
         let place = match which {
-            WhichParked::All => self.place(Scope::Everything),
-            WhichParked::Topic(topic) => self.place(Scope::Topic(topic)),
-            WhichParked::Partition(id) => self.place(Scope::Partition(id)),
+            WhichParked::Of(scope) => self.place(scope),
             WhichParked::Record(id, offset) => {
                 format!("{}/{offset}", self.place(Scope::Partition(id)))
             }

@@ -83,7 +83,7 @@ fn dead_letter_that_never_will_be_taken_is_parked_with_the_reason() {
     bench.retry("0");
     assert_eq!(
         bench.core.parked(Scope::Everything, 1)[0].step,
-        ParkedStep::Parked(Some("too large".to_owned()))
+        AsideStep::Parked(Some("too large".to_owned()))
     );
     bench.pass(seconds(3600));
     assert_eq!(bench.lines("dead letter").len(), 1);
@@ -191,7 +191,7 @@ fn dead_letter_that_is_confirmed_after_its_partition_left_changes_nothing() {
     assert!(!bench.rebalancing);
     bench.letter_answered(Ok(()));
     assert_eq!(bench.core.counters().dead_lettered, 0);
-    assert_eq!(bench.core.sending, 0, "nothing waits for it any more")
+    assert!(!bench.core.is_sending(), "nothing waits for it any more")
 }
 
 #[test]
@@ -207,8 +207,14 @@ fn without_a_dead_letter_topic_what_should_go_there_is_parked() {
         bench.core.parked(Scope::Everything, 1)[0].cause,
         Cause::Application
     );
-    assert_eq!(bench.act(WhichParked::All, ParkedAction::DeadLetter), 0);
-    assert_eq!(bench.act(WhichParked::All, ParkedAction::Skip), 1);
+    assert_eq!(
+        bench.act(WhichParked::Of(Scope::Everything), ParkedAction::DeadLetter),
+        0
+    );
+    assert_eq!(
+        bench.act(WhichParked::Of(Scope::Everything), ParkedAction::Skip),
+        1
+    );
     assert_eq!(bench.status(0).watermark, Some(1));
 }
 

@@ -93,6 +93,34 @@ fn without_a_deadline_deliveries_live_and_extensions_are_accepted() {
     assert!(bench.ack("0").is_empty());
 }
 
+#[test]
+fn what_is_settled_or_extended_in_time_is_not_kept_to_be_looked_at() {
+    let mut bench = late(policy());
+    for number in 3..2003 {
+        // The last extension is older than the last time that looks were tidied up.
+        if number < 1800 {
+            bench.extend("1", seconds(20));
+            bench.pass(millis(1));
+        }
+        bench.pop("d");
+        bench.pull(1);
+        bench.ack(&number.to_string());
+    }
+    let looks = bench.core.streams.map.values();
+    let looks: usize = looks.map(|stream| stream.deadlines.len()).sum();
+    assert!(looks < 100, "{looks}");
+    let timers = bench.core.timers.count(&Timer::Deadline(StreamId(1)));
+    assert!(timers < 100, "{timers}");
+    bench.pass(seconds(9));
+    assert_eq!(
+        bench.lines("withdrawn"),
+        ["withdrawn 1: 0 Deadline", "withdrawn 1: 2 Deadline"],
+        "what was not extended"
+    );
+    bench.pass(seconds(11));
+    assert_eq!(bench.lines("withdrawn"), ["withdrawn 1: 1 Deadline"]);
+}
+
 // I-O1
 #[test]
 fn what_is_live_behind_a_late_record_in_its_lane_is_taken_back_with_it() {

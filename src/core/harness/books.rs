@@ -405,7 +405,8 @@ impl Books {
             );
         }
         let sending = self.sending.range((state.id, 0)..=(state.id, u64::MAX));
-        assert_eq!(state.sending as usize, sending.count());
+        let sends = |aside: &&super::aside::Aside| aside.step == AsideStep::Sending;
+        assert_eq!(state.aside.values().filter(sends).count(), sending.count());
     }
 
     fn lane(&self, known: &Known, number: u64) -> (u8, u64) {

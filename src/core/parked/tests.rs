@@ -31,7 +31,10 @@ fn retried_record_goes_first_and_has_all_its_attempts_again() {
 #[test]
 fn skipped_record_is_finished_and_told_of() {
     let mut bench = parked();
-    bench.act(WhichParked::Topic(TopicIndex(0)), ParkedAction::Skip);
+    bench.act(
+        WhichParked::Of(Scope::Topic(TopicIndex(0))),
+        ParkedAction::Skip,
+    );
     assert_eq!(bench.lines("event Discarded").len(), 1);
     assert_eq!(bench.status(0).watermark, Some(1));
     assert_eq!(bench.pull(1), "1*2 2*2 3");
@@ -41,10 +44,10 @@ fn skipped_record_is_finished_and_told_of() {
 fn sent_record_waits_for_the_dead_letter_topic_like_any_other() {
     let mut bench = parked();
     bench.answers.dead_letters = None;
-    bench.act(WhichParked::All, ParkedAction::DeadLetter);
+    bench.act(WhichParked::Of(Scope::Everything), ParkedAction::DeadLetter);
     assert_eq!(bench.lines("dead letter"), ["dead letter 0 operator"]);
     assert_eq!(
-        bench.act(WhichParked::All, ParkedAction::Skip),
+        bench.act(WhichParked::Of(Scope::Everything), ParkedAction::Skip),
         0,
         "it is on its way"
     );
@@ -58,8 +61,8 @@ fn other_records_are_left_alone() {
     let mut bench = parked();
     for which in [
         WhichParked::Record(partition(0), 1),
-        WhichParked::Partition(partition(1)),
-        WhichParked::Topic(TopicIndex(1)),
+        WhichParked::Of(Scope::Partition(partition(1))),
+        WhichParked::Of(Scope::Topic(TopicIndex(1))),
     ] {
         assert_eq!(bench.act(which, ParkedAction::Skip), 0);
     }
@@ -79,7 +82,7 @@ fn what_is_live_behind_a_record_that_goes_on_is_taken_back() {
     bench.pull(1);
     bench.settle(&[(Outcome::DeadLetter, "0")]);
     bench.forget();
-    bench.act(WhichParked::All, ParkedAction::Retry);
+    bench.act(WhichParked::Of(Scope::Everything), ParkedAction::Retry);
     assert_eq!(bench.lines("withdrawn"), ["withdrawn 1: 1 2 EarlierRetry"]);
     assert_eq!(bench.pull(1), "0*2 1*2 2*2");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{View, words};
 use crate::core::{
-    DrainStatus, Drained, Explanation, Head, InFlight, Moment, Obstacle, ParkedStatus, ParkedStep,
+    AsideStep, DrainStatus, Drained, Explanation, Head, InFlight, Moment, Obstacle, ParkedStatus,
     PartitionStatus, Pause, Scope, StreamStatus, TopicIndex,
 };
 use crate::grpc::admin_proto as proto;
@@ -222,9 +222,9 @@ pub(super) fn in_flight(
 
 pub(super) fn parked(record: &ParkedStatus, now: Moment, topics: &[String]) -> proto::ParkedRecord {
     let (step, error, again) = match &record.step {
-        ParkedStep::Parked(error) => (proto::ParkedStep::Parked, error.clone(), None),
-        ParkedStep::Sending => (proto::ParkedStep::Sending, None, None),
-        ParkedStep::SendAgain(at) => (proto::ParkedStep::SendAgain, None, Some(at.since(now))),
+        AsideStep::Parked(error) => (proto::ParkedStep::Parked, error.clone(), None),
+        AsideStep::Sending => (proto::ParkedStep::Sending, None, None),
+        AsideStep::SendAgain(at) => (proto::ParkedStep::SendAgain, None, Some(at.since(now))),
     };
     proto::ParkedRecord {
         topic: topic(record.partition.topic, topics),

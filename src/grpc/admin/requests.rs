@@ -86,9 +86,7 @@ pub(super) fn which_parked(
     topics: &[String],
 ) -> Result<WhichParked, Status> {
     match (scope(request.scope.as_ref(), topics)?, request.offset) {
-        (Scope::Everything, None) => Ok(WhichParked::All),
-        (Scope::Topic(topic), None) => Ok(WhichParked::Topic(topic)),
-        (Scope::Partition(id), None) => Ok(WhichParked::Partition(id)),
+        (scope, None) => Ok(WhichParked::Of(scope)),
         (Scope::Partition(id), Some(offset)) => Ok(WhichParked::Record(id, offset)),
         (Scope::Everything | Scope::Topic(_), Some(_)) => Err(Status::invalid_argument(
             "offset is set, but scope names no partition; name both",

@@ -11,8 +11,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::*;
 use crate::core::{
-    Assignment, Cause, DeliveryId, Head, LogRange, Obstacle, ParkedAction, ParkedStatus,
-    ParkedStep, PartitionStatus, StreamId, TopicIndex, WhichParked,
+    AsideStep, Assignment, Cause, DeliveryId, Head, LogRange, Obstacle, ParkedAction, ParkedStatus,
+    PartitionStatus, StreamId, TopicIndex, WhichParked,
 };
 use crate::grpc::admin_proto::{self as proto, admin_service_client::AdminServiceClient};
 
@@ -58,7 +58,7 @@ impl Operated for Fake {
     }
 
     fn has_dead_letters(&self, which: WhichParked) -> bool {
-        which != WhichParked::Topic(TopicIndex(1))
+        which != WhichParked::Of(Scope::Topic(TopicIndex(1)))
     }
 
     fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
@@ -424,7 +424,7 @@ fn parked() -> ParkedStatus {
         failures: 10,
         deaths: 0,
         since: Moment(0),
-        step: ParkedStep::Parked(Some("too large".to_owned())),
+        step: AsideStep::Parked(Some("too large".to_owned())),
         behind: 4,
     }
 }

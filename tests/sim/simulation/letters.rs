@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ackline::core::{
-    Assignment, DeadLetter, DeadLetterError, Input, ParkedAction, RecordNumber, WhichParked,
+    Assignment, DeadLetter, DeadLetterError, Input, ParkedAction, RecordNumber, Scope, WhichParked,
 };
 
 use super::world::{What, World};
@@ -82,10 +82,13 @@ impl World {
             return;
         };
         let reason = Arc::from("the operator says so");
-        let count =
-            process
-                .core
-                .act_on_parked(now, WhichParked::All, action, &reason, &mut effects);
+        let count = process.core.act_on_parked(
+            now,
+            WhichParked::Of(Scope::Everything),
+            action,
+            &reason,
+            &mut effects,
+        );
         self.note(|| format!("member {member} <- {action:?} {count} parked records"));
         self.carry_out(member, effects);
         self.end_turn(member);
