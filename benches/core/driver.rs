@@ -323,6 +323,7 @@ fn settings(case: &Case) -> Settings {
         group: "bench".to_owned(),
         topics: vec!["bench".to_owned()],
         policies: vec![policy(case)],
+        find_topics: None,
         commit_mode: CommitMode::OnAck,
         commit_interval: Duration::from_secs(1),
         commit_metadata: true,

@@ -363,7 +363,9 @@ impl Report {
             .filter(|row| match row.what.split_once(' ') {
                 // Latency on a machine that does other things, too, says nothing.
                 Some(("added", _)) => false,
-                // Memory does not drift.
+                // How much of the program's code the kernel maps around what is used depends on what else it holds.
+                Some(("resident", what)) if what.starts_with("idle") => row.met < DRIFT,
+                // What records take does not drift.
                 Some(("resident", _)) => row.met < 1.0,
                 _ => row.met < FAR_OFF,
             })

@@ -102,11 +102,12 @@ impl Options {
             .map(|(key, value)| (*key, (*value).to_owned()))
             .chain([("topics", topics)])
             .collect();
-        let config = match Config::load(&sources) {
+        let mut config = match Config::load(&sources) {
             Ok(config) => config,
             Err(problems) if lines.mistakes.is_empty() => return Err(problems.to_string()),
             Err(problems) => return Err(format!("{}\n{problems}", lines.mistakes)),
         };
+        config.topics = topics_of(&config, &lines)?;
         let cluster = Cluster::new(Shape {
             group: config.group.id.clone(),
             topics: config.topics.clone(),
@@ -130,6 +131,25 @@ impl Options {
             output: self.output,
         })
     }
+}
+
+/// The topics of the settings. A pattern stands for those that the lines name.
+fn topics_of(config: &Config, lines: &Lines) -> Result<Vec<String>, String> {
+    let mut topics = config.topic_names();
+    if config.has_topic_patterns() {
+        let named = lines.topics().into_iter();
+        let found: Vec<String> = named
+            .filter(|name| config.reads(name) && !topics.contains(name))
+            .collect();
+        topics.extend(found);
+    }
+    if topics.is_empty() {
+        let patterns = config.topics.join(", ");
+        return Err(format!(
+            "no line names a topic that {patterns} matches\n  -> add a topic to the lines, or name one with --topic"
+        ));
+    }
+    Ok(topics)
 }
 
 impl Job {

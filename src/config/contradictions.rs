@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::load::Loading;
 use super::model::GroupProtocol;
-use super::problem::Fault;
+use super::per_topic;
+use super::problem::{Fault, nearest};
 use super::rules;
+use super::topic_pattern::is_pattern;
 use super::units::{duration_text, size_text};
 use crate::core::{CommitMode, Order, WhenOversize, WhenSpent};
 
@@ -19,9 +21,11 @@ const DRAIN_PART: u32 = 4;
 pub(super) fn check(loading: &mut Loading) {
     times(loading);
     group_protocol(loading);
-    lane_depth(loading);
     in_flight(loading);
-    dead_letter(loading);
+    topic_patterns(loading);
+    of_topics(loading);
+    loading.with_each_rule(of_topics);
+    rules_of_topics(loading);
     tls(loading);
     sasl(loading);
     listeners(loading);
@@ -50,6 +54,43 @@ fn times(loading: &mut Loading) {
             ),
         );
     }
+    staleness(loading);
+}
+
+fn topic_patterns(loading: &mut Loading) {
+    let config = loading.config.clone();
+    if !config.has_topic_patterns() {
+        for key in ["topics_max", "topics_refresh"] {
+            if loading.is_changed(key) {
+                let fault = Fault::new(
+                    "has no effect without a pattern in topics",
+                    "remove it, or write a pattern, such as ^orders\\..*",
+                );
+                loading.report(key, &["topics"], fault);
+            }
+        }
+        return;
+    }
+    let names = config.topic_names().len();
+    if usize::try_from(config.topics_max).is_ok_and(|most| most < names) {
+        let fault = Fault::new(
+            format!(
+                "is less than the {names} topics that are named: nothing could be found beside them"
+            ),
+            format!("raise it above {names}"),
+        );
+        loading.report("topics_max", &["topics"], fault);
+    }
+}
+
+/// What some topics may have of their own.
+fn of_topics(loading: &mut Loading) {
+    backoff(loading);
+    lane_depth(loading);
+    dead_letter(loading);
+}
+
+fn backoff(loading: &mut Loading) {
     let backoff = loading.config.retry.backoff;
     if backoff.initial > backoff.max {
         loading.report(
@@ -64,7 +105,6 @@ fn times(loading: &mut Loading) {
             ),
         );
     }
-    staleness(loading);
 }
 
 /// In a healthy group every interval passes without a commit; that must not look like failure.
@@ -170,7 +210,10 @@ fn dead_letter(loading: &mut Loading) {
             ),
         );
     }
-    for source in loading.config.topics.clone() {
+    let mut sources = loading.config.topic_names();
+    // Each topic where its settings stand.
+    sources.retain(|topic| per_topic::rule_of(&loading.config.per_topic, topic) == loading.rule);
+    for source in sources {
         let Some(name) = loading.config.dead_letter_topic(&source) else {
             return;
         };
@@ -189,6 +232,37 @@ fn dead_letter(loading: &mut Loading) {
         };
         loading.report(KEY, &["topics"], fault);
         return;
+    }
+}
+
+/// A rule that holds for no topic is a slip of the pen, or one of a later time.
+fn rules_of_topics(loading: &mut Loading) {
+    let config = loading.config.clone();
+    for (index, rule) in config.per_topic.iter().enumerate() {
+        let holds = |topic: &str| per_topic::rule_of(&config.per_topic, topic) == Some(index);
+        let names = config.topic_names();
+        let may_hold = |text: &str| holds(text) && config.reads(text);
+        // Which topics a pattern will find nobody knows.
+        let finds = config.has_topic_patterns()
+            && rule.topics().any(|text| is_pattern(text) || may_hold(text));
+        if finds || names.iter().any(|name| holds(name)) {
+            continue;
+        }
+        let fault = if names.iter().any(|name| rule.matches(name)) {
+            Fault::new(
+                "match only topics for which an earlier rule holds: the first one that matches does",
+                "write this rule before the other, or both as one",
+            )
+        } else {
+            let mut wrong = rule.topics().filter(|text| !is_pattern(text));
+            let near = wrong.find_map(|name| nearest(name, names.iter().map(String::as_str)));
+            let remedy = near.map(|near| format!("did you mean `{near}`?"));
+            Fault::new(
+                "match none of the topics that are read",
+                remedy.unwrap_or_else(|| "correct them, or remove the rule".to_owned()),
+            )
+        };
+        loading.report_rule(index, fault);
     }
 }
 

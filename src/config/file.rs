@@ -64,6 +64,23 @@ pub(super) fn parse(name: &str, text: &str, given: &mut Vec<Given>, problems: &m
     }
 }
 
+/// A value that is written as in a settings file, for variables and flags that hold more than a word.
+///
+/// # Errors
+///
+/// What is wrong with the text, as a statement about it.
+pub(super) fn value_of(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options::<Option<Node>>(text, options)
+        .map(|node| node.map_or(Value::Nothing, Node::into_value))
+        .map_err(|error| {
+            format!(
+                "is not valid YAML: {}",
+                super::problem::shown(&error.to_string())
+            )
+        })
+}
+
 /// One piece of the document, with the lines of what it holds.
 enum Node {
     Leaf(Value),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::model::Config;
+use super::per_topic::{self, TopicRule};
 use super::problem::Fault;
 use super::read;
 use super::rules::Rule;
@@ -57,6 +58,8 @@ pub(super) enum Kind {
     Uids(Slot<Vec<u32>>),
     /// librdkafka properties.
     Properties(Slot<PropertyMap>),
+    /// Settings that some topics have of their own.
+    PerTopic(Slot<Vec<TopicRule>>),
 }
 
 impl Kind {
@@ -88,6 +91,10 @@ impl Kind {
                 Ok(())
             }
             Self::Properties(slot) => read::add_properties(slot(config), value),
+            Self::PerTopic(slot) => {
+                *slot(config) = per_topic::read(value)?;
+                Ok(())
+            }
         }
     }
 
@@ -131,6 +138,7 @@ impl Kind {
                     .collect();
                 format!("{{{}}}", pairs.join(", "))
             }
+            Self::PerTopic(slot) => per_topic::shown(slot(config)),
         }
     }
 }
@@ -147,7 +155,7 @@ fn chosen(config: &Config, choices: &'static [Choice]) -> String {
 }
 
 /// Text that YAML reads back as the same text. JSON's quotes are YAML's too.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = text
         .chars()
         .next()

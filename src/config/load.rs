@@ -72,6 +72,7 @@ impl Config {
         flags(&sources.flags, &mut given, &mut problems);
         let mut loading = Loading {
             config: Self::blank(),
+            rule: None,
             failed: Vec::new(),
             problems,
         };
@@ -91,6 +92,8 @@ impl Config {
 pub(super) struct Loading {
     /// Filled as far as possible; defaults stand where values are wrong.
     pub(super) config: Config,
+    /// The rule of `per_topic` whose values stand among them, while what follows from it is looked at.
+    pub(super) rule: Option<usize>,
     failed: Vec<&'static str>,
     problems: Vec<Problem>,
 }
@@ -104,13 +107,50 @@ impl Loading {
             return;
         }
         let value = table::find(key).map(|setting| setting.kind.shown(&self.config));
-        let place = self.config.origins.get(key).map(Origin::to_string);
+        let (key, origin) = match self.rule {
+            None => (key.to_owned(), key),
+            // What does not touch the rule was said when the settings of all topics were looked at.
+            Some(rule) => {
+                let own = |key: &&str| self.config.per_topic[rule].keys().any(|own| own == *key);
+                if !own(&key) && !involved.iter().any(own) {
+                    return;
+                }
+                (format!("per_topic[{rule}].{key}"), "per_topic")
+            }
+        };
+        let place = self.config.origins.get(origin).map(Origin::to_string);
         self.problems.push(Problem {
-            key: key.to_owned(),
+            key,
             value,
             place,
             fault,
         });
+    }
+
+    /// Reports a mistake in a rule of `per_topic`.
+    pub(super) fn report_rule(&mut self, rule: usize, fault: Fault) {
+        if self.failed.contains(&"per_topic") || self.failed.contains(&"topics") {
+            return;
+        }
+        let place = self.config.origins.get("per_topic");
+        self.problems.push(Problem {
+            key: format!("per_topic[{rule}].topics"),
+            value: None,
+            place: place.map(Origin::to_string),
+            fault,
+        });
+    }
+
+    /// Looks at each rule of `per_topic` as if its values were those of all topics.
+    pub(super) fn with_each_rule(&mut self, look: fn(&mut Self)) {
+        let general = self.config.clone();
+        for rule in 0..general.per_topic.len() {
+            self.config = general.of_rule(rule);
+            self.rule = Some(rule);
+            look(self);
+        }
+        self.config = general;
+        self.rule = None;
     }
 
     /// Whether the setting holds something else than its default.
@@ -166,9 +206,14 @@ impl Loading {
         self.failed.push(setting.key);
         let hidden = matches!(setting.kind, Kind::Properties(_));
         for fault in faults {
+            let whole = || (!hidden && given.value != Value::Nothing).then(|| given.value.shown());
             self.problems.push(Problem {
-                key: setting.key.to_owned(),
-                value: (!hidden && given.value != Value::Nothing).then(|| given.value.shown()),
+                key: format!("{}{}", setting.key, fault.part),
+                value: if fault.part.is_empty() {
+                    whole()
+                } else {
+                    fault.part_value.clone()
+                },
                 place: Some(given.origin.to_string()),
                 fault,
             });
@@ -179,9 +224,11 @@ impl Loading {
         let expanded = environment::expand(&self.config.group.instance_id, variables);
         // What a variable holds was not looked at when the text that names it was.
         let checked = expanded.and_then(|expanded| {
-            let filled_in = |fault: Fault| Fault {
-                what: format!("{}, once its variables are filled in", fault.what),
-                remedy: format!("{}, or name another variable", fault.remedy),
+            let filled_in = |fault: Fault| {
+                Fault::new(
+                    format!("{}, once its variables are filled in", fault.what),
+                    format!("{}, or name another variable", fault.remedy),
+                )
             };
             (ANY_TEXT.check)(&expanded).map_err(filled_in)?;
             Ok(expanded)
@@ -212,7 +259,10 @@ impl Loading {
         }
         let place = |problem: &Problem| {
             table::settings()
-                .position(|setting| setting.key == problem.key)
+                .position(|setting| {
+                    let part = problem.key.strip_prefix(setting.key);
+                    part.is_some_and(|part| part.is_empty() || part.starts_with('['))
+                })
                 .unwrap_or(0)
         };
         self.problems.sort_by_key(place);

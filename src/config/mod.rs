@@ -29,6 +29,7 @@ mod load;
 mod memory;
 mod model;
 mod origin;
+mod per_topic;
 mod print;
 mod problem;
 mod properties;
@@ -38,6 +39,8 @@ mod rules;
 mod schema;
 mod secret;
 mod table;
+mod topic_pattern;
+mod topics;
 mod units;
 mod unknown;
 mod value;
@@ -48,6 +51,7 @@ pub use model::{
     AppTcp, Assignor, Batch, Commit, Config, DeadLetter, Delivery, Drain, Group, GroupProtocol,
     InFlight, Kafka, Listen, Log, LogFormat, LogLevel, Retry, Sasl, SaslMechanism, Tls, Window,
 };
+pub use per_topic::TopicRule;
 pub use print::{example_file, print};
 pub use problem::{Problem, Problems};
 pub use reference::reference;

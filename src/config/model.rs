@@ -10,16 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::origin::{Origin, Origins};
+use super::per_topic::TopicRule;
 use super::secret::PropertyMap;
 use crate::core::{
-    AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings as CoreSettings,
-    StartPolicy, TokenRate, WhenOversize, WhenSpent,
+    AssignMode, Backoff, CommitMode, JoinWhen, Order, StartPolicy, TokenRate, WhenOversize,
+    WhenSpent,
 };
-use crate::dead_letter;
-
-/// Characters of commit metadata that a broker accepts unless its owner changed
-/// `offset.metadata.max.bytes`.
-const COMMIT_METADATA_CHARS_MAX: usize = 4096;
 
 /// All settings of a process.
 #[derive(Debug, Clone)]
@@ -28,8 +24,12 @@ pub struct Config {
     pub kafka: Kafka,
     /// Membership in the consumer group.
     pub group: Group,
-    /// Topics to read; at least one, no duplicates.
+    /// Topics to read, by name or by pattern; at least one, no duplicates.
     pub topics: Vec<String>,
+    /// How many topics are read at most, where there are patterns.
+    pub topics_max: u32,
+    /// How often topics that match a pattern are looked for.
+    pub topics_refresh: Duration,
     /// Start without a committed offset.
     pub start: StartPolicy,
     /// What to do when the committed offset lies outside of the log.
@@ -52,6 +52,8 @@ pub struct Config {
     pub oversize: WhenOversize,
     /// Records that are given up.
     pub dead_letter: DeadLetter,
+    /// What some topics have of their own.
+    pub per_topic: Vec<TopicRule>,
     /// When and how offsets are committed.
     pub commit: Commit,
     /// Time limits of endings.
@@ -323,65 +325,6 @@ impl Config {
             .is_none_or(|origin| *origin == Origin::Default)
     }
 
-    /// What the core needs to know. `seed` should differ between processes.
-    #[must_use]
-    pub fn core_settings(&self, seed: u64) -> CoreSettings {
-        CoreSettings {
-            group: self.group.id.clone(),
-            topics: self.topics.clone(),
-            policies: vec![self.policy(); self.topics.len()],
-            commit_mode: self.commit.mode,
-            commit_interval: match self.commit.mode {
-                CommitMode::OnAck => self.commit.interval,
-                CommitMode::OnDelivery => self.commit.delivery_interval,
-            },
-            commit_metadata: self.commit.metadata,
-            commit_metadata_max: COMMIT_METADATA_CHARS_MAX,
-            commit_staleness_max: self.commit.staleness_max,
-            start: self.start,
-            on_out_of_range: self.on_out_of_range,
-            in_flight_records_max: self.in_flight.records,
-            in_flight_bytes_max: self.in_flight.bytes,
-            window_records_max: self.window.records,
-            drain_revoke: self.drain.revoke,
-            join: self.group.join,
-            leave_after: self.group.leave_after,
-            warn_unsettled_after: self.delivery.warn_unsettled_after,
-            assign_mode: self.group.assign_mode(),
-            session_timeout: self.group.session_timeout,
-            doubt_after: self.group.doubt_after(),
-            seed,
-        }
-    }
-
-    /// Whether there is a dead-letter topic.
-    #[must_use]
-    pub fn has_dead_letters(&self) -> bool {
-        dead_letter::topic_of(&self.dead_letter.topic, "any").is_some()
-    }
-
-    /// How the records of a topic are delivered.
-    fn policy(&self) -> Policy {
-        Policy {
-            order: self.order,
-            lane_depth: self.lane_depth,
-            retry: self.retry.backoff,
-            failures_max: self.retry.max_attempts,
-            then: self.retry.then,
-            deaths_max: self.retry.crash_suspect_after,
-            deadline: self.delivery.deadline,
-            oversize: self.oversize,
-            tokens: self.retry.tokens,
-            has_dead_letters: self.has_dead_letters(),
-        }
-    }
-
-    /// Where records of `source` go that are given up; `None` if nowhere.
-    #[must_use]
-    pub fn dead_letter_topic(&self, source: &str) -> Option<String> {
-        dead_letter::topic_of(&self.dead_letter.topic, source)
-    }
-
     /// A place for the table to write into. Every field is overwritten before anybody sees it.
     pub(super) fn blank() -> Self {
         Self {
@@ -397,6 +340,8 @@ impl Config {
                 leave_after: Duration::ZERO,
             },
             topics: Vec::new(),
+            topics_max: 0,
+            topics_refresh: Duration::ZERO,
             start: StartPolicy::Stop,
             on_out_of_range: StartPolicy::Stop,
             order: Order::Partition,
@@ -423,6 +368,7 @@ impl Config {
             },
             oversize: WhenOversize::Park,
             dead_letter: DeadLetter::default(),
+            per_topic: Vec::new(),
             commit: Commit {
                 mode: CommitMode::OnAck,
                 interval: Duration::ZERO,
@@ -455,7 +401,7 @@ impl Kafka {
 impl Group {
     /// For how long this process may stand still before it must ask whether it is still a member. The last
     /// heartbeat may be a third of the session timeout old by then.
-    fn doubt_after(&self) -> Duration {
+    pub(super) fn doubt_after(&self) -> Duration {
         match self.protocol {
             GroupProtocol::Classic => self.session_timeout / 2,
             GroupProtocol::Consumer => DOUBT_AFTER_UNTOLD,

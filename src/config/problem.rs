@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::value::Value;
+
 /// Longest piece of a value that is repeated in a message.
 const SHOWN_CHARS_MAX: usize = 80;
 
@@ -15,6 +17,10 @@ pub(super) struct Fault {
     pub(super) what: String,
     /// What to do.
     pub(super) remedy: String,
+    /// Which part of the value is meant, to be written behind the key; empty for all of it.
+    pub(super) part: String,
+    /// What stands in that part, if it may be shown.
+    pub(super) part_value: Option<String>,
 }
 
 impl Fault {
@@ -22,7 +28,21 @@ impl Fault {
         Self {
             what: what.into(),
             remedy: remedy.into(),
+            part: String::new(),
+            part_value: None,
         }
+    }
+
+    /// The same of a value that is `outer` within another one.
+    pub(super) fn inside(mut self, outer: &str) -> Self {
+        self.part.insert_str(0, outer);
+        self
+    }
+
+    /// The same with the value of the part.
+    pub(super) fn of_value(mut self, value: &Value) -> Self {
+        self.part_value = (*value != Value::Nothing).then(|| value.shown());
+        self
     }
 }
 

@@ -228,7 +228,7 @@ pub(super) fn uids(value: &Value) -> Result<Vec<u32>, Vec<Fault>> {
     uids.map_err(|fault| vec![fault])
 }
 
-fn list_items(value: &Value, most: usize) -> Result<Vec<Value>, Vec<Fault>> {
+pub(super) fn list_items(value: &Value, most: usize) -> Result<Vec<Value>, Vec<Fault>> {
     let items = value.items().ok_or_else(|| {
         vec![wrong_type(
             value,
@@ -314,7 +314,7 @@ fn or_empty_quotes(name: &'static str) -> &'static str {
     if name.is_empty() { "\"\"" } else { name }
 }
 
-fn wrong_type(value: &Value, wanted: &str, remedy: impl Into<String>) -> Fault {
+pub(super) fn wrong_type(value: &Value, wanted: &str, remedy: impl Into<String>) -> Fault {
     Fault::new(
         format!("is {}, but must be {wanted}", value.described()),
         remedy,

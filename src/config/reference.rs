@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::kind::Kind;
+use super::per_topic::RULES_MAX;
 use super::table;
 use super::units::{duration_text, size_text};
 
@@ -48,6 +49,7 @@ pub(super) fn value_name(kind: Kind) -> &'static str {
         Kind::Address(_) => "ADDRESS",
         Kind::Uids(_) => "UID",
         Kind::Properties(_) => "PROPERTY",
+        Kind::PerTopic(_) => "RULES",
     }
 }
 
@@ -77,5 +79,6 @@ fn range(kind: Kind) -> String {
         Kind::Names(_, most, _) => format!("list of 1 to {most}"),
         Kind::Uids(_) => "list of user ids".to_owned(),
         Kind::Properties(_) => "`name: value` pairs".to_owned(),
+        Kind::PerTopic(_) => format!("list of up to {RULES_MAX} rules"),
     }
 }

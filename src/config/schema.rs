@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::kind::Kind;
+use super::per_topic;
+use super::rules::Rule;
 use super::table::{self, Preset, Setting};
+use super::topic_pattern::TOPIC_OR_PATTERN;
 use super::units::{DURATION_PATTERN, SIZE_PATTERN};
 
 /// The schema of the settings file. Variables and flags may give what the file leaves out, so it
@@ -69,13 +72,7 @@ fn shape(kind: Kind) -> Value {
         Kind::File(..) => json!({"type": "string"}),
         Kind::Socket(_) => json!({"type": "string", "pattern": "^(unix:/.+)?$"}),
         Kind::Address(_) => json!({"type": "string", "pattern": "^(.+:[0-9]{1,5})?$"}),
-        Kind::Names(rule, most, _) => json!({
-            "type": "array",
-            "minItems": 1,
-            "maxItems": most,
-            "uniqueItems": true,
-            "items": {"type": "string", "pattern": rule.pattern},
-        }),
+        Kind::Names(rule, most, _) => names(rule, most),
         Kind::Uids(_) => json!({
             "type": "array",
             "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX},
@@ -84,7 +81,49 @@ fn shape(kind: Kind) -> Value {
             "type": "object",
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }),
+        Kind::PerTopic(_) => json!({
+            "type": "array",
+            "maxItems": per_topic::RULES_MAX,
+            "items": rule(),
+        }),
     }
+}
+
+/// What some topics may have of their own.
+fn rule() -> Value {
+    let mut root = json!({
+        "type": "object",
+        "description": "Settings of some topics.",
+        "additionalProperties": false,
+        "required": [per_topic::TOPICS],
+        "properties": {},
+    });
+    for section in table::sections() {
+        let inside = format!("{}.", section.key);
+        if per_topic::permitted().any(|setting| setting.key.starts_with(&inside)) {
+            *place(&mut root, section.key) = object(section.doc);
+        }
+    }
+    for setting in per_topic::permitted() {
+        let mut leaf = shape(setting.kind);
+        leaf["description"] = json!(setting.doc);
+        *place(&mut root, setting.key) = leaf;
+    }
+    let topics = &mut root["properties"][per_topic::TOPICS];
+    *topics = names(TOPIC_OR_PATTERN, per_topic::RULE_TOPICS_MAX);
+    topics["description"] =
+        json!("Topics that the rule is for: names, or patterns of names that begin with ^.");
+    root
+}
+
+fn names(rule: Rule, most: usize) -> Value {
+    json!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": most,
+        "uniqueItems": true,
+        "items": {"type": "string", "pattern": rule.pattern},
+    })
 }
 
 fn default_value(setting: &Setting) -> Option<Value> {
@@ -93,7 +132,7 @@ fn default_value(setting: &Setting) -> Option<Value> {
     };
     Some(match setting.kind {
         Kind::Switch(_) | Kind::Count(..) | Kind::Factor(..) => serde_json::from_str(text).ok()?,
-        Kind::Names(..) | Kind::Uids(_) => json!([]),
+        Kind::Names(..) | Kind::Uids(_) | Kind::PerTopic(_) => json!([]),
         Kind::Properties(_) => json!({}),
         Kind::Size(..)
         | Kind::Time(..)

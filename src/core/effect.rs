@@ -15,8 +15,10 @@ use super::seek::{SeekRefused, Sought};
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Join the group with the configured topics.
+    /// Join the group for the topics that are read ([`super::Core::topics_read`]).
     Join,
+    /// Tell the group, of which we are a member, that other topics are read now.
+    Subscribe,
     /// Leave the group; the client will first take its partitions away, as in any rebalance.
     Leave,
     /// Hand partitions to the client: forward each partition's queue, then (incrementally) assign.
@@ -52,6 +54,15 @@ pub enum Effect {
     },
     /// Ask the broker about topics.
     DescribeTopics(Vec<TopicIndex>),
+    /// Ask the broker for the names of all topics.
+    FindTopics,
+    /// A topic that has not been seen before is known from now on, and comes before anything that speaks of it.
+    TopicAdded {
+        /// One more than the last.
+        topic: TopicIndex,
+        /// Its name.
+        name: String,
+    },
     /// Send one commit request.
     Commit {
         /// Its name.

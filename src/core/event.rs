@@ -50,6 +50,21 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// Topics that match a pattern were found, and are read from now on.
+    TopicsFound {
+        /// How many.
+        topics: usize,
+    },
+    /// Topics that were found earlier do not exist any more.
+    TopicsGone {
+        /// How many.
+        topics: usize,
+    },
+    /// Another number of topics than before is not read because there are too many.
+    TopicsLeftOut {
+        /// How many.
+        topics: usize,
+    },
     /// The topic was deleted and made again; reading starts at its beginning.
     TopicMadeAgain {
         /// The partition.

@@ -104,7 +104,8 @@ impl Core {
     }
 
     pub(super) fn join_at_start(&mut self) {
-        if self.settings.join == JoinWhen::AtStart && !self.group.joined_at_start {
+        let may = !self.group.joined_at_start && !self.subscription.is_empty();
+        if self.settings.join == JoinWhen::AtStart && may {
             self.group.joined_at_start = true;
             self.join();
         }
@@ -118,7 +119,11 @@ impl Core {
     }
 
     fn join(&mut self) {
-        if self.group.is_out() && self.shutdown.is_none() && self.drain.is_none() {
+        if self.group.is_out()
+            && !self.subscription.is_empty()
+            && self.shutdown.is_none()
+            && self.drain.is_none()
+        {
             self.group.membership = Membership::Joined;
             self.effects.push(Effect::Join);
         }
@@ -139,6 +144,16 @@ impl Core {
             self.group.leave_at = None;
             self.leave();
         }
+    }
+
+    /// Not one topic is left. When there are some again, the group is joined as it was.
+    pub(super) fn leave_for_want_of_topics(&mut self) {
+        self.group.joined_at_start = false;
+        self.leave();
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.group.membership == Membership::Joined
     }
 
     pub(super) fn leave(&mut self) {
@@ -340,6 +355,8 @@ impl Core {
         self.lose_everything();
         self.group.membership = Membership::Out;
         if std::mem::take(&mut self.group.rejoin) {
+            // What was asked of the client that is replaced now is never answered.
+            self.forget_questions();
             self.join();
         } else {
             self.join_if_wanted();

@@ -63,6 +63,11 @@ pub enum Input<'a> {
         /// What is known of it.
         answer: Result<TopicDescription, ReadError>,
     },
+    /// Answer to [`super::Effect::FindTopics`].
+    TopicsFound {
+        /// The names of all topics that we may see.
+        answer: Result<Vec<String>, ReadError>,
+    },
     /// Records popped from the client, in the order popped.
     Popped {
         /// Runs of records of one partition each.

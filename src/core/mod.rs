@@ -109,6 +109,7 @@ mod shutdown;
 mod start;
 pub mod status;
 mod streams;
+mod subscription;
 mod suspects;
 mod timers;
 mod tokens;
@@ -145,6 +146,7 @@ use pause::Pauses;
 use random::SplitMix;
 use seek::Seek;
 use shutdown::Shutdown;
+use subscription::Subscription;
 use suspects::Suspects;
 use timers::{Timer, Timers};
 use tokens::Bucket;
@@ -162,6 +164,7 @@ pub struct Core {
 
     cluster: Option<String>,
     topics: Vec<Topic>,
+    subscription: Subscription,
     /// A look at all topics is due some time.
     describing: bool,
     group: Group,
@@ -218,7 +221,8 @@ impl Core {
         let full = |policy: &Policy| Bucket::full(&policy.tokens);
         let buckets = settings.policies.iter().map(full).collect();
         debug_assert_eq!(settings.topics.len(), settings.policies.len());
-        Self {
+        let subscription = Subscription::to_named(settings.topics.len());
+        let mut core = Self {
             settings,
             now: Moment::default(),
             random,
@@ -226,6 +230,7 @@ impl Core {
             timers: Timers::default(),
             cluster: None,
             topics,
+            subscription,
             describing: false,
             group: Group::default(),
             shutdown: None,
@@ -257,7 +262,9 @@ impl Core {
             commits: Commits::default(),
             trust: Trust::default(),
             counters: status::Counters::default(),
-        }
+        };
+        core.look_for_topics_from_now_on();
+        core
     }
 
     /// Takes one fact in and appends what is to be done to `effects`, in order.
@@ -277,6 +284,7 @@ impl Core {
             Input::CommittedRead { answers, siblings } => self.committed_read(answers, &siblings),
             Input::OffsetsListed { assignment, answer } => self.offsets_listed(assignment, answer),
             Input::TopicDescribed { topic, answer } => self.topic_described(topic, answer),
+            Input::TopicsFound { answer } => self.topics_found(answer),
             Input::Popped { runs } => self.popped(runs),
             Input::PositionSampled {
                 partition,
@@ -409,6 +417,7 @@ impl Core {
             Timer::Fetch(_) | Timer::Commit => {} // every turn ends with a look at these
             Timer::Describe(topic) => self.describe(topic),
             Timer::DescribeAll => self.describe_all(),
+            Timer::FindTopics => self.look_for_topics(),
             Timer::Full => self.pause_full(),
             Timer::Rebalance => self.continue_rebalance(),
             Timer::Shutdown => self.continue_shutdown(),

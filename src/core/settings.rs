@@ -1,5 +1,7 @@
 //! What the core must be told once. Everything here was validated by `config`; the core assumes it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::TopicIndex;
@@ -123,15 +125,46 @@ pub struct Policy {
     pub has_dead_letters: bool,
 }
 
+/// Says how the records of a topic are delivered, if the topic is to be read.
+pub type PolicyOf = Arc<dyn Fn(&str) -> Option<Policy> + Send + Sync>;
+
+/// Looking for topics whose names are not known beforehand.
+#[derive(Clone)]
+pub struct FindTopics {
+    /// How often.
+    pub every: Duration,
+    /// How many topics are read at most, those with known names included.
+    pub topics_max: usize,
+    /// How the records of a topic are delivered, if it is to be read.
+    pub policy_of: PolicyOf,
+}
+
+impl FindTopics {
+    pub(super) fn policy_of(&self, topic: &str) -> Option<Policy> {
+        (self.policy_of)(topic)
+    }
+}
+
+impl fmt::Debug for FindTopics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FindTopics")
+            .field("every", &self.every)
+            .field("topics_max", &self.topics_max)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The settings of the core.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Consumer group; part of the hash in the commit metadata.
     pub group: String,
-    /// Names of the configured topics; [`super::TopicIndex`] points into it.
+    /// Names of the topics that are known; [`super::TopicIndex`] points into it. What is found is added.
     pub topics: Vec<String>,
     /// How the records of each topic are delivered, in the order of `topics`.
     pub policies: Vec<Policy>,
+    /// Where other topics come from; `None` for nowhere.
+    pub find_topics: Option<FindTopics>,
     /// What finishes a record.
     pub commit_mode: CommitMode,
     /// Shortest time between two commits that nothing hurries.

@@ -237,10 +237,9 @@ impl Core {
             return;
         };
         let index = u32::try_from(partition.partition).unwrap_or(0);
-        if assignment
-            .sibling_partitions
-            .is_some_and(|count| index >= count)
-        {
+        let siblings = assignment.sibling_partitions;
+        let is_newborn = self.topics[usize::from(partition.topic.0)].is_newborn();
+        if is_newborn || siblings.is_some_and(|count| index >= count) {
             return self.list_for(id, ListPurpose::NewPartition);
         }
         match self.settings.start {

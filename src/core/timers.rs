@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Describe(TopicIndex),
     /// Look whether topics are still the same ones.
     DescribeAll,
+    /// Look which topics there are.
+    FindTopics,
     /// Partitions may have been full for long enough to be paused.
     Full,
     /// A commit may be due.

@@ -31,6 +31,8 @@ pub(super) struct Topic {
     refused: bool,
     /// The broker does not describe topics; it is not asked again.
     unsupported: bool,
+    /// It came into being while we looked, so that nothing of it is older than our wish to read it.
+    newborn: bool,
 }
 
 impl Topic {
@@ -46,6 +48,15 @@ impl Topic {
     /// Whether we are not allowed to know it.
     pub(super) fn is_refused(&self) -> bool {
         self.refused
+    }
+
+    /// Whether it came into being while we looked.
+    pub(super) fn is_newborn(&self) -> bool {
+        self.newborn
+    }
+
+    pub(super) fn was_born(&mut self) {
+        self.newborn = true;
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -75,6 +86,7 @@ impl Core {
         for topic in &mut self.topics {
             topic.asked = false;
         }
+        self.look_for_topics_again();
     }
 
     pub(super) fn describe(&mut self, topic: TopicIndex) {

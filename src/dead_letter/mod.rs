@@ -52,4 +52,4 @@ pub use date::{date_text, parse_date};
 pub use headers::{DeadLetterHeaders, REASON_BYTES_MAX};
 pub use letter::{Facts, Letter};
 pub use redrive::{REDRIVE_GROUP, REDRIVEN_FROM, Redrive, is_for_another_group};
-pub use topic::{PLACEHOLDER, topic_of};
+pub use topic::{PLACEHOLDER, Source, source_of, topic_of};

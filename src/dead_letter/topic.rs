@@ -13,6 +13,30 @@ pub fn topic_of(template: &str, source: &str) -> Option<String> {
     (!template.is_empty()).then(|| template.replace(PLACEHOLDER, source))
 }
 
+/// Whose records a topic may take.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Those of every topic.
+    Any,
+    /// Those of this one.
+    One(String),
+}
+
+/// Whose records `topic` takes, if the template makes that name of any; the inverse of [`topic_of`].
+#[must_use]
+pub fn source_of(template: &str, topic: &str) -> Option<Source> {
+    let places = template.matches(PLACEHOLDER).count();
+    if places == 0 {
+        return (!template.is_empty() && template == topic).then_some(Source::Any);
+    }
+    let constant = template.len() - places * PLACEHOLDER.len();
+    let length = topic.len().checked_sub(constant)? / places;
+    let start = template.find(PLACEHOLDER)?;
+    let source = topic.get(start..start + length)?;
+    let is_it = !source.is_empty() && topic_of(template, source).as_deref() == Some(topic);
+    is_it.then(|| Source::One(source.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +54,22 @@ mod tests {
         );
         assert_eq!(topic("dead", "orders").as_deref(), Some("dead"));
         assert_eq!(topic("", "orders"), None);
+    }
+
+    #[test]
+    fn a_template_knows_the_topics_that_it_made() {
+        let one = |topic: &str| Some(Source::One(topic.to_owned()));
+        assert_eq!(source_of("{topic}.dlq", "orders.dlq"), one("orders"));
+        assert_eq!(
+            source_of("{topic}.dlq", "orders.dlq.dlq"),
+            one("orders.dlq")
+        );
+        assert_eq!(source_of("{topic}.dlq", ".dlq"), None);
+        assert_eq!(source_of("{topic}.dlq", "orders"), None);
+        assert_eq!(source_of("{topic}-{topic}", "ab-ab"), one("ab"));
+        assert_eq!(source_of("{topic}-{topic}", "ab-ba"), None);
+        assert_eq!(source_of("dead", "dead"), Some(Source::Any));
+        assert_eq!(source_of("dead", "alive"), None);
+        assert_eq!(source_of("", ""), None);
     }
 }

@@ -219,6 +219,15 @@ impl Member {
         state.wake();
     }
 
+    /// Answers with the names of all topics.
+    pub fn find_topics(&mut self) {
+        let state = self.cluster.lock();
+        self.ready.push(Input::TopicsFound {
+            answer: Ok(state.shape.topics.clone()),
+        });
+        state.wake();
+    }
+
     /// Answers with ids and partition counts.
     pub fn describe_topics(&mut self, topics: &[TopicIndex]) {
         let state = self.cluster.lock();

@@ -33,6 +33,7 @@
 //! No task is spawned, no clock is read ([`Sidecar::now`]), nothing is logged ([`Sidecar::report`]).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -93,8 +94,8 @@ pub trait Sidecar: Send + Sync + 'static {
     /// Time since the process started.
     fn now(&self) -> Moment;
 
-    /// Names of the configured topics, in the order of [`crate::core::TopicIndex`].
-    fn topics(&self) -> &[String];
+    /// Names of the topics that are known by now, in the order of [`crate::core::TopicIndex`].
+    fn topics(&self) -> Arc<[String]>;
 
     /// Defaults and upper limits for streams.
     fn terms(&self) -> &Terms;

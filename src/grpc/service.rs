@@ -154,7 +154,7 @@ pub(super) fn open<S: Sidecar>(
     connection: &Connection,
     asked: &proto::Open,
 ) -> Result<Opened<S>, CallError> {
-    let open = validate::open(asked, sidecar.topics(), sidecar.terms())?;
+    let open = validate::open(asked, &sidecar.topics(), sidecar.terms())?;
     let mut message = opened_message(&open, sidecar.as_ref());
     let stream = sidecar
         .open(open, connection.peer())

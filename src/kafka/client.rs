@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use super::fetching::Fetching;
 use super::ffi::{Events, Failure, Handle, Isolation, Partitions, Queue, Wake};
+use super::finder::Finder;
 use super::requests::Requests;
 use super::settings::ClientSettings;
 use super::topics::Topics;
-use crate::core::{AssignMode, Assignment, Input, PartitionId};
+use crate::core::{AssignMode, Assignment, Input, PartitionId, TopicIndex};
 
 /// One member of the group. See the [module](super) for what holds at all times.
 pub struct Client {
@@ -29,6 +30,7 @@ pub struct Client {
     /// What is paused, and in which assignment.
     pub(super) paused: BTreeMap<PartitionId, Assignment>,
     pub(super) requests: Requests,
+    pub(super) finder: Finder,
     /// Answers that needed no broker, for the next [`Client::poll`].
     pub(super) ready: Vec<Input<'static>>,
     /// Wakes whoever calls [`Client::poll`].
@@ -100,6 +102,7 @@ impl Client {
             rebalance: None,
             paused: BTreeMap::new(),
             requests: Requests::default(),
+            finder: Finder::default(),
             ready: Vec::new(),
             wake,
             leaving: false,
@@ -113,16 +116,22 @@ impl Client {
         })
     }
 
-    /// Joins the group with all topics.
-    pub fn join(&mut self) -> Result<(), Error> {
-        let mut list = Partitions::with_capacity(self.topics.names().len());
-        for name in self.topics.names() {
-            list.add(name, -1);
+    /// Joins the group for these topics, or tells it that they are others now. None at all would be leaving.
+    pub fn subscribe(&mut self, topics: &[TopicIndex]) -> Result<(), Error> {
+        debug_assert!(!topics.is_empty(), "there is nothing to join for");
+        let mut list = Partitions::with_capacity(topics.len());
+        for topic in topics {
+            list.add(self.topics.name(*topic), -1);
         }
         self.leaving = false;
         self.handle
             .subscribe(&list)
             .map_err(refused("join the group"))
+    }
+
+    /// A topic that the core has added to those it knows.
+    pub fn add_topic(&mut self, name: &str) -> Result<(), Error> {
+        self.topics.add(name)
     }
 
     /// Leaves the group. Partitions are first taken away by a rebalance, which must be answered like

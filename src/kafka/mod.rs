@@ -42,6 +42,7 @@ mod ends;
 mod error;
 mod fetching;
 mod ffi;
+mod finder;
 mod log_record;
 mod poll;
 mod pop;

@@ -47,6 +47,7 @@ impl Client {
         }
         polled.more = left == 0;
         self.tell_cluster(inputs);
+        self.tell_topics(inputs);
         self.tell_left(&polled, inputs);
         self.validate();
         polled

@@ -1,4 +1,4 @@
-//! The configured topics: their numbers in the core, their names in librdkafka.
+//! The topics that the core knows: their numbers in the core, their names in librdkafka.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -13,18 +13,24 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    pub(super) fn new(topics: &[String]) -> Result<Self, Error> {
-        let mut names = Vec::with_capacity(topics.len());
-        for topic in topics {
-            let name = CString::new(topic.as_str());
-            names.push(name.map_err(|_| Error::Name { what: "topic name" })?);
+    pub(super) fn new(names: &[String]) -> Result<Self, Error> {
+        let mut topics = Self {
+            names: Vec::with_capacity(names.len()),
+            numbers: BTreeMap::new(),
+        };
+        for name in names {
+            topics.add(name)?;
         }
-        let numbers = names
-            .iter()
-            .cloned()
-            .zip((0..=u16::MAX).map(TopicIndex))
-            .collect();
-        Ok(Self { names, numbers })
+        Ok(topics)
+    }
+
+    /// Adds the next topic of the core.
+    pub(super) fn add(&mut self, name: &str) -> Result<(), Error> {
+        let name = CString::new(name).map_err(|_| Error::Name { what: "topic name" })?;
+        let number = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
+        self.numbers.insert(name.clone(), TopicIndex(number));
+        self.names.push(name);
+        Ok(())
     }
 
     /// The name of a topic. Numbers come from the core, which has as many as there are names.
@@ -32,10 +38,6 @@ impl Topics {
         self.names
             .get(usize::from(topic.0))
             .map_or(c"", CString::as_c_str)
-    }
-
-    pub(super) fn names(&self) -> impl ExactSizeIterator<Item = &CStr> {
-        self.names.iter().map(CString::as_c_str)
     }
 
     pub(super) fn find(&self, name: &CStr) -> Option<TopicIndex> {

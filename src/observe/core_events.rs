@@ -65,6 +65,27 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
             "metadata_ignored",
             "commit metadata is not used; records finished above the committed offset may come again",
         ),
+        E::TopicsFound { .. } => (
+            INFO,
+            "topics_found",
+            "topics that match a pattern of `topics` were found, and are read",
+        ),
+        E::TopicsGone { .. } => (
+            WARN,
+            "topics_gone",
+            "topics that were found by a pattern do not exist any more",
+        ),
+        E::TopicsLeftOut { topics: 0 } => (
+            INFO,
+            "topics_left_out",
+            "every topic that matches a pattern of `topics` is read again",
+        ),
+        E::TopicsLeftOut { .. } => (
+            ERROR,
+            "topics_left_out",
+            "topics that match a pattern are not read, because there are more than `topics_max`; raise it, or \
+             narrow the pattern, and restart",
+        ),
         E::TopicMadeAgain { .. } => (
             WARN,
             "topic_made_again",
@@ -218,6 +239,9 @@ fn fields(event: &Event) -> Fields {
     match event {
         E::Assigned { partitions } | E::Revoking { partitions } | E::Lost { partitions } => {
             Fields::count(*partitions)
+        }
+        E::TopicsFound { topics } | E::TopicsGone { topics } | E::TopicsLeftOut { topics } => {
+            Fields::count(*topics)
         }
         E::Started {
             partition,

@@ -25,7 +25,7 @@ mod metrics;
 mod process_events;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use lines::is_harmful;
 pub use lines::start_logging;
@@ -41,12 +41,12 @@ use crate::core::{Event, Moment, StreamId};
 /// Turns events into lines and counts, and the core's status into metrics.
 #[derive(Debug)]
 pub struct Observer {
-    topics: Vec<String>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    topics: Arc<[String]>,
     limit: Limit,
     counts: Counts,
     /// Names of clients by their streams, for lines about them.
@@ -54,13 +54,20 @@ struct State {
 }
 
 impl Observer {
-    /// An observer that knows topics by their place in the settings.
+    /// An observer that knows topics by their index.
     #[must_use]
-    pub fn new(topics: Vec<String>) -> Self {
+    pub fn new(topics: Arc<[String]>) -> Self {
         Self {
-            topics,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                topics,
+                ..State::default()
+            }),
         }
+    }
+
+    /// More topics are known; those known before keep their index.
+    pub fn know_topics(&self, topics: Arc<[String]>) {
+        self.state().topics = topics;
     }
 
     /// Reports what the core reports.
@@ -114,12 +121,13 @@ impl Observer {
     /// All metrics in the text format of OpenMetrics.
     #[must_use]
     pub fn metrics(&self, snapshot: &Snapshot<'_>) -> String {
-        metrics::render(snapshot, &self.topics, &self.state().counts)
+        let state = self.state();
+        metrics::render(snapshot, &state.topics, &state.counts)
     }
 
     fn write(&self, now: Moment, state: &mut State, line: &Line) {
         if let Some(left_out) = state.limit.admit(now, line) {
-            line.write(&self.topics, left_out);
+            line.write(&state.topics, left_out);
         }
     }
 

@@ -17,7 +17,7 @@ const PARTITION: PartitionId = PartitionId {
 const SECOND: u64 = 1_000_000_000;
 
 fn observer() -> Observer {
-    Observer::new(vec!["orders".to_owned(), "payments".to_owned()])
+    Observer::new(["orders".to_owned(), "payments".to_owned()].into())
 }
 
 #[allow(clippy::too_many_lines)] // a table with one row for each event
@@ -48,6 +48,10 @@ fn every_event() -> Vec<Event> {
             partition,
             reason: "checksum",
         },
+        Event::TopicsFound { topics: 2 },
+        Event::TopicsGone { topics: 1 },
+        Event::TopicsLeftOut { topics: 3 },
+        Event::TopicsLeftOut { topics: 0 },
         Event::TopicMadeAgain { partition },
         Event::Truncated {
             partition,

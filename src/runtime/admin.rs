@@ -112,14 +112,14 @@ impl Page for Handle {
         let explanations = self.explain(Scope::Everything);
         let topics = Operated::topics(self);
         (
-            process_status(&view, topics),
-            explained(&view, &explanations, topics),
+            process_status(&view, &topics),
+            explained(&view, &explanations, &topics),
         )
     }
 }
 
 impl Operated for Handle {
-    fn topics(&self) -> &[String] {
+    fn topics(&self) -> Arc<[String]> {
         crate::grpc::Sidecar::topics(self)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::source::{Origin, Source};
 use super::telling;
-use crate::core::{Effect, Input};
+use crate::core::Input;
 use crate::kafka::{self, ClientSettings};
 
 /// How long after the death of a client the next one is made; doubles while they die young.
@@ -59,7 +59,7 @@ impl Engine {
             }
         }
         if self.joined {
-            self.ask_client(&Effect::Join);
+            self.subscribe();
         }
     }
 

@@ -4,6 +4,7 @@
 //! them at once, and says later what became of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::engine::Engine;
@@ -13,25 +14,26 @@ use crate::dead_letter::{Facts, Letter};
 use crate::grpc::wire::StoredRecord;
 use crate::kafka::{ClientSettings, DeadLetterProducer, SendError, Wake};
 
+/// Names the dead-letter topic of a topic, if it has one.
+pub(super) type DeadLetterTopicOf = Box<dyn Fn(&str) -> Option<String> + Send>;
+
 /// See the module.
 pub(super) struct DeadLetters {
     /// None if nothing is written: what should be is taken as it is.
     producer: Option<DeadLetterProducer>,
     group: String,
-    /// The dead-letter topic of each topic.
-    topics: Vec<Option<String>>,
+    topic_of: DeadLetterTopicOf,
     last_token: u64,
     sending: BTreeMap<u64, (Assignment, RecordNumber)>,
     reports: Vec<(u64, Result<(), SendError>)>,
 }
 
 impl DeadLetters {
-    /// `topics` are the dead-letter topics of the configured topics, in their order.
-    pub(super) fn new(settings: &ClientSettings, topics: Vec<Option<String>>, wake: Wake) -> Self {
+    pub(super) fn new(settings: &ClientSettings, topic_of: DeadLetterTopicOf, wake: Wake) -> Self {
         Self {
             producer: Some(DeadLetterProducer::new(settings, wake)),
             group: settings.group.clone(),
-            topics,
+            topic_of,
             last_token: 0,
             sending: BTreeMap::new(),
             reports: Vec::new(),
@@ -43,7 +45,7 @@ impl DeadLetters {
         Self {
             producer: None,
             group: String::new(),
-            topics: Vec::new(),
+            topic_of: Box::new(|_| None),
             last_token: 0,
             sending: BTreeMap::new(),
             reports: Vec::new(),
@@ -80,7 +82,9 @@ impl Engine {
             return Ok(());
         }
         let topic = usize::from(letter.partition.topic.0);
-        let Some(Some(target)) = self.dead_letters.topics.get(topic).cloned() else {
+        let topics = Arc::clone(&self.topics);
+        let source = topics.get(topic).map_or("", String::as_str);
+        let Some(target) = (self.dead_letters.topic_of)(source) else {
             let text = "`dead_letter.topic` is not set";
             return Err(DeadLetterError::Permanent(text.to_owned()));
         };
@@ -97,7 +101,7 @@ impl Engine {
         let facts = Facts {
             cluster: self.core.cluster(),
             group: &self.dead_letters.group,
-            topic: self.topics.get(topic).map_or("", String::as_str),
+            topic: source,
             partition: letter.partition.partition,
             cause: letter.cause,
             reason: &letter.reason,

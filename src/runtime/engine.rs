@@ -11,6 +11,7 @@
 //! - A stream is polled only for what fits it; what nobody asks for stays in the client's queue.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use super::admin::{Asks, Identity};
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{DeadLetterTopicOf, DeadLetters};
 use super::deaths::Deaths;
 use super::feed::Feed;
 use super::source::{Origin, Source};
@@ -54,7 +55,7 @@ pub(super) struct Engine {
     pub(super) client: Option<Source>,
     pub(super) origin: Origin,
     pub(super) wake: kafka::Wake,
-    pub(super) topics: Vec<String>,
+    pub(super) topics: Arc<[String]>,
     pub(super) store: Store,
     pub(super) feed: Feed,
     pub(super) dead_letters: DeadLetters,
@@ -99,8 +100,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) origin: Origin,
-    /// Of each topic.
-    pub(super) dead_letter_topics: Vec<Option<String>>,
+    /// Of a topic.
+    pub(super) dead_letter_topic_of: DeadLetterTopicOf,
     pub(super) streams_max: u32,
     pub(super) wake: kafka::Wake,
     pub(super) observer: Observer,
@@ -110,11 +111,11 @@ pub(super) struct Parts {
 impl Engine {
     /// Creates the client, which contacts brokers but joins nothing yet.
     pub(super) fn new(parts: Parts) -> Result<Self, kafka::Error> {
-        let topics = parts.settings.topics.clone();
+        let topics: Arc<[String]> = parts.settings.topics.as_slice().into();
         let client = parts.origin.open(&topics, parts.wake.clone())?;
-        let (topics_of, wake) = (parts.dead_letter_topics, parts.wake.clone());
+        let (topic_of, wake) = (parts.dead_letter_topic_of, parts.wake.clone());
         let dead_letters = match &parts.origin {
-            Origin::Kafka(settings) => DeadLetters::new(settings, topics_of, wake),
+            Origin::Kafka(settings) => DeadLetters::new(settings, topic_of, wake),
             Origin::Fake(_) => DeadLetters::taken(),
         };
         Ok(Self {
@@ -301,6 +302,8 @@ impl Engine {
     fn carry_out_one(&mut self, effect: Effect) {
         match effect {
             Effect::Join => self.join(),
+            Effect::Subscribe => self.subscribe(),
+            Effect::TopicAdded { topic, name } => self.add_topic(topic, name),
             Effect::Leave
             | Effect::Assign { .. }
             | Effect::Unassign { .. }
@@ -310,6 +313,7 @@ impl Engine {
             | Effect::ListOffsets(_)
             | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
+            | Effect::FindTopics
             | Effect::Commit { .. } => {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);
@@ -363,7 +367,7 @@ impl Engine {
             self.remake_at = Moment::default();
             return self.remake_client();
         }
-        self.ask_client(&Effect::Join);
+        self.subscribe();
     }
 
     /// Passes an effect on to the client.
@@ -376,6 +380,11 @@ impl Engine {
             return;
         };
         let asked = client.ask(effect);
+        self.judge(asked);
+    }
+
+    /// What the client refused may mean that it is beyond use.
+    pub(super) fn judge(&mut self, asked: Result<(), kafka::Error>) {
         let Err(error) = asked else { return };
         self.tell_person(&telling::client_refused(&error));
         if error.disposition() == Disposition::Rebuild {
@@ -433,6 +442,7 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::Rejoin
         | Input::OffsetsListed { .. }
         | Input::TopicDescribed { .. }
+        | Input::TopicsFound { .. }
         | Input::Popped { .. }
         | Input::PositionSampled { .. }
         | Input::EndSampled { .. }

@@ -28,7 +28,7 @@ pub(super) struct Feed {
     pub(super) held: Held,
     pub(super) buffers: Buffers,
     places: Vec<(Slot, Place)>,
-    hash_keys: bool,
+    pub(super) hash_keys: bool,
     sampled: Moment,
     inputs: Vec<Input<'static>>,
 }

@@ -47,6 +47,7 @@ mod source;
 mod store;
 mod streams;
 mod telling;
+mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +169,7 @@ impl Sidecar {
         origin: Origin,
     ) -> anyhow::Result<Self> {
         let clock = Clock::start();
-        let observer = Observer::new(config.topics.clone());
+        let observer = Observer::new(settings.topics.as_slice().into());
         observer.report_process(
             clock.now(),
             &ProcessEvent::Starting {
@@ -192,11 +193,10 @@ impl Sidecar {
             clock,
             settings,
             origin,
-            dead_letter_topics: config
-                .topics
-                .iter()
-                .map(|topic| config.dead_letter_topic(topic))
-                .collect(),
+            dead_letter_topic_of: {
+                let config = config.clone();
+                Box::new(move |topic| config.dead_letter_topic(topic))
+            },
             streams_max: config.listen.streams_max,
             wake: Arc::new(move || wakes.notify_one()),
             observer,

@@ -24,7 +24,6 @@ pub(super) struct Handle {
 /// What never changes.
 struct Shared {
     clock: Clock,
-    topics: Vec<String>,
     terms: Terms,
     /// Wakes the task that turns the engine: something may be due earlier than it thinks.
     changed: Arc<Notify>,
@@ -34,7 +33,6 @@ impl Handle {
     pub(super) fn new(engine: Engine, terms: Terms, changed: Arc<Notify>) -> Self {
         let shared = Shared {
             clock: engine.clock,
-            topics: engine.topics.clone(),
             terms,
             changed,
         };
@@ -71,8 +69,8 @@ impl Sidecar for Handle {
         self.shared.clock.now()
     }
 
-    fn topics(&self) -> &[String] {
-        &self.shared.topics
+    fn topics(&self) -> Arc<[String]> {
+        Arc::clone(&self.lock().topics)
     }
 
     fn terms(&self) -> &Terms {

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::engine::Engine;
-use crate::core::{Effect, FramePlan, Input, Moment, PoppedRun, StreamEnd, StreamId};
+use crate::core::{Effect, FramePlan, Input, Moment, PoppedRun, StreamEnd, StreamId, TopicIndex};
 use crate::fake;
 use crate::grpc::wire::{self, Frame, RECORD_OVERHEAD, Slot};
 use crate::kafka::{self, ClientSettings, Polled, Wake};
@@ -41,6 +41,26 @@ pub(super) enum Source {
 
 /// What the core asks for.
 impl Source {
+    /// Joins the group for these topics, or tells it that they are others now.
+    pub(super) fn subscribe(&mut self, topics: &[TopicIndex]) -> Result<(), kafka::Error> {
+        match self {
+            Self::Kafka(client) => client.subscribe(topics),
+            Self::Fake(member) => {
+                member.join();
+                Ok(())
+            }
+        }
+    }
+
+    /// A topic that the core has added to those it knows.
+    pub(super) fn add_topic(&mut self, name: &str) -> Result<(), kafka::Error> {
+        match self {
+            Self::Kafka(client) => client.add_topic(name),
+            // Its topics are those of its lines, in their order.
+            Self::Fake(_) => Ok(()),
+        }
+    }
+
     /// Does what an effect asks of the source; others ask nothing of it.
     pub(super) fn ask(&mut self, effect: &Effect) -> Result<(), kafka::Error> {
         match self {
@@ -55,7 +75,6 @@ impl Source {
 
 fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::Error> {
     match effect {
-        Effect::Join => client.join(),
         Effect::Leave => client.leave(),
         Effect::Assign {
             partitions,
@@ -75,8 +94,15 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
             timestamp,
         } => client.find_offset(*assignment, *partition, *timestamp),
         Effect::DescribeTopics(topics) => client.describe_topics(topics),
+        Effect::FindTopics => {
+            client.find_topics();
+            Ok(())
+        }
         Effect::Commit { request, entries } => client.commit(*request, entries),
-        Effect::DeadLetter(_)
+        Effect::Join
+        | Effect::Subscribe
+        | Effect::TopicAdded { .. }
+        | Effect::DeadLetter(_)
         | Effect::Wake(_)
         | Effect::Withdrawn { .. }
         | Effect::Notify { .. }
@@ -94,7 +120,6 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
 
 fn ask_fake(member: &mut fake::Member, effect: &Effect) {
     match effect {
-        Effect::Join => member.join(),
         Effect::Leave => member.leave(),
         Effect::Assign {
             partitions,
@@ -114,8 +139,12 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
             timestamp,
         } => member.find_offset(*assignment, *partition, *timestamp),
         Effect::DescribeTopics(topics) => member.describe_topics(topics),
+        Effect::FindTopics => member.find_topics(),
         Effect::Commit { request, entries } => member.commit(*request, entries),
-        Effect::DeadLetter(_)
+        Effect::Join
+        | Effect::Subscribe
+        | Effect::TopicAdded { .. }
+        | Effect::DeadLetter(_)
         | Effect::Wake(_)
         | Effect::Withdrawn { .. }
         | Effect::Notify { .. }

@@ -297,7 +297,9 @@ impl RedriveFlags {
 /// The topics that records may go back to: those that were named, by flag or by the settings.
 fn targets(config: &Config, filter: &mut Filter, topic: &str) -> Result<Vec<String>, Refusal> {
     let named = &filter.source_topic;
-    let of_settings = config.topics.iter().filter(|topic| *topic != NO_TOPIC);
+    // What a pattern means is not for a command to guess that writes.
+    let names = config.topic_names();
+    let of_settings = names.iter().filter(|topic| *topic != NO_TOPIC);
     let targets: Vec<String> = if named.is_empty() {
         of_settings.cloned().collect()
     } else {

@@ -68,6 +68,7 @@ pub(super) static SETTINGS: &[Setting] = &[
          keep none), or none.",
     )
     .flag("order")
+    .per_topic()
     .example("key"),
     Setting::new(
         "lane_depth",
@@ -82,6 +83,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How many records of one partition or one key may be in flight at once. With 1 a record is \
          delivered only after the one before it is finished.",
     )
+    .per_topic()
     .example("10"),
     Setting::new(
         "in_flight.records",
@@ -152,6 +154,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "What becomes of a record that is larger than any open stream receives: its lane waits until a \
          stream opens that can, or it goes to the dead-letter topic.",
     )
+    .per_topic()
     .example("dead_letter"),
     Setting::new(
         "delivery.deadline",
@@ -160,6 +163,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "A record unsettled for this long is taken back and delivered again; `0s` for never. Applications \
          can ask for more time. Counts as a failure for the oldest record of its stream.",
     )
+    .per_topic()
     .example("5m"),
     Setting::new(
         "delivery.warn_unsettled_after",
@@ -175,6 +179,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Delay after the first failure of a record. A released record stays away from the stream that \
          released it for as long.",
     )
+    .per_topic()
     .example("100ms"),
     Setting::new(
         "retry.backoff.max",
@@ -182,6 +187,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         Fixed("1m"),
         "Longest delay, also of delays that the application asks for.",
     )
+    .per_topic()
     .example("10m"),
     Setting::new(
         "retry.backoff.multiplier",
@@ -189,6 +195,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         Fixed("2"),
         "How much longer each delay is than the one before.",
     )
+    .per_topic()
     .example("1.5"),
     Setting::new(
         "retry.backoff.jitter",
@@ -197,6 +204,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Share of each delay that is random, so that records which failed together do not return \
          together.",
     )
+    .per_topic()
     .example("0.5"),
     Setting::new(
         "retry.max_attempts",
@@ -205,6 +213,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How often an application may fail at a record before `retry.then` follows; 0 for no limit. Deaths \
          of the application are counted apart.",
     )
+    .per_topic()
     .example("5"),
     Setting::new(
         "retry.then",
@@ -217,6 +226,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "What follows: the record stays, and its lane waits, until a person acts; it goes to the dead-letter \
          topic; or it is dropped. A parked record is delivered once more after a restart.",
     )
+    .per_topic()
     .example("discard"),
     Setting::new(
         "retry.crash_suspect_after",
@@ -225,6 +235,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How often an application may die while it holds nothing but one record before `retry.then` follows \
          for that record; 0 for no limit, and no suspicion.",
     )
+    .per_topic()
     .example("5"),
     Setting::new(
         "retry.tokens.burst",
@@ -234,6 +245,7 @@ pub(super) static SETTINGS: &[Setting] = &[
          would empty its topic into the dead-letter topic: so giving a record up costs a token, and without \
          one it is tried on, at the longest delay.",
     )
+    .per_topic()
     .example("10"),
     Setting::new(
         "retry.tokens.per_success",
@@ -241,6 +253,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         Fixed("0.1"),
         "Tokens earned by each acknowledgement.",
     )
+    .per_topic()
     .example("0.01"),
     Setting::new(
         "retry.tokens.per_minute",
@@ -248,6 +261,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         Fixed("1"),
         "Tokens earned by each minute.",
     )
+    .per_topic()
     .example("5"),
     Setting::new(
         "dead_letter.topic",
@@ -257,7 +271,18 @@ pub(super) static SETTINGS: &[Setting] = &[
          record comes from: `{topic}.dlq` is one for each, a plain name one for all. It must exist, and \
          WRITE and DESCRIBE on it be given.",
     )
+    .per_topic()
     .example("{topic}.dlq"),
+    Setting::new(
+        "per_topic",
+        Kind::PerTopic(|c| &mut c.per_topic),
+        Fixed(""),
+        "Rules for some topics: `topics` (names, or regular expressions that begin with `^` and match whole \
+         names) and what differs there of `order`, `lane_depth`, `oversize`, `delivery.deadline`, all of \
+         `retry`, and `dead_letter.topic`. The first rule that matches a topic holds for it; what it does not \
+         say is as for all topics.",
+    )
+    .example("[{topics: [orders], retry: {max_attempts: 3}}]"),
     Setting::new(
         "commit.mode",
         Kind::Choice(&[

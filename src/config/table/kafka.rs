@@ -8,6 +8,7 @@ use crate::config::kind::Kind;
 use crate::config::model::{Assignor, GroupProtocol, SaslMechanism};
 use crate::config::rules;
 use crate::config::secret::FileUse;
+use crate::config::topic_pattern::TOPIC_OR_PATTERN;
 use crate::core::{JoinWhen, StartPolicy};
 
 const BROKERS_MAX: usize = 100;
@@ -190,12 +191,32 @@ pub(super) static SETTINGS: &[Setting] = &[
     .example("30s"),
     Setting::new(
         "topics",
-        Kind::Names(rules::TOPIC, TOPICS_MAX, |c| &mut c.topics),
+        Kind::Names(TOPIC_OR_PATTERN, TOPICS_MAX, |c| &mut c.topics),
         Required,
-        "Topics to read.",
+        "Topics to read. What begins with `^` is a regular expression, which stands for all topics whose whole \
+         name it matches and that we may describe, now and later; not for topics of the brokers, nor for our own \
+         dead-letter topics.",
     )
     .flag("topic")
     .example("orders,payments"),
+    Setting::new(
+        "topics_max",
+        Kind::Count(1, 1000, |c| &mut c.topics_max),
+        Fixed("100"),
+        "How many topics are read at most, where `topics` holds patterns. Others are left out, and an error \
+         says so.",
+    )
+    .example("10"),
+    Setting::new(
+        "topics_refresh",
+        Kind::Time(Duration::from_secs(1), Duration::from_secs(86_400), |c| {
+            &mut c.topics_refresh
+        }),
+        Fixed("1m"),
+        "How often topics that match a pattern are looked for. A topic that came into being meanwhile is read \
+         from its beginning, whatever `start` says.",
+    )
+    .example("10s"),
     Setting::new(
         "start",
         Kind::Choice(&[

@@ -8,6 +8,8 @@ mod delivery;
 mod kafka;
 mod process;
 
+use std::fmt;
+
 pub use process::DEFAULT_ADMIN_SOCKET;
 
 use super::kind::Kind;
@@ -29,8 +31,16 @@ pub(super) struct Setting {
     pub(super) example: &'static str,
     /// Its own flag, without the hyphens.
     pub(super) flag: Option<&'static str>,
+    /// Whether some topics may have a value of their own.
+    pub(super) per_topic: bool,
     /// What it means, as sentences.
     pub(super) doc: &'static str,
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key)
+    }
 }
 
 /// The value of a setting that nobody gives.
@@ -85,6 +95,7 @@ impl Setting {
             preset,
             example: "",
             flag: None,
+            per_topic: false,
             doc,
         }
     }
@@ -96,6 +107,12 @@ impl Setting {
 
     const fn flag(mut self, flag: &'static str) -> Self {
         self.flag = Some(flag);
+        self
+    }
+
+    /// Lets topics have a value of their own.
+    const fn per_topic(mut self) -> Self {
+        self.per_topic = true;
         self
     }
 

@@ -5,6 +5,7 @@ mod dead_letters;
 mod hostile;
 mod mistakes;
 mod outputs;
+mod per_topic;
 mod precedence;
 
 use std::ffi::OsString;

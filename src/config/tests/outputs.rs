@@ -24,6 +24,7 @@ fn what_is_printed_is_a_settings_file_with_the_same_settings() {
                 ("listen.app_tcp.address", "127.0.0.1:7420"),
                 ("listen.app_tcp.insecure", "true"),
             ]),
+            "topics_max" | "topics_refresh" => flags.push(("topics", "^orders.*")),
             "oversize" => flags.push(("dead_letter.topic", "{topic}.dlq")),
             "listen.app_tcp.token_file" => flags.push(("listen.app_tcp.address", "127.0.0.1:7420")),
             _ => {}

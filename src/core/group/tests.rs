@@ -218,3 +218,20 @@ fn rebalances_leave_no_timers_behind() {
     bench.pass(seconds(70));
     assert!(bench.core.timers.len() <= 3);
 }
+
+/// The client that was asked what the topic is was replaced before it answered.
+#[test]
+fn a_topic_is_described_to_the_client_that_replaces_another() {
+    let mut bench = flowing();
+    bench.answers.topics = false;
+    bench.pass(seconds(5));
+    assert!(!bench.lines("describe").is_empty());
+    bench.forget();
+    bench.input(Input::Rejoin);
+    bench.revoke(&[0]);
+    bench.pass(seconds(10));
+    bench.input(Input::GroupLeft);
+    bench.answers.topics = true;
+    bench.assign(&[0]);
+    assert!(bench.client.contains_key(&partition(0)), "it flows again");
+}

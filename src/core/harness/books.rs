@@ -55,10 +55,16 @@ pub(in super::super) struct Books {
 
 impl Books {
     pub(super) fn new(settings: &Settings) -> Self {
+        // Without a topic there is nothing to keep books of.
+        let first = settings
+            .policies
+            .first()
+            .copied()
+            .unwrap_or_else(super::policy);
         Self {
             whole: settings.assign_mode == AssignMode::Whole,
-            order: settings.policies[0].order,
-            depth: settings.policies[0].lane_depth as usize,
+            order: first.order,
+            depth: first.lane_depth as usize,
             records: BTreeMap::new(),
             finished: BTreeSet::new(),
             frames: BTreeMap::new(),

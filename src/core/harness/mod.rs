@@ -92,6 +92,7 @@ pub(super) fn settings() -> Settings {
         group: "group".to_owned(),
         topics: vec!["t".to_owned(), "u".to_owned()],
         policies: vec![policy(); 2],
+        find_topics: None,
         commit_mode: CommitMode::OnAck,
         commit_interval: seconds(1),
         commit_metadata: true,

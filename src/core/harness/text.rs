@@ -66,6 +66,9 @@ pub(super) fn records(words: &str, next: &mut i64, epoch: LeaderEpoch) -> Vec<Po
 pub(super) fn line(effect: &Effect, books: &Books) -> String {
     match effect {
         Effect::Join => "join".to_owned(),
+        Effect::Subscribe => "subscribe".to_owned(),
+        Effect::FindTopics => "find topics".to_owned(),
+        Effect::TopicAdded { topic, name } => format!("topic {} is {name}", topic.0),
         Effect::Leave => "leave".to_owned(),
         Effect::Assign {
             partitions,

@@ -42,8 +42,8 @@ pub use words::age;
 
 /// What the edge needs of the process behind it. Every method returns at once.
 pub trait Operated: Send + Sync + 'static {
-    /// Names of the configured topics, in the order of [`crate::core::TopicIndex`].
-    fn topics(&self) -> &[String];
+    /// Names of the topics that are known by now, in the order of [`crate::core::TopicIndex`].
+    fn topics(&self) -> Arc<[String]>;
 
     /// How the process stands.
     fn view(&self) -> View;

@@ -33,12 +33,12 @@ impl<O: Operated> Admin<O> {
     }
 
     fn status_message(operated: &O) -> proto::ProcessStatus {
-        answers::process_status(&operated.view(), operated.topics())
+        answers::process_status(&operated.view(), &operated.topics())
     }
 
     fn pauses(&self) -> Vec<proto::PauseStatus> {
         let view = self.operated.view();
-        answers::pauses(&view.pauses, view.now, self.operated.topics())
+        answers::pauses(&view.pauses, view.now, &self.operated.topics())
     }
 }
 
@@ -79,7 +79,7 @@ impl<O: Operated> AdminService for Admin<O> {
         &self,
         request: Request<proto::ExplainRequest>,
     ) -> Answer<proto::ExplainResponse> {
-        let topics = self.operated.topics();
+        let topics = &*self.operated.topics();
         let scope = requests::scope(request.get_ref().scope.as_ref(), topics)?;
         let explanations = self.operated.explain(scope);
         let view = self.operated.view();
@@ -94,7 +94,7 @@ impl<O: Operated> AdminService for Admin<O> {
         &self,
         request: Request<proto::ListInFlightRequest>,
     ) -> Answer<proto::ListInFlightResponse> {
-        let topics = self.operated.topics();
+        let topics = &*self.operated.topics();
         let request = request.into_inner();
         let scope = requests::scope(request.scope.as_ref(), topics)?;
         let found = self
@@ -114,7 +114,7 @@ impl<O: Operated> AdminService for Admin<O> {
         &self,
         request: Request<proto::ListParkedRequest>,
     ) -> Answer<proto::ListParkedResponse> {
-        let topics = self.operated.topics();
+        let topics = &*self.operated.topics();
         let request = request.into_inner();
         let scope = requests::scope(request.scope.as_ref(), topics)?;
         let found = self.operated.parked(scope, requests::limit(request.limit)?);
@@ -135,7 +135,7 @@ impl<O: Operated> AdminService for Admin<O> {
     ) -> Answer<proto::ActOnParkedResponse> {
         let by = operator(&request, &request.get_ref().reason)?;
         let request = request.into_inner();
-        let which = requests::which_parked(&request, self.operated.topics())?;
+        let which = requests::which_parked(&request, &self.operated.topics())?;
         let action = requests::parked_action(request.action)?;
         if action == ParkedAction::DeadLetter && !self.operated.has_dead_letters(which) {
             return Err(Status::failed_precondition(
@@ -148,7 +148,7 @@ impl<O: Operated> AdminService for Admin<O> {
 
     async fn pause(&self, request: Request<proto::PauseRequest>) -> Answer<proto::PauseResponse> {
         let by = operator(&request, &request.get_ref().reason)?;
-        let scope = requests::scope(request.get_ref().scope.as_ref(), self.operated.topics())?;
+        let scope = requests::scope(request.get_ref().scope.as_ref(), &self.operated.topics())?;
         if !self.operated.may_pause(scope) {
             return Err(Status::failed_precondition(
                 "too many pauses; resume some, or pause the whole topic",
@@ -166,7 +166,7 @@ impl<O: Operated> AdminService for Admin<O> {
         request: Request<proto::ResumeRequest>,
     ) -> Answer<proto::ResumeResponse> {
         let by = operator(&request, &request.get_ref().reason)?;
-        let scope = requests::scope(request.get_ref().scope.as_ref(), self.operated.topics())?;
+        let scope = requests::scope(request.get_ref().scope.as_ref(), &self.operated.topics())?;
         self.operated.operate(Operation::Resume { scope }, &by);
         let pauses = self.pauses();
         Ok(Response::new(proto::ResumeResponse { pauses }))
@@ -178,7 +178,7 @@ impl<O: Operated> AdminService for Admin<O> {
         let partition = request
             .partition
             .ok_or_else(|| Status::invalid_argument("partition is required"))?;
-        let id = requests::partition(&request.topic, partition, self.operated.topics())?;
+        let id = requests::partition(&request.topic, partition, &self.operated.topics())?;
         let target = requests::target(request.target.as_ref())?;
         let answer = self.operated.seek(id, target, &by).await;
         let sought = match answer {

@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -35,8 +35,8 @@ struct State {
 }
 
 impl Operated for Fake {
-    fn topics(&self) -> &[String] {
-        &self.topics
+    fn topics(&self) -> Arc<[String]> {
+        self.topics.as_slice().into()
     }
 
     fn view(&self) -> View {

@@ -149,8 +149,8 @@ impl Sidecar for Fake {
         Moment(self.now.load(Ordering::Relaxed))
     }
 
-    fn topics(&self) -> &[String] {
-        &self.topics
+    fn topics(&self) -> Arc<[String]> {
+        self.topics.as_slice().into()
     }
 
     fn terms(&self) -> &Terms {

@@ -11,12 +11,21 @@ use super::text_at;
 mod raw {
     use std::ffi::{c_char, c_int};
 
-    use rdkafka::bindings::{rd_kafka_error_t, rd_kafka_event_t};
+    use rdkafka::bindings::{
+        rd_kafka_error_t, rd_kafka_event_t, rd_kafka_metadata_t, rd_kafka_t, rd_kafka_topic_t,
+    };
 
     unsafe extern "C" {
         pub(super) fn rd_kafka_err2str(code: c_int) -> *const c_char;
         pub(super) fn rd_kafka_error_code(error: *const rd_kafka_error_t) -> c_int;
         pub(super) fn rd_kafka_event_error(event: *mut rd_kafka_event_t) -> c_int;
+        pub(super) fn rd_kafka_metadata(
+            client: *mut rd_kafka_t,
+            all_topics: c_int,
+            only: *mut rd_kafka_topic_t,
+            answer: *mut *const rd_kafka_metadata_t,
+            wait_ms: c_int,
+        ) -> c_int;
     }
 }
 
@@ -74,6 +83,30 @@ impl Code {
     pub(super) unsafe fn of_message(message: *const sys::rd_kafka_message_t) -> Self {
         // SAFETY: valid by the contract; a C enum of this kind has the size of an `int`.
         Self(unsafe { (&raw const (*message).err).cast::<c_int>().read() })
+    }
+
+    /// The code of a topic in an answer about all topics.
+    ///
+    /// # Safety
+    ///
+    /// `topic` points to a valid topic.
+    pub(super) unsafe fn of_topic(topic: *const sys::rd_kafka_metadata_topic) -> Self {
+        // SAFETY: valid by the contract; a C enum of this kind has the size of an `int`.
+        Self(unsafe { (&raw const (*topic).err).cast::<c_int>().read() })
+    }
+
+    /// Asks about all topics, and waits for the answer, which is written only if the code is none.
+    ///
+    /// # Safety
+    ///
+    /// The client is valid.
+    pub(super) unsafe fn of_question(
+        client: *mut sys::rd_kafka_t,
+        answer: &mut *const sys::rd_kafka_metadata,
+        wait_ms: c_int,
+    ) -> Self {
+        // SAFETY: valid by the contract; no single topic stands for all of them.
+        Self(unsafe { raw::rd_kafka_metadata(client, 1, std::ptr::null_mut(), answer, wait_ms) })
     }
 
     /// The code of an event.

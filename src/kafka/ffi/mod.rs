@@ -24,6 +24,7 @@ mod event;
 mod handle;
 mod list;
 mod message;
+mod metadata;
 mod producer;
 mod queue;
 

@@ -194,6 +194,7 @@ struct Bell {
 /// One member, its inputs, and what it popped.
 pub(super) struct Member {
     pub(super) client: Client,
+    topics: Vec<TopicIndex>,
     bell: Arc<Bell>,
     /// Inputs that no test has looked for yet, in order.
     pub(super) inputs: Vec<Input<'static>>,
@@ -239,6 +240,9 @@ impl Member {
         let client = Client::new(settings, topics, wake).unwrap();
         Self {
             client,
+            topics: (0..u16::try_from(topics.len()).unwrap())
+                .map(TopicIndex)
+                .collect(),
             bell,
             inputs: Vec::new(),
             popped: Vec::new(),
@@ -352,9 +356,11 @@ impl Member {
         count
     }
 
-    /// Waits until `count` records were popped since the last call, and returns them.
+    /// Waits until `count` records were popped since the last call, and returns them. A rebalance that asks for no
+    /// more may end only now, and until it is answered nothing is fetched.
     pub(super) fn records(&mut self, count: usize) -> Vec<Popped> {
         self.until("records", |member| {
+            member.answer_empty();
             member.pop(1_000);
             (member.popped.len() >= count).then_some(())
         });
@@ -362,9 +368,14 @@ impl Member {
         std::mem::take(&mut self.popped)
     }
 
+    /// Joins for all topics.
+    pub(super) fn subscribe(&mut self) {
+        self.client.subscribe(&self.topics).unwrap();
+    }
+
     /// Joins and waits for partitions. The rebalance is not answered yet.
     pub(super) fn join(&mut self) -> Vec<PartitionId> {
-        self.client.join().unwrap();
+        self.subscribe();
         self.assigned()
     }
 

@@ -35,7 +35,7 @@ fn second_member_takes_some_partitions_and_the_rest_flows_on() {
     first.records(8);
 
     let mut second = bed.member("g", ClassicCooperative);
-    second.client.join().unwrap();
+    second.subscribe();
     let taken = first.until_with("revocation", &mut [&mut second], |first| {
         first.inputs.iter().find_map(revoked)
     });
@@ -122,7 +122,7 @@ fn eager_member_gives_everything_back_and_gets_it_again() {
     first.client.assign(&starts, true).unwrap();
     first.records(2);
     let mut second = bed.member("g", ClassicEager);
-    second.client.join().unwrap();
+    second.subscribe();
     let taken = first.until_with("revocation", &mut [&mut second], |first| {
         first.inputs.iter().find_map(revoked)
     });
@@ -153,7 +153,7 @@ fn client_and_batches_may_move_between_threads() {
 fn cluster_names_itself_before_the_first_partitions() {
     let bed = Bed::new(&["t"], 1);
     let mut member = bed.member("g", ClassicCooperative);
-    member.client.join().unwrap();
+    member.subscribe();
     member.until("partitions", |member| {
         member
             .inputs

@@ -178,8 +178,8 @@ impl Sidecar for Strict {
         Moment::default().plus(Duration::from_secs(3600))
     }
 
-    fn topics(&self) -> &[String] {
-        &self.topics
+    fn topics(&self) -> Arc<[String]> {
+        self.topics.as_slice().into()
     }
 
     fn terms(&self) -> &Terms {

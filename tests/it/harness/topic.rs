@@ -62,15 +62,30 @@ impl<'a> Topic<'a> {
             .iter()
             .map(|&(key, value)| (key.to_owned(), value.to_owned()));
         let topic = Self {
-            name: unique("topic"),
-            partitions,
-            cluster,
-            admin: client_config(cluster).create().unwrap(),
             settings: settings.collect(),
             replicas,
+            ..Self::named(cluster, &unique("topic"), partitions)
         };
         topic.make().await;
         topic
+    }
+
+    /// A new topic with a name that matters.
+    pub(crate) async fn create_named(cluster: &'a Cluster, name: &str, partitions: i32) -> Self {
+        let topic = Self::named(cluster, name, partitions);
+        topic.make().await;
+        topic
+    }
+
+    fn named(cluster: &'a Cluster, name: &str, partitions: i32) -> Self {
+        Self {
+            name: name.to_owned(),
+            partitions,
+            cluster,
+            admin: client_config(cluster).create().unwrap(),
+            settings: Vec::new(),
+            replicas: 1,
+        }
     }
 
     /// Makes a topic that was deleted.

@@ -18,6 +18,7 @@ mod made_again;
 mod members;
 mod on_delivery;
 mod operator;
+mod patterns;
 mod refused;
 mod secure;
 mod slow;

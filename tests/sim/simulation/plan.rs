@@ -231,6 +231,7 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         group: "group".to_owned(),
         topics: (0..topics).map(|topic| format!("topic-{topic}")).collect(),
         policies: (0..topics).map(|_| policy(random)).collect(),
+        find_topics: None,
         commit_mode: if random.chance(80) {
             CommitMode::OnDelivery
         } else {

@@ -150,6 +150,7 @@ impl World {
             | Input::OffsetsListed { .. }
             | Input::OffsetFound { .. }
             | Input::TopicDescribed { .. }
+            | Input::TopicsFound { .. }
             | Input::Popped { .. }
             | Input::EndSampled { .. }
             | Input::CommitDone { .. }
@@ -220,6 +221,7 @@ impl World {
                 library.subscribe();
                 Ok(())
             }),
+            Effect::Subscribe | Effect::FindTopics | Effect::TopicAdded { .. } => {}
             Effect::Leave => self.with_library(member, |library| {
                 library.unsubscribe();
                 Ok(())

@@ -55,6 +55,9 @@ impl Oracle {
             Event::Assigned { .. }
             | Event::Revoking { .. }
             | Event::Lost { .. }
+            | Event::TopicsFound { .. }
+            | Event::TopicsGone { .. }
+            | Event::TopicsLeftOut { .. }
             | Event::MetadataIgnored { .. }
             | Event::FetchRestarted { .. }
             | Event::ReadRetried { .. }
