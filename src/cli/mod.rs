@@ -17,7 +17,9 @@ pub mod demo;
 pub mod fake;
 mod manual;
 pub mod operate;
+mod place;
 mod settings;
+mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -4,8 +4,8 @@
 //! them at once, and says later what became of them.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::clock::wall_ms;
 use super::engine::Engine;
 use super::telling;
 use crate::core::{Assignment, DeadLetter, DeadLetterError, Input, RecordNumber};
@@ -144,12 +144,4 @@ fn error_of(error: SendError) -> DeadLetterError {
         SendError::Transient(text) => DeadLetterError::Transient(text),
         SendError::Permanent(text) => DeadLetterError::Permanent(text),
     }
-}
-
-/// Milliseconds since 1970, for people.
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
 }

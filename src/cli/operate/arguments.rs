@@ -1,12 +1,12 @@
 //! What can be asked of a running sidecar.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::parked::Parked;
+use crate::cli::place::Place;
 use crate::grpc::admin_proto as proto;
 
 /// Time between two looks of a watch.
@@ -24,7 +24,7 @@ pub(in crate::cli) enum Operate {
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArguments),
     /// List what applications hold unsettled
-    Inflight(InFlightArguments),
+    Inflight(ListArguments),
     /// See to records that wait for a person: list, retry, skip, dead-letter
     #[command(subcommand)]
     Parked(Parked),
@@ -116,8 +116,9 @@ pub(in crate::cli) struct ExplainArguments {
     output: Output,
 }
 
+/// A list of what a scope holds.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct InFlightArguments {
+pub(in crate::cli) struct ListArguments {
     /// A topic or a partition; everything without it
     #[arg(value_name = "TOPIC[/PARTITION]")]
     place: Option<Place>,
@@ -173,6 +174,25 @@ pub(in crate::cli) struct DrainArguments {
     reason: String,
 }
 
+/// What is to be listed, and how.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) scope: Option<proto::Scope>,
+    pub(super) limit: Option<u32>,
+    pub(super) output: Output,
+}
+
+impl ListArguments {
+    pub(super) fn split(self) -> (Target, List) {
+        let list = List {
+            scope: self.place.map(Place::into_scope),
+            limit: Some(self.limit),
+            output: self.output,
+        };
+        (self.target, list)
+    }
+}
+
 /// A question, ready to be put.
 #[derive(Debug)]
 pub(super) enum Asked {
@@ -184,15 +204,8 @@ pub(super) enum Asked {
         scope: Option<proto::Scope>,
         output: Output,
     },
-    InFlight {
-        scope: Option<proto::Scope>,
-        limit: Option<u32>,
-        output: Output,
-    },
-    ListParked {
-        request: proto::ListParkedRequest,
-        output: Output,
-    },
+    InFlight(List),
+    Parked(List),
     ActOnParked(proto::ActOnParkedRequest),
     Pause {
         scope: Option<proto::Scope>,
@@ -223,12 +236,8 @@ impl Operate {
                 (asked.target, Asked::Explain { scope, output })
             }
             Self::Inflight(asked) => {
-                let list = Asked::InFlight {
-                    scope: scope(asked.place),
-                    limit: Some(asked.limit),
-                    output: asked.output,
-                };
-                (asked.target, list)
+                let (target, list) = asked.split();
+                (target, Asked::InFlight(list))
             }
             Self::Parked(asked) => asked.split(),
             Self::Pause(asked) => {
@@ -253,42 +262,6 @@ impl Operate {
                 let reason = asked.reason;
                 (asked.target, Asked::Drain { reason, wait })
             }
-        }
-    }
-}
-
-/// A topic, or a partition of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    topic: String,
-    partition: Option<i32>,
-}
-
-impl Place {
-    pub(super) fn into_scope(self) -> proto::Scope {
-        proto::Scope {
-            topic: self.topic,
-            partition: self.partition,
-        }
-    }
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (topic, partition) = match text.split_once('/') {
-            Some((topic, partition)) => (topic, Some(partition)),
-            None => (text, None),
-        };
-        let number = |text: &str| text.parse::<u16>().map(i32::from);
-        let partition = partition.map(number).transpose();
-        match partition {
-            Ok(partition) if !topic.is_empty() => Ok(Self {
-                topic: topic.to_owned(),
-                partition,
-            }),
-            Ok(_) | Err(_) => Err("write TOPIC or TOPIC/PARTITION, such as orders/3".to_owned()),
         }
     }
 }
@@ -332,13 +305,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_topic_or_a_partition() {
-        let place = |text: &str| text.parse::<Place>().map(|at| (at.topic, at.partition));
-        assert_eq!(place("orders"), Ok(("orders".to_owned(), None)));
-        assert_eq!(place("orders/3"), Ok(("orders".to_owned(), Some(3))));
-        for wrong in ["", "/3", "orders/", "orders/-1", "orders/x", "orders/99999"] {
-            assert!(place(wrong).is_err(), "{wrong}");
-        }
+    fn only_a_partition_is_moved() {
+        assert!(partition("orders/3").is_ok());
         assert!(partition("orders").is_err());
     }
 

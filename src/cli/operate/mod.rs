@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use tokio::time::{Duration, timeout};
 
 pub(super) use arguments::Operate;
-use arguments::{Asked, Output};
+use arguments::{Asked, List, Output};
 use connect::Client;
 
 use crate::grpc::admin_proto as proto;
@@ -77,8 +77,8 @@ impl Command {
             Asked::Drain { reason, wait } => drain(&mut client, reason, wait, out).await,
             asked @ (Asked::Status { .. }
             | Asked::Explain { .. }
-            | Asked::InFlight { .. }
-            | Asked::ListParked { .. }
+            | Asked::InFlight(_)
+            | Asked::Parked(_)
             | Asked::ActOnParked(_)
             | Asked::Pause { .. }
             | Asked::Resume { .. }
@@ -106,16 +106,21 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
             let text = |answer: &_| text::explanations(answer, scoped);
             shown(output, &answer, text, json::explanations)
         }
-        Asked::InFlight {
+        Asked::InFlight(List {
             scope,
             limit,
             output,
-        } => {
+        }) => {
             let request = proto::ListInFlightRequest { scope, limit };
             let answer = answered(client.list_in_flight(request).await)?;
             shown(output, &answer, text::in_flight, json::in_flight)
         }
-        Asked::ListParked { request, output } => {
+        Asked::Parked(List {
+            scope,
+            limit,
+            output,
+        }) => {
+            let request = proto::ListParkedRequest { scope, limit };
             let answer = answered(client.list_parked(request).await)?;
             shown(output, &answer, parked::text, parked::json)
         }

@@ -1,14 +1,15 @@
 //! `ackline parked`: records that wait for a person.
 
 use std::fmt::Write as _;
-use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::arguments::{Asked, Output, Place, Target};
+use super::arguments::{Asked, ListArguments, Target};
 use super::json::seconds;
-use super::text::{THIS_ONLY, safe, table, time};
+use super::text::{THIS_ONLY, time};
+use crate::cli::place::Which;
+use crate::cli::terminal::{safe, table};
 use crate::grpc::admin_proto as proto;
 
 #[derive(Debug, Subcommand)]
@@ -23,21 +24,6 @@ pub(in crate::cli) enum Parked {
     Skip(ActArguments),
     /// Send them to the dead-letter topic
     DeadLetter(ActArguments),
-}
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct ListArguments {
-    /// A topic or a partition; everything without it
-    #[arg(value_name = "TOPIC[/PARTITION]")]
-    place: Option<Place>,
-    #[command(flatten)]
-    target: Target,
-    /// How many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: u32,
-    /// How to write it
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -58,46 +44,12 @@ pub(in crate::cli) struct ActArguments {
     reason: String,
 }
 
-/// A record, or all of a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Which {
-    place: Place,
-    offset: Option<i64>,
-}
-
-impl FromStr for Which {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || "write TOPIC, TOPIC/PARTITION or TOPIC/PARTITION/OFFSET, such as orders/3/17";
-        let parts: Vec<&str> = text.split('/').collect();
-        let (place, offset) = match parts[..] {
-            [topic, partition, offset] => {
-                let offset = offset.parse::<u64>().ok();
-                let offset = offset.and_then(|offset| i64::try_from(offset).ok());
-                (
-                    format!("{topic}/{partition}"),
-                    Some(offset.ok_or_else(wrong)?),
-                )
-            }
-            _ => (text.to_owned(), None),
-        };
-        let place = place.parse().map_err(|_| wrong())?;
-        Ok(Self { place, offset })
-    }
-}
-
 impl Parked {
     pub(super) fn split(self) -> (Target, Asked) {
         let (asked, action) = match self {
             Self::List(asked) => {
-                let request = proto::ListParkedRequest {
-                    scope: asked.place.map(Place::into_scope),
-                    limit: Some(asked.limit),
-                };
-                let output = asked.output;
-                return (asked.target, Asked::ListParked { request, output });
+                let (target, list) = asked.split();
+                return (target, Asked::Parked(list));
             }
             Self::Retry(asked) => (asked, proto::ParkedAction::Retry),
             Self::Skip(asked) => (asked, proto::ParkedAction::Skip),
@@ -215,24 +167,6 @@ pub(super) fn done(action: proto::ParkedAction, records: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_acted_upon_is_a_topic_a_partition_or_a_record() {
-        let which = |text: &str| text.parse::<Which>();
-        assert_eq!(which("orders").map(|which| which.offset), Ok(None));
-        assert_eq!(which("orders/3").map(|which| which.offset), Ok(None));
-        assert_eq!(which("orders/3/17").map(|which| which.offset), Ok(Some(17)));
-        for wrong in [
-            "",
-            "orders/",
-            "orders/3/",
-            "orders/3/-1",
-            "orders/x/1",
-            "a/1/2/3",
-        ] {
-            assert!(which(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn what_was_done_is_said_and_so_is_nothing() {

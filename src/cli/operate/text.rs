@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::cli::terminal::{safe, table};
 use crate::grpc::admin::age;
 use crate::grpc::admin_proto as proto;
 
@@ -260,45 +261,6 @@ pub(super) fn drain(answer: &proto::DrainResponse) -> String {
         ),
         proto::DrainState::Unspecified => "The process ends already.\n".to_owned(),
     }
-}
-
-/// Columns as wide as their widest cell.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-        widest.max(header[column].len())
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let mut line = |cells: &[&str]| {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(&widths) {
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    line(header);
-    for row in rows {
-        line(&row.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-    text
-}
-
-/// Nothing that a terminal would obey: names come from applications and topics.
-pub(super) fn safe(text: &str) -> String {
-    let escaped = |c: char| {
-        if c.is_control()
-            || ('\u{2028}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c)
-        {
-            c.escape_unicode().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escaped).collect()
 }
 
 pub(super) fn time(time: Option<&prost_types::Duration>) -> String {
