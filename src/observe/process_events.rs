@@ -116,6 +116,8 @@ pub struct Operated {
     pub action: &'static str,
     /// A topic, a partition, everything.
     pub place: String,
+    /// To how many records it was done.
+    pub count: Option<usize>,
     /// Where a moved partition stood.
     pub from: Option<i64>,
     /// Where it goes on.
@@ -302,6 +304,7 @@ fn fields(event: &ProcessEvent) -> Fields {
         .error(error),
         E::Operated(operated) => Fields {
             place: Some(cut(&operated.place)),
+            count: operated.count.map(|count| count as u64),
             offset: operated.from,
             to_offset: operated.to,
             uid: operated.uid,

@@ -127,7 +127,7 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
         Asked::ActOnParked(request) => {
             let action = request.action();
             let answer = answered(client.act_on_parked(request).await)?;
-            parked::done(action, answer.records)
+            parked::done(action, &answer)
         }
         Asked::Pause { scope, reason } => {
             let answer = client.pause(proto::PauseRequest { scope, reason }).await;

@@ -94,11 +94,7 @@ pub(super) fn text(answer: &proto::ListParkedResponse) -> String {
             at.deaths.to_string(),
             time(at.age.as_ref()),
             at.behind.to_string(),
-            safe(if at.error.is_empty() {
-                &at.reason
-            } else {
-                &at.error
-            }),
+            why(at),
         ]
     };
     let rows: Vec<_> = answer.records.iter().map(row).collect();
@@ -106,6 +102,15 @@ pub(super) fn text(answer: &proto::ListParkedResponse) -> String {
     let shown = answer.records.len();
     let _ = writeln!(text, "\n{shown} of {} set aside. {THIS_ONLY}", answer.aside);
     text
+}
+
+/// What was said of it, and what the broker of the dead-letter topic said.
+fn why(at: &proto::ParkedRecord) -> String {
+    match (safe(&at.reason), safe(&at.error)) {
+        (reason, error) if error.is_empty() => reason,
+        (reason, error) if reason.is_empty() => format!("dead-letter topic: {error}"),
+        (reason, error) => format!("{reason}; dead-letter topic: {error}"),
+    }
 }
 
 fn state(at: &proto::ParkedRecord) -> String {
@@ -146,8 +151,8 @@ pub(super) fn json(answer: &proto::ListParkedResponse) -> Value {
     })
 }
 
-/// What was done.
-pub(super) fn done(action: proto::ParkedAction, records: u64) -> String {
+/// What was done, and what was not.
+pub(super) fn done(action: proto::ParkedAction, answer: &proto::ActOnParkedResponse) -> String {
     let (one, several) = match action {
         proto::ParkedAction::Unspecified => ("was left alone", "were left alone"),
         proto::ParkedAction::Retry => ("is delivered again", "are delivered again"),
@@ -157,22 +162,27 @@ pub(super) fn done(action: proto::ParkedAction, records: u64) -> String {
             "go to the dead-letter topic",
         ),
     };
-    match records {
-        0 => format!("Nothing of it is parked here; see `ackline parked list`. {THIS_ONLY}\n"),
-        1 => format!("1 record {one}. {THIS_ONLY}\n"),
-        _ => format!("{records} records {several}. {THIS_ONLY}\n"),
-    }
+    let mut text = match answer.records {
+        0 if answer.on_their_way + answer.without_dead_letter_topic > 0 => String::new(),
+        0 => "Nothing of it is parked here; see `ackline parked list`. ".to_owned(),
+        1 => format!("1 record {one}. "),
+        records => format!("{records} records {several}. "),
+    };
+    let mut left = |count: u64, why: &str| {
+        if count > 0 {
+            let _ = write!(text, "Left alone: {count}, {why}. ");
+        }
+    };
+    left(
+        answer.without_dead_letter_topic,
+        "since `dead_letter.topic` is not set for their topic; skip or retry them",
+    );
+    left(
+        answer.on_their_way,
+        "since they are on their way to the dead-letter topic",
+    );
+    format!("{text}{THIS_ONLY}\n")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_done_is_said_and_so_is_nothing() {
-        let done = |records| done(proto::ParkedAction::Retry, records);
-        assert!(done(0).starts_with("Nothing of it is parked here"));
-        assert!(done(1).starts_with("1 record is delivered again."));
-        assert!(done(2).starts_with("2 records are delivered again."));
-    }
-}
+mod tests;

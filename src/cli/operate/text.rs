@@ -32,9 +32,10 @@ pub(super) fn status(status: &proto::ProcessStatus) -> String {
         Some(age) => format!("last commit {} ago", time(Some(age))),
         None => "nothing committed yet".to_owned(),
     };
+    let aside: u64 = status.partitions.iter().map(|at| at.aside).sum();
     let _ = writeln!(
         text,
-        "{} in flight · {} of {} held · {committed}",
+        "{} in flight · {aside} set aside · {} of {} held · {committed}",
         status.in_flight,
         bytes(status.held_bytes),
         bytes(status.budget_bytes),
@@ -75,6 +76,7 @@ fn partitions(partitions: &[proto::PartitionStatus]) -> String {
         "LAG",
         "UNFINISHED",
         "IN FLIGHT",
+        "ASIDE",
         "STANDS",
         "STATE",
     ];
@@ -89,6 +91,7 @@ fn partitions(partitions: &[proto::PartitionStatus]) -> String {
             at.lag.map_or("-".to_owned(), |lag| lag.to_string()),
             at.unfinished.to_string(),
             at.in_flight.to_string(),
+            at.aside.to_string(),
             time(at.stands_for.as_ref()),
             state(at),
         ]
@@ -288,6 +291,7 @@ mod tests {
             committed: Some(120),
             end: Some(500),
             lag: Some(380),
+            aside: 2,
             stands_for: prost_types::Duration::try_from(Duration::from_secs(300)).ok(),
             ..proto::PartitionStatus::default()
         }
@@ -308,6 +312,9 @@ mod tests {
         assert!(text.contains(THIS_ONLY), "{text}");
         assert!(text.contains("orders  3          120"), "{text}");
         assert!(text.contains("flowing"), "{text}");
+        assert!(text.contains("0 in flight · 2 set aside · "), "{text}");
+        let row = "0           0          2      5 min   flowing\n";
+        assert!(text.contains(row), "{text}");
         assert!(!text.contains('\u{1b}'), "nothing for the terminal: {text}");
     }
 

@@ -60,8 +60,8 @@ pub trait Operated: Send + Sync + 'static {
     /// Whether any of these could go to a dead-letter topic.
     fn has_dead_letters(&self, which: WhichParked) -> bool;
 
-    /// Does something with parked records, and writes down who asked and why. Returns with how many.
-    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize;
+    /// Does something with parked records, and writes down who asked and why, and to how many it was done.
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> Acted;
 
     /// Whether another scope can be paused.
     fn may_pause(&self, scope: Scope) -> bool;
@@ -90,6 +90,17 @@ pub struct Operator {
     pub pid: Option<i32>,
     /// The operator's words.
     pub reason: String,
+}
+
+/// What became of parked records that an operator wanted to do something with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acted {
+    /// To how many it was done.
+    pub records: usize,
+    /// Left alone: on their way to the dead-letter topic.
+    pub on_their_way: usize,
+    /// Left alone: their topic has no dead-letter topic.
+    pub without_topic: usize,
 }
 
 /// How a process stands.

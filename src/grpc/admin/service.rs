@@ -122,10 +122,11 @@ impl<O: Operated> AdminService for Admin<O> {
         let records = found
             .iter()
             .map(|record| answers::parked(record, view.now, topics));
-        let aside = view.status.partitions.iter().map(|at| at.aside);
+        let partitions = view.status.partitions.iter();
+        let asked_for = partitions.filter(|at| scope.holds(at.partition));
         Ok(Response::new(proto::ListParkedResponse {
             records: records.collect(),
-            aside: aside.sum(),
+            aside: asked_for.map(|at| at.aside).sum(),
         }))
     }
 
@@ -142,8 +143,12 @@ impl<O: Operated> AdminService for Admin<O> {
                 "there is no dead-letter topic; set `dead_letter.topic` of the sidecar, or skip the record",
             ));
         }
-        let records = self.operated.act_on_parked(which, action, &by) as u64;
-        Ok(Response::new(proto::ActOnParkedResponse { records }))
+        let acted = self.operated.act_on_parked(which, action, &by);
+        Ok(Response::new(proto::ActOnParkedResponse {
+            records: acted.records as u64,
+            on_their_way: acted.on_their_way as u64,
+            without_dead_letter_topic: acted.without_topic as u64,
+        }))
     }
 
     async fn pause(&self, request: Request<proto::PauseRequest>) -> Answer<proto::PauseResponse> {

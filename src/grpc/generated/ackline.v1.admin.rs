@@ -25,7 +25,7 @@ pub struct ListParkedResponse {
     /// The records, ordered by partition and offset.
     #[prost(message, repeated, tag = "1")]
     pub records: ::prost::alloc::vec::Vec<ParkedRecord>,
-    /// How many are set aside in the whole process.
+    /// How many of what was asked for are set aside, listed or not.
     #[prost(uint64, tag = "2")]
     pub aside: u64,
 }
@@ -88,9 +88,15 @@ pub struct ActOnParkedRequest {
 /// Answer of AdminService.ActOnParked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActOnParkedResponse {
-    /// To how many records it was done. Those that are on their way to the dead-letter topic are left alone.
+    /// To how many records it was done.
     #[prost(uint64, tag = "1")]
     pub records: u64,
+    /// How many were left alone, since they are on their way to the dead-letter topic.
+    #[prost(uint64, tag = "2")]
+    pub on_their_way: u64,
+    /// How many were not sent to the dead-letter topic, since their topic has none.
+    #[prost(uint64, tag = "3")]
+    pub without_dead_letter_topic: u64,
 }
 /// Request of AdminService.Status.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -210,6 +216,9 @@ pub struct PartitionStatus {
     /// Why it does not advance, as a word of a small closed set; empty if nothing holds it.
     #[prost(string, tag = "13")]
     pub blocked: ::prost::alloc::string::String,
+    /// Records that are set aside: parked, or on their way to the dead-letter topic.
+    #[prost(uint64, tag = "14")]
+    pub aside: u64,
 }
 /// How one stream of an application stands.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,38 +1,13 @@
 //! The operator's commands, as a person types them, on a sidecar that reads real Kafka.
 
-use std::path::{Path, PathBuf};
-use std::process::Output;
-
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::harness::{
-    Ledger, Line, Logged, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker,
+    Ledger, Line, Logged, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, ackline,
     described_offsets, now_ms, on_every_protocol, unique, until,
 };
 
 use super::assert_worked_off;
-
-/// Runs a command against the sidecar at that application socket.
-pub(super) async fn ackline(socket: &Path, words: &[&str]) -> (i32, String) {
-    let admin: PathBuf = socket.with_file_name("admin.sock");
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_ackline"))
-        .args(words)
-        .env_clear()
-        .env("ACKLINE_LISTEN_ADMIN", format!("unix:{}", admin.display()))
-        .output()
-        .await
-        .unwrap();
-    let text = [stdout, stderr].concat();
-    (
-        status.code().unwrap_or(-1),
-        String::from_utf8(text).unwrap(),
-    )
-}
 
 fn offsets(records: &[crate::harness::Delivered]) -> Vec<i64> {
     records.iter().map(|record| record.place.offset).collect()
