@@ -15,6 +15,8 @@ mod arguments;
 mod connect;
 mod json;
 mod parked;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::ffi::OsString;
