@@ -185,3 +185,17 @@ fn parked_records_are_named_by_place_and_acted_upon_for_a_reason() {
         assert!(errors.contains("no sidecar listens on"), "{errors}");
     }
 }
+
+#[test]
+fn values_are_asked_for_with_a_reason_and_an_end_is_not_nothing() {
+    for (words, says) in [
+        (&["--payload"][..], "--reason"),
+        (&["--limit", "0"], "--limit"),
+        (&["orders/3/17"], "TOPIC or TOPIC/PARTITION"),
+    ] {
+        let output = ackline(&[&["tail"][..], words].concat());
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{words:?}: {errors}");
+        assert!(errors.contains(says), "{words:?}: {errors}");
+    }
+}

@@ -208,6 +208,10 @@ fn operation(action: &str) -> &'static str {
         "operator_parked_dead_letter" => {
             "an operator sends parked records to the dead-letter topic"
         }
+        "operator_tail" => "an operator looks at records as they are delivered, without values",
+        "operator_tail_payload" => {
+            "an operator looks at records as they are delivered, with their values"
+        }
         "operator_drain" => {
             "an operator drained the process: nothing new is delivered, and the group is left"
         }

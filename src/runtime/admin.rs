@@ -16,7 +16,10 @@ use crate::core::{
     PartitionId, Scope, SeekRefused, SeekTarget, Sought, WhichParked,
 };
 use crate::grpc::Event;
-use crate::grpc::admin::{Acted, AdminServer, Operated, Operator, View, explained, process_status};
+use crate::grpc::admin::{
+    Acted, AdminServer, Operated, Operator, Tail, TooManyTails, View, Wanted, explained,
+    process_status,
+};
 use crate::grpc::admin_proto as proto;
 use crate::http::{Health, Page, Server};
 use crate::observe::{Observer, Operated as Audit, ProcessEvent};
@@ -158,6 +161,23 @@ impl Operated for Handle {
 
     fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> Acted {
         self.change(|engine| engine.act_on_parked(which, action, by))
+    }
+
+    fn tail(&self, wanted: Wanted, by: &Operator) -> Result<Tail, TooManyTails> {
+        let mut engine = self.lock();
+        let (scope, payload) = (wanted.scope, wanted.payload);
+        let tail = engine.taps.open(wanted)?;
+        let action = if payload {
+            "operator_tail_payload"
+        } else {
+            "operator_tail"
+        };
+        let place = engine.place(scope);
+        engine.tell_person(&ProcessEvent::Operated(Audit {
+            place,
+            ..audited(action, by)
+        }));
+        Ok(tail)
     }
 
     fn may_pause(&self, scope: Scope) -> bool {

@@ -28,6 +28,12 @@ pub(in crate::cli) enum Operate {
     /// See to records that wait for a person: list, retry, skip, dead-letter
     #[command(subcommand)]
     Parked(Parked),
+    /// Show records as they are delivered to applications, until interrupted
+    ///
+    /// Deliveries never wait for it: what passes faster than it can be shown is left out, and counted. Keys
+    /// are shown escaped and cut, values only with --payload.
+    #[command(after_help = TAIL_EXAMPLES)]
+    Tail(TailArguments),
     /// Deliver nothing new: of everything, a topic or a partition
     ///
     /// Settlements are taken and commits go on. The pause outlives rebalances, and ends with `ackline
@@ -60,6 +66,13 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   ackline explain
   ackline explain orders/3";
+
+const TAIL_EXAMPLES: &str = "\
+Examples:
+  ackline tail
+  ackline tail orders/3 --key customer-17 --limit 10
+  ackline tail orders -o json | jq .offset
+  ackline tail orders --payload --reason 'what does the new producer send?'";
 
 const SEEK_EXAMPLES: &str = "\
 Examples:
@@ -128,6 +141,30 @@ pub(in crate::cli) struct ListArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// How to write it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TailArguments {
+    /// A topic or a partition; everything without it
+    #[arg(value_name = "TOPIC[/PARTITION]")]
+    place: Option<Place>,
+    #[command(flatten)]
+    target: Target,
+    /// Only records with exactly this key
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    /// End after so many
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Show values, too; the sidecar's log says that you did, and why
+    #[arg(long, requires = "reason")]
+    payload: bool,
+    /// Why, for the log
+    #[arg(long, value_name = "WORDS")]
+    reason: Option<String>,
+    /// How to write it; as JSON, one object a line
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
@@ -207,6 +244,10 @@ pub(super) enum Asked {
     InFlight(List),
     Parked(List),
     ActOnParked(proto::ActOnParkedRequest),
+    Tail {
+        request: proto::TailRequest,
+        output: Output,
+    },
     Pause {
         scope: Option<proto::Scope>,
         reason: String,
@@ -240,6 +281,17 @@ impl Operate {
                 (target, Asked::InFlight(list))
             }
             Self::Parked(asked) => asked.split(),
+            Self::Tail(asked) => {
+                let request = proto::TailRequest {
+                    scope: scope(asked.place),
+                    key: asked.key.map(Into::into),
+                    limit: asked.limit,
+                    payload: asked.payload,
+                    reason: asked.reason.unwrap_or_else(|| "ackline tail".to_owned()),
+                };
+                let output = asked.output;
+                (asked.target, Asked::Tail { request, output })
+            }
             Self::Pause(asked) => {
                 let (scope, reason) = (scope(asked.place), asked.reason);
                 (asked.target, Asked::Pause { scope, reason })

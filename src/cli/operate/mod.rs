@@ -1,4 +1,4 @@
-//! `ackline status`, `explain`, `inflight`, `parked`, `pause`, `resume`, `seek` and `drain`: the operator's commands.
+//! `ackline status`, `explain`, `inflight`, `parked`, `tail`, `pause`, `resume`, `seek` and `drain`: the operator's commands.
 //!
 //! Each of them is one call to the admin socket of a sidecar that runs on this machine (in Kubernetes: in
 //! this container), and so each of them speaks of that sidecar only.
@@ -9,12 +9,14 @@
 //! | `connect` | where is the sidecar, and what if it is not there? |
 //! | `text` | how is an answer shown to people? |
 //! | `json` | and to programs? |
+//! | `tail` | which records pass by? |
 //! | `parked` | what is parked, and what is to become of it? |
 
 mod arguments;
 mod connect;
 mod json;
 mod parked;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -76,6 +78,7 @@ impl Command {
                 output,
                 watch: Some(interval),
             } => watch(&mut client, output, interval, out).await,
+            Asked::Tail { request, output } => tail::tail(&mut client, request, output, out).await,
             Asked::Drain { reason, wait } => drain(&mut client, reason, wait, out).await,
             asked @ (Asked::Status { .. }
             | Asked::Explain { .. }
@@ -147,7 +150,7 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
             );
             text::sought(&place, &answered(client.seek(request).await)?)
         }
-        Asked::Drain { .. } => String::new(), // has a way of its own
+        Asked::Tail { .. } | Asked::Drain { .. } => String::new(), // have ways of their own
     };
     super::write_all(out, &text)?;
     Ok(code)
@@ -183,7 +186,9 @@ async fn watch(
             Output::Json => format!("{}\n", json::status(&status)),
         };
         let clear = if clears { CLEAR } else { "" };
-        super::write_all(out, &format!("{clear}{text}"))?;
+        if !super::write_on(out, &format!("{clear}{text}"))? {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     anyhow::bail!("the sidecar has ended")
 }

@@ -17,6 +17,7 @@ use crate::core::{
 use crate::grpc::admin_proto::{self as proto, admin_service_client::AdminServiceClient};
 
 mod parked;
+mod tail;
 
 /// A process that writes down what it is asked, and answers as the test says.
 struct Fake {
@@ -34,6 +35,14 @@ struct State {
     seeks: Vec<(PartitionId, SeekTarget, Operator)>,
     parked: Vec<ParkedStatus>,
     acts: Vec<(WhichParked, ParkedAction, String)>,
+    tails: Vec<(Wanted, String)>,
+    taps: Taps,
+}
+
+impl Fake {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
 }
 
 impl Operated for Fake {
@@ -71,6 +80,12 @@ impl Operated for Fake {
             on_their_way: 2,
             without_topic: 3,
         }
+    }
+
+    fn tail(&self, wanted: Wanted, by: &Operator) -> Result<Tail, TooManyTails> {
+        let mut state = self.state();
+        state.tails.push((wanted.clone(), by.reason.clone()));
+        state.taps.open(wanted)
     }
 
     fn may_pause(&self, scope: Scope) -> bool {
@@ -139,7 +154,7 @@ impl Served {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.fake.state.lock().unwrap()
+        self.fake.state()
     }
 }
 
