@@ -16,7 +16,7 @@
 //! - A2: the socket's file is open to its owner alone from the moment it exists.
 //! - A3: a call that changes something has a reason, and [`Operated::operate`] is told who called.
 //! - A4: answers are bounded: what is in flight by a limit, the rest by partitions, streams and pauses.
-//!   Who looks on as records pass never holds them up ([`tail`]).
+//!   Who looks on as records pass never holds them up (`tail`).
 
 mod answers;
 mod requests;
