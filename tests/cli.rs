@@ -135,3 +135,67 @@ fn the_committed_example_is_what_the_program_prints() {
     let remedy = "run `cargo run -- config example > examples/ackline.yaml`";
     assert_eq!(committed, printed, "{remedy}");
 }
+
+/// Nothing is asked of a sidecar before the command line is right; without one, it is said where to look.
+#[test]
+fn parked_records_are_named_by_place_and_acted_upon_for_a_reason() {
+    let because = ["--reason", "a test"];
+    for (words, says) in [
+        (&["retry"][..], "TOPIC[/PARTITION[/OFFSET]]"),
+        (&["retry", "orders/3"], "--reason"),
+        (
+            &["skip", "orders/three", "--reason", "x"],
+            "such as orders/3/17",
+        ),
+        (
+            &["skip", "orders/3/-1", "--reason", "x"],
+            "such as orders/3/17",
+        ),
+        (
+            &["dead-letter", "orders", "--all", "--reason", "x"],
+            "cannot be used with",
+        ),
+        (&["deadletter", "orders", "--reason", "x"], "dead-letter"),
+        (&["list", "orders/3/17"], "TOPIC or TOPIC/PARTITION"),
+        (&["list", "--limit", "0"], "1..=10000"),
+        (&[], "retry"),
+    ] {
+        let output = ackline(&[&["parked"][..], words].concat());
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{words:?}: {errors}");
+        assert!(errors.contains(says), "{words:?}: {errors}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = format!("unix:{}", directory.path().join("admin.sock").display());
+    for words in [
+        &["list"][..],
+        &["retry", "orders/3/17"],
+        &["skip", "orders"],
+        &["dead-letter", "--all"],
+    ] {
+        let why = if words == ["list"] {
+            &[][..]
+        } else {
+            &because[..]
+        };
+        let words = [&["parked"][..], words, why, &["--admin", &nowhere]].concat();
+        let output = ackline(&words);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {errors}");
+        assert!(errors.contains("no sidecar listens on"), "{errors}");
+    }
+}
+
+#[test]
+fn values_are_asked_for_with_a_reason_and_an_end_is_not_nothing() {
+    for (words, says) in [
+        (&["--payload"][..], "--reason"),
+        (&["--limit", "0"], "--limit"),
+        (&["orders/3/17"], "TOPIC or TOPIC/PARTITION"),
+    ] {
+        let output = ackline(&[&["tail"][..], words].concat());
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{words:?}: {errors}");
+        assert!(errors.contains(says), "{words:?}: {errors}");
+    }
+}

@@ -17,7 +17,9 @@ pub mod demo;
 pub mod fake;
 mod manual;
 pub mod operate;
+mod place;
 mod settings;
+mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -290,9 +292,14 @@ fn answer(refusal: &clap::Error) -> ExitCode {
 
 /// A reader that has seen enough, such as `head`, is not a failure.
 fn write_all(out: &mut impl Write, text: &str) -> io::Result<()> {
+    write_on(out, text).map(|_is_read| ())
+}
+
+/// The same, for who has more to write: whether somebody still reads.
+fn write_on(out: &mut impl Write, text: &str) -> io::Result<bool> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Which log does a record go to, at which offset, and which partition does a step mean?
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::cluster::State;
 use super::line::{Line, RecordLine, StepLine, Where};
@@ -11,6 +10,7 @@ use super::script::Step;
 use crate::core::{PartitionId, TopicIndex};
 use crate::key_hash::key_hash;
 use crate::record::TimestampKind;
+use crate::runtime::wall_ms;
 
 /// Records of a whole run. They are held in memory.
 const RECORDS_MAX: usize = 10_000_000;
@@ -58,7 +58,7 @@ impl State {
         }
         let timestamp = match line.timestamp_ms {
             Some(millis) => (millis, TimestampKind::CreateTime),
-            None => (now_ms(), TimestampKind::LogAppendTime),
+            None => (wall_ms(), TimestampKind::LogAppendTime),
         };
         log.records.push(Arc::new(StoredRecord {
             offset,
@@ -131,10 +131,4 @@ impl State {
         };
         i32::try_from(number % count).unwrap_or(0)
     }
-}
-
-/// Records of a real log always have a time.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0))
 }

@@ -24,6 +24,7 @@
 use bytes::Bytes;
 use prost::encoding::{decode_varint, encoded_len_varint};
 
+pub use glance::Glance;
 use small::Small;
 pub use stored::StoredRecord;
 
@@ -329,6 +330,7 @@ fn put_bytes_field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+mod glance;
 mod small;
 mod stored;
 

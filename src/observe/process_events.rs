@@ -116,6 +116,8 @@ pub struct Operated {
     pub action: &'static str,
     /// A topic, a partition, everything.
     pub place: String,
+    /// To how many records it was done.
+    pub count: Option<usize>,
     /// Where a moved partition stood.
     pub from: Option<i64>,
     /// Where it goes on.
@@ -205,6 +207,10 @@ fn operation(action: &str) -> &'static str {
         "operator_parked_skip" => "an operator drops parked records",
         "operator_parked_dead_letter" => {
             "an operator sends parked records to the dead-letter topic"
+        }
+        "operator_tail" => "an operator looks at records as they are delivered, without values",
+        "operator_tail_payload" => {
+            "an operator looks at records as they are delivered, with their values"
         }
         "operator_drain" => {
             "an operator drained the process: nothing new is delivered, and the group is left"
@@ -302,6 +308,7 @@ fn fields(event: &ProcessEvent) -> Fields {
         .error(error),
         E::Operated(operated) => Fields {
             place: Some(cut(&operated.place)),
+            count: operated.count.map(|count| count as u64),
             offset: operated.from,
             to_offset: operated.to,
             uid: operated.uid,

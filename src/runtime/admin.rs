@@ -12,11 +12,14 @@ use super::engine::Engine;
 use super::sidecar::Handle;
 use crate::config::Config;
 use crate::core::{
-    AskId, Explanation, InFlight, Input, Moment, Operation, ParkedAction, ParkedStatus,
+    AsideStep, AskId, Explanation, InFlight, Input, Moment, Operation, ParkedAction, ParkedStatus,
     PartitionId, Scope, SeekRefused, SeekTarget, Sought, WhichParked,
 };
 use crate::grpc::Event;
-use crate::grpc::admin::{AdminServer, Operated, Operator, View, explained, process_status};
+use crate::grpc::admin::{
+    Acted, AdminServer, Operated, Operator, Tail, TooManyTails, View, Wanted, explained,
+    process_status,
+};
 use crate::grpc::admin_proto as proto;
 use crate::http::{Health, Page, Server};
 use crate::observe::{Observer, Operated as Audit, ProcessEvent};
@@ -156,8 +159,25 @@ impl Operated for Handle {
         self.lock().core.has_dead_letters(which)
     }
 
-    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> Acted {
         self.change(|engine| engine.act_on_parked(which, action, by))
+    }
+
+    fn tail(&self, wanted: Wanted, by: &Operator) -> Result<Tail, TooManyTails> {
+        let mut engine = self.lock();
+        let (scope, payload) = (wanted.scope, wanted.payload);
+        let tail = engine.taps.open(wanted)?;
+        let action = if payload {
+            "operator_tail_payload"
+        } else {
+            "operator_tail"
+        };
+        let place = engine.place(scope);
+        engine.tell_person(&ProcessEvent::Operated(Audit {
+            place,
+            ..audited(action, by)
+        }));
+        Ok(tail)
     }
 
     fn may_pause(&self, scope: Scope) -> bool {
@@ -231,7 +251,7 @@ impl Engine {
         }
     }
 
-    fn act_on_parked(&mut self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
+    fn act_on_parked(&mut self, which: WhichParked, action: ParkedAction, by: &Operator) -> Acted {
         let place = match which {
             WhichParked::Of(scope) => self.place(scope),
             WhichParked::Record(id, offset) => {
@@ -243,19 +263,28 @@ impl Engine {
             ParkedAction::Skip => "operator_parked_skip",
             ParkedAction::DeadLetter => "operator_parked_dead_letter",
         };
-        self.tell_person(&ProcessEvent::Operated(Audit {
-            place,
-            ..audited(name, by)
-        }));
+        let scope = match which {
+            WhichParked::Of(scope) => scope,
+            WhichParked::Record(id, _) => Scope::Partition(id),
+        };
+        let mut acted = left_alone(&self.core.parked(scope, usize::MAX), which, action, |id| {
+            let partition = WhichParked::Of(Scope::Partition(id));
+            self.core.has_dead_letters(partition)
+        });
         let now = self.clock.now();
         let mut effects = Vec::new();
         let reason = Arc::from(by.reason.as_str());
-        let count = self
+        acted.records = self
             .core
             .act_on_parked(now, which, action, &reason, &mut effects);
+        self.tell_person(&ProcessEvent::Operated(Audit {
+            place,
+            count: Some(acted.records),
+            ..audited(name, by)
+        }));
         self.carry_out(&mut effects);
         self.run();
-        count
+        acted
     }
 
     /// A seek was answered.
@@ -286,10 +315,82 @@ fn audited(action: &'static str, by: &Operator) -> Audit {
     Audit {
         action,
         place: String::new(),
+        count: None,
         from: None,
         to: None,
         uid: by.uid,
         pid: by.pid,
         why: by.reason.clone(),
+    }
+}
+
+/// With how many of these records that cannot be done.
+fn left_alone(
+    parked: &[ParkedStatus],
+    which: WhichParked,
+    action: ParkedAction,
+    has_topic: impl Fn(PartitionId) -> bool,
+) -> Acted {
+    let mut left = Acted::default();
+    for record in parked {
+        if let WhichParked::Record(_, offset) = which
+            && offset != record.offset
+        {
+            continue;
+        }
+        if record.step == AsideStep::Sending {
+            left.on_their_way += 1;
+        } else if action == ParkedAction::DeadLetter && !has_topic(record.partition) {
+            left.without_topic += 1;
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Cause, TopicIndex};
+
+    fn partition(topic: u16) -> PartitionId {
+        PartitionId {
+            topic: TopicIndex(topic),
+            partition: 0,
+        }
+    }
+
+    fn record(topic: u16, offset: i64, step: AsideStep) -> ParkedStatus {
+        ParkedStatus {
+            partition: partition(topic),
+            offset,
+            cause: Cause::Failures,
+            reason: Arc::from(""),
+            failures: 1,
+            deaths: 0,
+            since: Moment(0),
+            step,
+            behind: 0,
+        }
+    }
+
+    #[test]
+    fn what_an_operator_cannot_act_upon_is_counted_with_its_reason() {
+        let parked = [
+            record(0, 1, AsideStep::Parked(None)),
+            record(0, 2, AsideStep::Sending),
+            record(1, 3, AsideStep::Parked(None)),
+            record(1, 4, AsideStep::Sending),
+            record(1, 5, AsideStep::SendAgain(Moment(9))),
+        ];
+        let left = |which, action| {
+            let left = left_alone(&parked, which, action, |id| id == partition(0));
+            (left.records, left.on_their_way, left.without_topic)
+        };
+        let all = WhichParked::Of(Scope::Everything);
+        assert_eq!(left(all, ParkedAction::Skip), (0, 2, 0));
+        assert_eq!(left(all, ParkedAction::DeadLetter), (0, 2, 2));
+        let one = |offset| WhichParked::Record(partition(1), offset);
+        assert_eq!(left(one(3), ParkedAction::DeadLetter), (0, 0, 1));
+        assert_eq!(left(one(4), ParkedAction::Retry), (0, 1, 0));
     }
 }

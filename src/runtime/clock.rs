@@ -1,6 +1,6 @@
-//! The one place that reads the monotonic clock.
+//! Reads the clocks: the monotonic one, here alone, and that on the wall.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::core::Moment;
 
@@ -35,4 +35,12 @@ impl Clock {
     pub(super) fn instant(&self, moment: Moment) -> Instant {
         self.start + std::time::Duration::from_nanos(moment.0)
     }
+}
+
+/// Milliseconds since 1970, for people.
+pub(crate) fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }

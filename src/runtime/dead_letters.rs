@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::clock::wall_ms;
 use super::engine::Engine;
 use super::telling;
 use crate::core::{Assignment, DeadLetter, DeadLetterError, Input, RecordNumber};
@@ -148,12 +148,4 @@ fn error_of(error: SendError) -> DeadLetterError {
         SendError::Transient(text) => DeadLetterError::Transient(text),
         SendError::Permanent(text) => DeadLetterError::Permanent(text),
     }
-}
-
-/// Milliseconds since 1970, for people.
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
 }

@@ -29,6 +29,7 @@ use super::streams::StreamSlot;
 use super::telling;
 use crate::core::{Core, Drained, Effect, Input, Moment, Settings, StreamId};
 use crate::grpc::CommitWaits;
+use crate::grpc::admin::Taps;
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
 use crate::observe::{Observer, ProcessEvent};
 
@@ -65,6 +66,8 @@ pub(super) struct Engine {
     pub(super) streams_max: u32,
     pub(super) waits: CommitWaits,
     pub(super) asks: Asks,
+    /// Operators who look at records as they are handed out.
+    pub(super) taps: Taps,
     pub(super) identity: Identity,
     pub(super) observer: Observer,
     effects: Vec<Effect>,
@@ -138,6 +141,7 @@ impl Engine {
             streams_max: parts.streams_max,
             waits: CommitWaits::default(),
             asks: Asks::default(),
+            taps: Taps::default(),
             identity: parts.identity,
             observer: parts.observer,
             effects: Vec::new(),

@@ -15,6 +15,7 @@ use super::store::Store;
 use crate::core::{
     Assignment, Effect, FramePlan, Input, Moment, Order, Planned, RecordNumber, Settings, StreamId,
 };
+use crate::grpc::admin::Passing;
 use crate::grpc::wire::{Frame, Head, Slot};
 
 /// Pops for one stream in one go before others get their turn.
@@ -70,7 +71,7 @@ pub(super) fn next_frame(
         // A client that is being made again has nothing yet: the same as an empty queue.
         let popped = engine.pop(now, wanted, effects);
         if engine.core.pull(now, id, &mut engine.feed.plan, effects) {
-            return Some(engine.encode_planned());
+            return Some(engine.encode_planned(id));
         }
         if popped < wanted {
             engine.found_empty(now, id);
@@ -87,8 +88,8 @@ pub(super) fn next_frame(
 }
 
 impl Engine {
-    /// Encodes the planned frame.
-    fn encode_planned(&mut self) -> Bytes {
+    /// Encodes the planned frame of a stream.
+    fn encode_planned(&mut self, stream: StreamId) -> Bytes {
         if let Some(client) = &mut self.client {
             client.delivered(&self.feed.plan);
         }
@@ -96,7 +97,19 @@ impl Engine {
             .topics
             .get(usize::from(self.feed.plan.partition.topic.0))
             .map_or("", String::as_str);
-        self.feed.encode(topic, &mut self.store)
+        let frame = self.feed.encode(topic, &mut self.store);
+        // Who looks on reads the finished frame, so that encoding knows nothing of it.
+        if !self.taps.is_empty() {
+            let passing = Passing {
+                topic,
+                partition: self.feed.plan.partition,
+                stream,
+                frame: &frame,
+            };
+            let attempts = self.feed.plan.records.iter().map(|planned| planned.attempt);
+            self.taps.show(&passing, attempts);
+        }
+        frame
     }
 
     /// Pops at most `wanted` records for the core. Returns how many came out of the client's queue.

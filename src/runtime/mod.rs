@@ -66,6 +66,7 @@ use crate::http;
 use crate::observe::{Observer, ProcessEvent, start_logging};
 use crate::shutdown::{self, Ending, Shutdown, Signals};
 use clock::Clock;
+pub(crate) use clock::wall_ms;
 pub(crate) use credentials::client_settings;
 use engine::{Ended, Engine};
 use places::{listen, tell_places, terms};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::options::{Format, List};
 use super::scan::{Scan, spans};
-use super::text::{json_line, safe, short};
+use crate::cli::terminal::{self, json_line, safe, short};
 use crate::dead_letter::{DeadLetterHeaders, date_text};
 use crate::kafka::LogReader;
 use crate::record::{Record as _, TimestampKind};
@@ -88,30 +88,16 @@ pub(super) fn table(entries: &[Entry]) -> String {
         "FAILURES",
         "REASON",
     ];
-    let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(entries.iter().map(row));
-    let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(widths);
-        let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        format!("{}\n", line.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    terminal::table(&head, &rows)
 }
 
-fn row(entry: &Entry) -> [String; 7] {
+fn row(entry: &Entry) -> Vec<String> {
     const UNKNOWN: &str = "-";
     let headers = &entry.headers;
     let text = |text: &Option<String>| text.as_deref().map_or(UNKNOWN.to_owned(), safe);
     let number = |number: Option<String>| number.unwrap_or(UNKNOWN.to_owned());
-    [
+    vec![
         entry.partition.to_string(),
         entry.offset.to_string(),
         number(headers.at_ms.map(date_text)),

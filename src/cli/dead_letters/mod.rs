@@ -11,7 +11,6 @@
 //! | `list`, `show` | looking |
 //! | `redrive`, `cursor` | sending back, and how far that is |
 //! | `progress` | how it goes, for people |
-//! | `text` | foreign bytes, made safe for a terminal |
 //!
 //! # Invariants
 //!
@@ -30,11 +29,9 @@ mod scan;
 mod show;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use std::error::Error as _;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
@@ -42,7 +39,7 @@ pub use options::{Action, Request};
 pub(super) use options::{DeadLettersCommand, Refusal};
 
 use crate::kafka::{Bell, ClientSettings, LogReader, ReadFailure};
-use crate::runtime::client_settings;
+use crate::runtime::{client_settings, wall_ms};
 
 /// Name of the group of readers that keep no position.
 const GROUP: &str = "ackline-dead-letters";
@@ -58,7 +55,7 @@ pub fn run(request: Request) -> anyhow::Result<()> {
     match request.action {
         Action::List(what) => {
             let mut reader = reader(&settings, GROUP, &Bell::default())?;
-            let listed = list::list(&mut reader, &what, now_ms())?;
+            let listed = list::list(&mut reader, &what, wall_ms())?;
             write(&mut out, &listed.text)?;
             if let Some(note) = listed.note {
                 eprintln!("{note}");
@@ -70,7 +67,7 @@ pub fn run(request: Request) -> anyhow::Result<()> {
             write(&mut out, &text)?;
         }
         Action::Redrive(what) => {
-            let summary = redrive::redrive(&settings, &what, now_ms())?;
+            let summary = redrive::redrive(&settings, &what, wall_ms())?;
             write(&mut out, &summary.text)?;
             if let Some(failure) = summary.failure {
                 anyhow::bail!(failure);
@@ -103,12 +100,4 @@ fn explained(failure: ReadFailure) -> anyhow::Error {
 
 fn write(out: &mut impl io::Write, text: &str) -> anyhow::Result<()> {
     super::write_all(out, text).context("cannot write")
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    elapsed.map_or(0, |elapsed| {
-        i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
-    })
 }

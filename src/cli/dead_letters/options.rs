@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::filter::Filter;
+use crate::cli::place::RecordPlace;
 use crate::cli::settings::key_and_value;
 use crate::config::{Config, FlagValue, Problems, Sources};
 
@@ -90,8 +91,8 @@ pub(in crate::cli) struct ListFlags {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowFlags {
     /// Which one: TOPIC/PARTITION/OFFSET
-    #[arg(value_name = "TOPIC/PARTITION/OFFSET", value_parser = place)]
-    place: Place,
+    #[arg(value_name = "TOPIC/PARTITION/OFFSET", value_parser = record)]
+    place: RecordPlace,
     /// Show the value, too
     #[arg(long)]
     payload: bool,
@@ -140,14 +141,6 @@ pub(super) enum Format {
     Json,
 }
 
-/// One dead letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) topic: String,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-}
-
 /// What to do, and with which settings.
 #[derive(Debug)]
 pub struct Request {
@@ -178,7 +171,7 @@ pub struct List {
 /// What to show.
 #[derive(Debug)]
 pub struct Show {
-    pub(super) place: Place,
+    pub(super) place: RecordPlace,
     pub(super) payload: bool,
     pub(super) format: Format,
 }
@@ -322,19 +315,8 @@ fn targets(config: &Config, filter: &mut Filter, topic: &str) -> Result<Vec<Stri
     Ok(targets)
 }
 
-fn place(text: &str) -> Result<Place, String> {
-    let read = || {
-        let mut parts = text.rsplitn(3, '/');
-        let offset = parts.next()?.parse().ok().filter(|offset| *offset >= 0)?;
-        let partition = parts.next()?.parse().ok().filter(|number| *number >= 0)?;
-        let topic = parts.next().filter(|topic| !topic.is_empty())?;
-        Some(Place {
-            topic: topic.to_owned(),
-            partition,
-            offset,
-        })
-    };
-    read().ok_or_else(|| {
+fn record(text: &str) -> Result<RecordPlace, String> {
+    RecordPlace::read(text).ok_or_else(|| {
         "write TOPIC/PARTITION/OFFSET, such as orders.dlq/0/17; `ackline dead-letters list` prints them"
             .to_owned()
     })

@@ -359,7 +359,7 @@ impl Run<'_> {
             "that do not say where they came from (no header ackline.topic)",
         );
         for (source, count) in &counts.not_named {
-            let source = super::text::safe(source);
+            let source = crate::cli::terminal::safe(source);
             left(
                 *count,
                 &format!(

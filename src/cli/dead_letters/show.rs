@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::list::{json_entry, source};
-use super::options::{Format, Place, Show};
+use super::options::{Format, Show};
 use super::scan::{Scan, Span, spans};
-use super::text::{json_bytes, json_line, quoted, safe};
+use crate::cli::place::RecordPlace;
+use crate::cli::terminal::{json_bytes, json_line, quoted, safe};
 use crate::dead_letter::{DeadLetterHeaders, date_text};
 use crate::kafka::{LogReader, LogRecord};
 use crate::record::{Record, TimestampKind};
@@ -19,8 +20,8 @@ pub(super) fn show(reader: &mut LogReader, what: &Show) -> anyhow::Result<String
     })
 }
 
-fn find(reader: &mut LogReader, place: &Place) -> anyhow::Result<LogRecord> {
-    let Place {
+fn find(reader: &mut LogReader, place: &RecordPlace) -> anyhow::Result<LogRecord> {
+    let RecordPlace {
         topic,
         partition,
         offset,

@@ -5,7 +5,6 @@ use clap::Parser as _;
 use super::filter::{Filter, Since};
 use super::list::{Entry, table};
 use super::options::{Action, Refusal, Request};
-use super::text::{json_bytes, json_line, quoted, safe};
 use crate::cli::{Cli, Command};
 use crate::dead_letter::{DeadLetterHeaders, parse_date};
 
@@ -203,27 +202,4 @@ PARTITION  OFFSET  AT                        SOURCE             CAUSE     FAILUR
     let expected = expected.replace("XXX", &"x".repeat(54));
     assert_eq!(text, expected);
     assert_eq!(table(&[]), "");
-}
-
-/// C-9.
-#[test]
-fn foreign_bytes_never_reach_a_terminal_raw() {
-    assert_eq!(safe("a\u{9b}31m\u{2028}\tä"), "a\\u{9b}31m\\u{2028}\\u{9}ä");
-    assert_eq!(quoted(None), "null");
-    assert_eq!(quoted(Some(b"")), "\"\"");
-    assert_eq!(
-        quoted(Some(b"a\"\\\xff\x00\xc3\xa4")),
-        "\"a\\\"\\\\\\xff\\u{0}ä\""
-    );
-    assert_eq!(
-        json_bytes(Some(b"\xff")).to_string(),
-        "{\"base64\":\"/w==\"}"
-    );
-    let line = json_line(&serde_json::json!({"a": "\u{9b}\u{1b}\u{202e}\n"}));
-    assert!(
-        !line.chars().any(char::is_control) && !line.contains('\u{202e}'),
-        "{line}"
-    );
-    let back: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(back["a"], "\u{9b}\u{1b}\u{202e}\n");
 }

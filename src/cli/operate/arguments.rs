@@ -1,12 +1,12 @@
 //! What can be asked of a running sidecar.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::parked::Parked;
+use crate::cli::place::Place;
 use crate::grpc::admin_proto as proto;
 
 /// Time between two looks of a watch.
@@ -24,10 +24,16 @@ pub(in crate::cli) enum Operate {
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArguments),
     /// List what applications hold unsettled
-    Inflight(InFlightArguments),
+    Inflight(ListArguments),
     /// See to records that wait for a person: list, retry, skip, dead-letter
     #[command(subcommand)]
     Parked(Parked),
+    /// Show records as they are delivered to applications, until interrupted
+    ///
+    /// Deliveries never wait for it: what passes faster than it can be shown is left out, and counted. Keys
+    /// are shown escaped and cut, values only with --payload.
+    #[command(after_help = TAIL_EXAMPLES)]
+    Tail(TailArguments),
     /// Deliver nothing new: of everything, a topic or a partition
     ///
     /// Settlements are taken and commits go on. The pause outlives rebalances, and ends with `ackline
@@ -60,6 +66,13 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   ackline explain
   ackline explain orders/3";
+
+const TAIL_EXAMPLES: &str = "\
+Examples:
+  ackline tail
+  ackline tail orders/3 --key customer-17 --limit 10
+  ackline tail orders -o json | jq .offset
+  ackline tail orders --payload --reason 'what does the new producer send?'";
 
 const SEEK_EXAMPLES: &str = "\
 Examples:
@@ -116,8 +129,9 @@ pub(in crate::cli) struct ExplainArguments {
     output: Output,
 }
 
+/// A list of what a scope holds.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct InFlightArguments {
+pub(in crate::cli) struct ListArguments {
     /// A topic or a partition; everything without it
     #[arg(value_name = "TOPIC[/PARTITION]")]
     place: Option<Place>,
@@ -127,6 +141,30 @@ pub(in crate::cli) struct InFlightArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// How to write it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TailArguments {
+    /// A topic or a partition; everything without it
+    #[arg(value_name = "TOPIC[/PARTITION]")]
+    place: Option<Place>,
+    #[command(flatten)]
+    target: Target,
+    /// Only records with exactly this key
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    /// End after so many
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Show values, too; the sidecar's log says that you did, and why
+    #[arg(long, requires = "reason")]
+    payload: bool,
+    /// Why, for the log
+    #[arg(long, value_name = "WORDS")]
+    reason: Option<String>,
+    /// How to write it; as JSON, one object a line
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
@@ -173,6 +211,25 @@ pub(in crate::cli) struct DrainArguments {
     reason: String,
 }
 
+/// What is to be listed, and how.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) scope: Option<proto::Scope>,
+    pub(super) limit: Option<u32>,
+    pub(super) output: Output,
+}
+
+impl ListArguments {
+    pub(super) fn split(self) -> (Target, List) {
+        let list = List {
+            scope: self.place.map(Place::into_scope),
+            limit: Some(self.limit),
+            output: self.output,
+        };
+        (self.target, list)
+    }
+}
+
 /// A question, ready to be put.
 #[derive(Debug)]
 pub(super) enum Asked {
@@ -184,16 +241,13 @@ pub(super) enum Asked {
         scope: Option<proto::Scope>,
         output: Output,
     },
-    InFlight {
-        scope: Option<proto::Scope>,
-        limit: Option<u32>,
-        output: Output,
-    },
-    ListParked {
-        request: proto::ListParkedRequest,
-        output: Output,
-    },
+    InFlight(List),
+    Parked(List),
     ActOnParked(proto::ActOnParkedRequest),
+    Tail {
+        request: proto::TailRequest,
+        output: Output,
+    },
     Pause {
         scope: Option<proto::Scope>,
         reason: String,
@@ -223,14 +277,21 @@ impl Operate {
                 (asked.target, Asked::Explain { scope, output })
             }
             Self::Inflight(asked) => {
-                let list = Asked::InFlight {
-                    scope: scope(asked.place),
-                    limit: Some(asked.limit),
-                    output: asked.output,
-                };
-                (asked.target, list)
+                let (target, list) = asked.split();
+                (target, Asked::InFlight(list))
             }
             Self::Parked(asked) => asked.split(),
+            Self::Tail(asked) => {
+                let request = proto::TailRequest {
+                    scope: scope(asked.place),
+                    key: asked.key.map(Into::into),
+                    limit: asked.limit,
+                    payload: asked.payload,
+                    reason: asked.reason.unwrap_or_else(|| "ackline tail".to_owned()),
+                };
+                let output = asked.output;
+                (asked.target, Asked::Tail { request, output })
+            }
             Self::Pause(asked) => {
                 let (scope, reason) = (scope(asked.place), asked.reason);
                 (asked.target, Asked::Pause { scope, reason })
@@ -253,42 +314,6 @@ impl Operate {
                 let reason = asked.reason;
                 (asked.target, Asked::Drain { reason, wait })
             }
-        }
-    }
-}
-
-/// A topic, or a partition of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    topic: String,
-    partition: Option<i32>,
-}
-
-impl Place {
-    pub(super) fn into_scope(self) -> proto::Scope {
-        proto::Scope {
-            topic: self.topic,
-            partition: self.partition,
-        }
-    }
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (topic, partition) = match text.split_once('/') {
-            Some((topic, partition)) => (topic, Some(partition)),
-            None => (text, None),
-        };
-        let number = |text: &str| text.parse::<u16>().map(i32::from);
-        let partition = partition.map(number).transpose();
-        match partition {
-            Ok(partition) if !topic.is_empty() => Ok(Self {
-                topic: topic.to_owned(),
-                partition,
-            }),
-            Ok(_) | Err(_) => Err("write TOPIC or TOPIC/PARTITION, such as orders/3".to_owned()),
         }
     }
 }
@@ -332,13 +357,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_topic_or_a_partition() {
-        let place = |text: &str| text.parse::<Place>().map(|at| (at.topic, at.partition));
-        assert_eq!(place("orders"), Ok(("orders".to_owned(), None)));
-        assert_eq!(place("orders/3"), Ok(("orders".to_owned(), Some(3))));
-        for wrong in ["", "/3", "orders/", "orders/-1", "orders/x", "orders/99999"] {
-            assert!(place(wrong).is_err(), "{wrong}");
-        }
+    fn only_a_partition_is_moved() {
+        assert!(partition("orders/3").is_ok());
         assert!(partition("orders").is_err());
     }
 

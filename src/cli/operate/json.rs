@@ -48,6 +48,7 @@ fn partition(at: &proto::PartitionStatus) -> Value {
         "waiting": at.waiting,
         "in_flight": at.in_flight,
         "stands_for": seconds(at.stands_for.as_ref()),
+        "aside": at.aside,
         "blocked": at.blocked,
     })
 }

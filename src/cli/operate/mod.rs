@@ -1,4 +1,4 @@
-//! `ackline status`, `explain`, `inflight`, `parked`, `pause`, `resume`, `seek` and `drain`: the operator's commands.
+//! `ackline status`, `explain`, `inflight`, `parked`, `tail`, `pause`, `resume`, `seek` and `drain`: the operator's commands.
 //!
 //! Each of them is one call to the admin socket of a sidecar that runs on this machine (in Kubernetes: in
 //! this container), and so each of them speaks of that sidecar only.
@@ -9,12 +9,16 @@
 //! | `connect` | where is the sidecar, and what if it is not there? |
 //! | `text` | how is an answer shown to people? |
 //! | `json` | and to programs? |
+//! | `tail` | which records pass by? |
 //! | `parked` | what is parked, and what is to become of it? |
 
 mod arguments;
 mod connect;
 mod json;
 mod parked;
+mod tail;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::ffi::OsString;
@@ -25,7 +29,7 @@ use anyhow::Context as _;
 use tokio::time::{Duration, timeout};
 
 pub(super) use arguments::Operate;
-use arguments::{Asked, Output};
+use arguments::{Asked, List, Output};
 use connect::Client;
 
 use crate::grpc::admin_proto as proto;
@@ -74,11 +78,12 @@ impl Command {
                 output,
                 watch: Some(interval),
             } => watch(&mut client, output, interval, out).await,
+            Asked::Tail { request, output } => tail::tail(&mut client, request, output, out).await,
             Asked::Drain { reason, wait } => drain(&mut client, reason, wait, out).await,
             asked @ (Asked::Status { .. }
             | Asked::Explain { .. }
-            | Asked::InFlight { .. }
-            | Asked::ListParked { .. }
+            | Asked::InFlight(_)
+            | Asked::Parked(_)
             | Asked::ActOnParked(_)
             | Asked::Pause { .. }
             | Asked::Resume { .. }
@@ -106,23 +111,28 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
             let text = |answer: &_| text::explanations(answer, scoped);
             shown(output, &answer, text, json::explanations)
         }
-        Asked::InFlight {
+        Asked::InFlight(List {
             scope,
             limit,
             output,
-        } => {
+        }) => {
             let request = proto::ListInFlightRequest { scope, limit };
             let answer = answered(client.list_in_flight(request).await)?;
             shown(output, &answer, text::in_flight, json::in_flight)
         }
-        Asked::ListParked { request, output } => {
+        Asked::Parked(List {
+            scope,
+            limit,
+            output,
+        }) => {
+            let request = proto::ListParkedRequest { scope, limit };
             let answer = answered(client.list_parked(request).await)?;
             shown(output, &answer, parked::text, parked::json)
         }
         Asked::ActOnParked(request) => {
             let action = request.action();
             let answer = answered(client.act_on_parked(request).await)?;
-            parked::done(action, answer.records)
+            parked::done(action, &answer)
         }
         Asked::Pause { scope, reason } => {
             let answer = client.pause(proto::PauseRequest { scope, reason }).await;
@@ -140,7 +150,7 @@ async fn once(client: &mut Client, asked: Asked, out: &mut impl Write) -> anyhow
             );
             text::sought(&place, &answered(client.seek(request).await)?)
         }
-        Asked::Drain { .. } => String::new(), // has a way of its own
+        Asked::Tail { .. } | Asked::Drain { .. } => String::new(), // have ways of their own
     };
     super::write_all(out, &text)?;
     Ok(code)
@@ -176,7 +186,9 @@ async fn watch(
             Output::Json => format!("{}\n", json::status(&status)),
         };
         let clear = if clears { CLEAR } else { "" };
-        super::write_all(out, &format!("{clear}{text}"))?;
+        if !super::write_on(out, &format!("{clear}{text}"))? {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     anyhow::bail!("the sidecar has ended")
 }

@@ -1,14 +1,15 @@
 //! `ackline parked`: records that wait for a person.
 
 use std::fmt::Write as _;
-use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::arguments::{Asked, Output, Place, Target};
+use super::arguments::{Asked, ListArguments, Target};
 use super::json::seconds;
-use super::text::{THIS_ONLY, safe, table, time};
+use super::text::{THIS_ONLY, time};
+use crate::cli::place::Which;
+use crate::cli::terminal::{safe, table};
 use crate::grpc::admin_proto as proto;
 
 #[derive(Debug, Subcommand)]
@@ -23,21 +24,6 @@ pub(in crate::cli) enum Parked {
     Skip(ActArguments),
     /// Send them to the dead-letter topic
     DeadLetter(ActArguments),
-}
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct ListArguments {
-    /// A topic or a partition; everything without it
-    #[arg(value_name = "TOPIC[/PARTITION]")]
-    place: Option<Place>,
-    #[command(flatten)]
-    target: Target,
-    /// How many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: u32,
-    /// How to write it
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -58,46 +44,12 @@ pub(in crate::cli) struct ActArguments {
     reason: String,
 }
 
-/// A record, or all of a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Which {
-    place: Place,
-    offset: Option<i64>,
-}
-
-impl FromStr for Which {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || "write TOPIC, TOPIC/PARTITION or TOPIC/PARTITION/OFFSET, such as orders/3/17";
-        let parts: Vec<&str> = text.split('/').collect();
-        let (place, offset) = match parts[..] {
-            [topic, partition, offset] => {
-                let offset = offset.parse::<u64>().ok();
-                let offset = offset.and_then(|offset| i64::try_from(offset).ok());
-                (
-                    format!("{topic}/{partition}"),
-                    Some(offset.ok_or_else(wrong)?),
-                )
-            }
-            _ => (text.to_owned(), None),
-        };
-        let place = place.parse().map_err(|_| wrong())?;
-        Ok(Self { place, offset })
-    }
-}
-
 impl Parked {
     pub(super) fn split(self) -> (Target, Asked) {
         let (asked, action) = match self {
             Self::List(asked) => {
-                let request = proto::ListParkedRequest {
-                    scope: asked.place.map(Place::into_scope),
-                    limit: Some(asked.limit),
-                };
-                let output = asked.output;
-                return (asked.target, Asked::ListParked { request, output });
+                let (target, list) = asked.split();
+                return (target, Asked::Parked(list));
             }
             Self::Retry(asked) => (asked, proto::ParkedAction::Retry),
             Self::Skip(asked) => (asked, proto::ParkedAction::Skip),
@@ -142,11 +94,7 @@ pub(super) fn text(answer: &proto::ListParkedResponse) -> String {
             at.deaths.to_string(),
             time(at.age.as_ref()),
             at.behind.to_string(),
-            safe(if at.error.is_empty() {
-                &at.reason
-            } else {
-                &at.error
-            }),
+            why(at),
         ]
     };
     let rows: Vec<_> = answer.records.iter().map(row).collect();
@@ -154,6 +102,15 @@ pub(super) fn text(answer: &proto::ListParkedResponse) -> String {
     let shown = answer.records.len();
     let _ = writeln!(text, "\n{shown} of {} set aside. {THIS_ONLY}", answer.aside);
     text
+}
+
+/// What was said of it, and what the broker of the dead-letter topic said.
+fn why(at: &proto::ParkedRecord) -> String {
+    match (safe(&at.reason), safe(&at.error)) {
+        (reason, error) if error.is_empty() => reason,
+        (reason, error) if reason.is_empty() => format!("dead-letter topic: {error}"),
+        (reason, error) => format!("{reason}; dead-letter topic: {error}"),
+    }
 }
 
 fn state(at: &proto::ParkedRecord) -> String {
@@ -194,8 +151,8 @@ pub(super) fn json(answer: &proto::ListParkedResponse) -> Value {
     })
 }
 
-/// What was done.
-pub(super) fn done(action: proto::ParkedAction, records: u64) -> String {
+/// What was done, and what was not.
+pub(super) fn done(action: proto::ParkedAction, answer: &proto::ActOnParkedResponse) -> String {
     let (one, several) = match action {
         proto::ParkedAction::Unspecified => ("was left alone", "were left alone"),
         proto::ParkedAction::Retry => ("is delivered again", "are delivered again"),
@@ -205,40 +162,27 @@ pub(super) fn done(action: proto::ParkedAction, records: u64) -> String {
             "go to the dead-letter topic",
         ),
     };
-    match records {
-        0 => format!("Nothing of it is parked here; see `ackline parked list`. {THIS_ONLY}\n"),
-        1 => format!("1 record {one}. {THIS_ONLY}\n"),
-        _ => format!("{records} records {several}. {THIS_ONLY}\n"),
-    }
+    let mut text = match answer.records {
+        0 if answer.on_their_way + answer.without_dead_letter_topic > 0 => String::new(),
+        0 => "Nothing of it is parked here; see `ackline parked list`. ".to_owned(),
+        1 => format!("1 record {one}. "),
+        records => format!("{records} records {several}. "),
+    };
+    let mut left = |count: u64, why: &str| {
+        if count > 0 {
+            let _ = write!(text, "Left alone: {count}, {why}. ");
+        }
+    };
+    left(
+        answer.without_dead_letter_topic,
+        "since `dead_letter.topic` is not set for their topic; skip or retry them",
+    );
+    left(
+        answer.on_their_way,
+        "since they are on their way to the dead-letter topic",
+    );
+    format!("{text}{THIS_ONLY}\n")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_acted_upon_is_a_topic_a_partition_or_a_record() {
-        let which = |text: &str| text.parse::<Which>();
-        assert_eq!(which("orders").map(|which| which.offset), Ok(None));
-        assert_eq!(which("orders/3").map(|which| which.offset), Ok(None));
-        assert_eq!(which("orders/3/17").map(|which| which.offset), Ok(Some(17)));
-        for wrong in [
-            "",
-            "orders/",
-            "orders/3/",
-            "orders/3/-1",
-            "orders/x/1",
-            "a/1/2/3",
-        ] {
-            assert!(which(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_was_done_is_said_and_so_is_nothing() {
-        let done = |records| done(proto::ParkedAction::Retry, records);
-        assert!(done(0).starts_with("Nothing of it is parked here"));
-        assert!(done(1).starts_with("1 record is delivered again."));
-        assert!(done(2).starts_with("2 records are delivered again."));
-    }
-}
+mod tests;

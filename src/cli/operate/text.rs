@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::cli::terminal::{safe, table};
 use crate::grpc::admin::age;
 use crate::grpc::admin_proto as proto;
 
@@ -31,9 +32,10 @@ pub(super) fn status(status: &proto::ProcessStatus) -> String {
         Some(age) => format!("last commit {} ago", time(Some(age))),
         None => "nothing committed yet".to_owned(),
     };
+    let aside: u64 = status.partitions.iter().map(|at| at.aside).sum();
     let _ = writeln!(
         text,
-        "{} in flight · {} of {} held · {committed}",
+        "{} in flight · {aside} set aside · {} of {} held · {committed}",
         status.in_flight,
         bytes(status.held_bytes),
         bytes(status.budget_bytes),
@@ -74,6 +76,7 @@ fn partitions(partitions: &[proto::PartitionStatus]) -> String {
         "LAG",
         "UNFINISHED",
         "IN FLIGHT",
+        "ASIDE",
         "STANDS",
         "STATE",
     ];
@@ -88,6 +91,7 @@ fn partitions(partitions: &[proto::PartitionStatus]) -> String {
             at.lag.map_or("-".to_owned(), |lag| lag.to_string()),
             at.unfinished.to_string(),
             at.in_flight.to_string(),
+            at.aside.to_string(),
             time(at.stands_for.as_ref()),
             state(at),
         ]
@@ -262,45 +266,6 @@ pub(super) fn drain(answer: &proto::DrainResponse) -> String {
     }
 }
 
-/// Columns as wide as their widest cell.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-        widest.max(header[column].len())
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let mut line = |cells: &[&str]| {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(&widths) {
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    line(header);
-    for row in rows {
-        line(&row.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-    text
-}
-
-/// Nothing that a terminal would obey: names come from applications and topics.
-pub(super) fn safe(text: &str) -> String {
-    let escaped = |c: char| {
-        if c.is_control()
-            || ('\u{2028}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c)
-        {
-            c.escape_unicode().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escaped).collect()
-}
-
 pub(super) fn time(time: Option<&prost_types::Duration>) -> String {
     let time = time.and_then(|time| Duration::try_from(*time).ok());
     time.map_or("-".to_owned(), age)
@@ -326,6 +291,7 @@ mod tests {
             committed: Some(120),
             end: Some(500),
             lag: Some(380),
+            aside: 2,
             stands_for: prost_types::Duration::try_from(Duration::from_secs(300)).ok(),
             ..proto::PartitionStatus::default()
         }
@@ -346,6 +312,9 @@ mod tests {
         assert!(text.contains(THIS_ONLY), "{text}");
         assert!(text.contains("orders  3          120"), "{text}");
         assert!(text.contains("flowing"), "{text}");
+        assert!(text.contains("0 in flight · 2 set aside · "), "{text}");
+        let row = "0           0          2      5 min   flowing\n";
+        assert!(text.contains(row), "{text}");
         assert!(!text.contains('\u{1b}'), "nothing for the terminal: {text}");
     }
 

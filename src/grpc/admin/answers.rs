@@ -77,6 +77,7 @@ fn partition_status(
             .blocked
             .map(|blocked| blocked.label().to_owned())
             .unwrap_or_default(),
+        aside: status.aside,
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `service` | the methods |
 //! | `requests` | what does an operator ask for, in terms of the core? |
 //! | `answers` | how do things stand, as messages? |
+//! | `tail` | which records pass by? |
 //! | `words` | why does a partition not advance, in words, and what helps? |
 //!
 //! What the edge needs of the rest of the process is the trait [`Operated`], which the engine implements.
@@ -15,10 +16,12 @@
 //! - A2: the socket's file is open to its owner alone from the moment it exists.
 //! - A3: a call that changes something has a reason, and [`Operated::operate`] is told who called.
 //! - A4: answers are bounded: what is in flight by a limit, the rest by partitions, streams and pauses.
+//!   Who looks on as records pass never holds them up (`tail`).
 
 mod answers;
 mod requests;
 mod service;
+mod tail;
 mod words;
 
 use std::path::Path;
@@ -38,6 +41,7 @@ use crate::core::{
 };
 
 pub use answers::{explained, process_status};
+pub use tail::{Passing, TAILS_MAX, Tail, Taps, TooManyTails, Wanted};
 pub use words::age;
 
 /// What the edge needs of the process behind it. Every method returns at once.
@@ -60,8 +64,15 @@ pub trait Operated: Send + Sync + 'static {
     /// Whether any of these could go to a dead-letter topic.
     fn has_dead_letters(&self, which: WhichParked) -> bool;
 
-    /// Does something with parked records, and writes down who asked and why. Returns with how many.
-    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize;
+    /// Does something with parked records, and writes down who asked and why, and to how many it was done.
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> Acted;
+
+    /// Lets somebody look on as records are delivered, and writes down who and why.
+    ///
+    /// # Errors
+    ///
+    /// If too many do.
+    fn tail(&self, wanted: Wanted, by: &Operator) -> Result<Tail, TooManyTails>;
 
     /// Whether another scope can be paused.
     fn may_pause(&self, scope: Scope) -> bool;
@@ -90,6 +101,17 @@ pub struct Operator {
     pub pid: Option<i32>,
     /// The operator's words.
     pub reason: String,
+}
+
+/// What became of parked records that an operator wanted to do something with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acted {
+    /// To how many it was done.
+    pub records: usize,
+    /// Left alone: on their way to the dead-letter topic.
+    pub on_their_way: usize,
+    /// Left alone: their topic has no dead-letter topic.
+    pub without_topic: usize,
 }
 
 /// How a process stands.

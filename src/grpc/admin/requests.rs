@@ -161,3 +161,13 @@ pub(super) fn limit(asked: Option<u32>) -> Result<usize, Status> {
         }
     }
 }
+
+/// How many records may pass before a look at them ends.
+pub(super) fn records(limit: Option<u64>) -> Result<u64, Status> {
+    match limit {
+        Some(0) => Err(Status::invalid_argument(
+            "limit is 0; leave it out for no end",
+        )),
+        limit => Ok(limit.unwrap_or(u64::MAX)),
+    }
+}

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::{Operated, Operator, answers, requests};
+use super::{Operated, Operator, TAILS_MAX, TooManyTails, Wanted, answers, requests};
 use crate::core::{Operation, ParkedAction, ReadError, SeekRefused};
 use crate::grpc::Origin;
 use crate::grpc::admin_proto::{self as proto, admin_service_server::AdminService};
@@ -122,10 +122,11 @@ impl<O: Operated> AdminService for Admin<O> {
         let records = found
             .iter()
             .map(|record| answers::parked(record, view.now, topics));
-        let aside = view.status.partitions.iter().map(|at| at.aside);
+        let partitions = view.status.partitions.iter();
+        let asked_for = partitions.filter(|at| scope.holds(at.partition));
         Ok(Response::new(proto::ListParkedResponse {
             records: records.collect(),
-            aside: aside.sum(),
+            aside: asked_for.map(|at| at.aside).sum(),
         }))
     }
 
@@ -142,8 +143,46 @@ impl<O: Operated> AdminService for Admin<O> {
                 "there is no dead-letter topic; set `dead_letter.topic` of the sidecar, or skip the record",
             ));
         }
-        let records = self.operated.act_on_parked(which, action, &by) as u64;
-        Ok(Response::new(proto::ActOnParkedResponse { records }))
+        let acted = self.operated.act_on_parked(which, action, &by);
+        Ok(Response::new(proto::ActOnParkedResponse {
+            records: acted.records as u64,
+            on_their_way: acted.on_their_way as u64,
+            without_dead_letter_topic: acted.without_topic as u64,
+        }))
+    }
+
+    type TailStream = Pin<Box<dyn Stream<Item = Result<proto::TailResponse, Status>> + Send>>;
+
+    async fn tail(&self, request: Request<proto::TailRequest>) -> Answer<Self::TailStream> {
+        let by = operator(&request, &request.get_ref().reason)?;
+        let request = request.into_inner();
+        let left = requests::records(request.limit)?;
+        let wanted = Wanted {
+            scope: requests::scope(request.scope.as_ref(), &self.operated.topics())?,
+            key: request.key,
+            payload: request.payload,
+        };
+        let tail = self.operated.tail(wanted, &by).map_err(|TooManyTails| {
+            Status::resource_exhausted(format!(
+                "{TAILS_MAX} look on already, and no more may at once; end one of them first"
+            ))
+        })?;
+        let state = (tail, left, self.shutdown.clone());
+        let passing = unfold(state, |(tail, left, shutdown)| async move {
+            if left == 0 {
+                return None;
+            }
+            let mut message = tokio::select! {
+                message = tail.next() => message,
+                () = shutdown.cancelled() => return None,
+            };
+            message
+                .records
+                .truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            let left = left - message.records.len() as u64;
+            Some((Ok(message), (tail, left, shutdown)))
+        });
+        Ok(Response::new(Box::pin(passing)))
     }
 
     async fn pause(&self, request: Request<proto::PauseRequest>) -> Answer<proto::PauseResponse> {

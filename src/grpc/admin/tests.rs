@@ -16,6 +16,9 @@ use crate::core::{
 };
 use crate::grpc::admin_proto::{self as proto, admin_service_client::AdminServiceClient};
 
+mod parked;
+mod tail;
+
 /// A process that writes down what it is asked, and answers as the test says.
 struct Fake {
     topics: Vec<String>,
@@ -32,6 +35,14 @@ struct State {
     seeks: Vec<(PartitionId, SeekTarget, Operator)>,
     parked: Vec<ParkedStatus>,
     acts: Vec<(WhichParked, ParkedAction, String)>,
+    tails: Vec<(Wanted, String)>,
+    taps: Taps,
+}
+
+impl Fake {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
 }
 
 impl Operated for Fake {
@@ -61,10 +72,20 @@ impl Operated for Fake {
         which != WhichParked::Of(Scope::Topic(TopicIndex(1)))
     }
 
-    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> usize {
+    fn act_on_parked(&self, which: WhichParked, action: ParkedAction, by: &Operator) -> Acted {
         let mut state = self.state.lock().unwrap();
         state.acts.push((which, action, by.reason.clone()));
-        state.parked.len()
+        Acted {
+            records: state.parked.len(),
+            on_their_way: 2,
+            without_topic: 3,
+        }
+    }
+
+    fn tail(&self, wanted: Wanted, by: &Operator) -> Result<Tail, TooManyTails> {
+        let mut state = self.state();
+        state.tails.push((wanted.clone(), by.reason.clone()));
+        state.taps.open(wanted)
     }
 
     fn may_pause(&self, scope: Scope) -> bool {
@@ -133,7 +154,7 @@ impl Served {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.fake.state.lock().unwrap()
+        self.fake.state()
     }
 }
 
@@ -408,89 +429,4 @@ async fn a_drain_is_waited_for_only_if_asked() {
         answer.unwrap().get_ref().state(),
         proto::DrainState::Drained
     );
-}
-
-const PLACE: PartitionId = PartitionId {
-    topic: TopicIndex(0),
-    partition: 3,
-};
-
-fn parked() -> ParkedStatus {
-    ParkedStatus {
-        partition: PLACE,
-        offset: 17,
-        cause: Cause::Failures,
-        reason: Arc::from("no such account"),
-        failures: 10,
-        deaths: 0,
-        since: Moment(0),
-        step: AsideStep::Parked(Some("too large".to_owned())),
-        behind: 4,
-    }
-}
-
-fn retry() -> proto::ActOnParkedRequest {
-    proto::ActOnParkedRequest {
-        scope: Some(proto::Scope {
-            topic: "orders".to_owned(),
-            partition: Some(3),
-        }),
-        offset: Some(17),
-        action: proto::ParkedAction::Retry.into(),
-        reason: "the account is there now".to_owned(),
-    }
-}
-
-#[tokio::test]
-async fn parked_records_are_listed_and_acted_upon() {
-    let mut served = Served::new().await;
-    served.fake.state.lock().unwrap().parked = vec![parked()];
-    let request = proto::ListParkedRequest::default();
-    let listed = served.client.list_parked(request).await.unwrap();
-    let record = &listed.into_inner().records[0];
-    assert_eq!((record.topic.as_str(), record.offset), ("orders", 17));
-    let said = (record.cause.as_str(), record.error.as_str());
-    assert_eq!(said, ("failures", "too large"));
-    assert_eq!(record.step(), proto::ParkedStep::Parked);
-    let done = served.client.act_on_parked(retry()).await.unwrap();
-    assert_eq!(done.into_inner().records, 1);
-    let acts = served.fake.state.lock().unwrap().acts.clone();
-    let expected = (WhichParked::Record(PLACE, 17), ParkedAction::Retry);
-    assert_eq!((acts[0].0, acts[0].1), expected);
-}
-
-#[tokio::test]
-async fn acts_on_parked_records_that_make_no_sense_are_refused() {
-    let mut served = Served::new().await;
-    let without_reason = proto::ActOnParkedRequest {
-        reason: " ".to_owned(),
-        ..retry()
-    };
-    let without_action = proto::ActOnParkedRequest {
-        action: 0,
-        ..retry()
-    };
-    let without_place = proto::ActOnParkedRequest {
-        scope: None,
-        ..retry()
-    };
-    let nowhere = proto::ActOnParkedRequest {
-        scope: Some(proto::Scope {
-            topic: "refunds".to_owned(),
-            partition: None,
-        }),
-        offset: None,
-        action: proto::ParkedAction::DeadLetter.into(),
-        ..retry()
-    };
-    for (wrong, code) in [
-        (without_reason, Code::InvalidArgument),
-        (without_action, Code::InvalidArgument),
-        (without_place, Code::InvalidArgument),
-        (nowhere, Code::FailedPrecondition),
-    ] {
-        let refused = served.client.act_on_parked(wrong).await.unwrap_err();
-        assert_eq!(refused.code(), code, "{refused}");
-    }
-    assert!(served.fake.state.lock().unwrap().acts.is_empty());
 }

@@ -120,22 +120,9 @@ pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String
             reason,
             since,
         } => parked(head, *cause, reason, place).since(*since),
-        Obstacle::DeadLetterPending { head, since, again } => Words::new(
-            "dead_letter_pending",
-            match again {
-                None => format!("{} is being written to the dead-letter topic", record(head)),
-                Some(at) => format!(
-                    "the dead-letter topic does not take {}; it goes again in {}",
-                    record(head),
-                    age(at.since(now))
-                ),
-            },
-        )
-        .remedy(format!(
-            "look at the dead-letter topic; or give the record up: ackline parked skip {place}/{} --reason …",
-            head.offset
-        ))
-        .since(*since),
+        Obstacle::DeadLetterPending { head, since, again } => {
+            dead_letter_pending(head, *again, place, now).since(*since)
+        }
         Obstacle::Suspected { head } => Words::new(
             "suspected",
             format!(
@@ -247,6 +234,29 @@ fn parked(head: &Head, cause: Cause, reason: &str, place: &str) -> Words {
     Words::new("parked", text).remedy(format!(
         "ackline parked retry {record} --reason …, or `skip` or `dead-letter` in place of `retry`"
     ))
+}
+
+/// One that is on its way may be in the topic already, so that nobody can give it up.
+fn dead_letter_pending(head: &Head, again: Option<Moment>, place: &str, now: Moment) -> Words {
+    let record = record(head);
+    let (text, remedy) = match again {
+        None => (
+            format!("{record} is being written to the dead-letter topic"),
+            "it goes on when that is confirmed; if it takes long, look at the brokers of the dead-letter topic"
+                .to_owned(),
+        ),
+        Some(at) => (
+            format!(
+                "the dead-letter topic does not take {record}; it goes again in {}",
+                age(at.since(now))
+            ),
+            format!(
+                "look at the dead-letter topic; or give the record up: ackline parked skip {place}/{} --reason …",
+                head.offset
+            ),
+        ),
+    };
+    Words::new("dead_letter_pending", text).remedy(remedy)
 }
 
 fn held(head: &Head, delivery: &InFlight, place: &str, now: Moment) -> Words {

@@ -25,7 +25,7 @@ pub struct ListParkedResponse {
     /// The records, ordered by partition and offset.
     #[prost(message, repeated, tag = "1")]
     pub records: ::prost::alloc::vec::Vec<ParkedRecord>,
-    /// How many are set aside in the whole process.
+    /// How many of what was asked for are set aside, listed or not.
     #[prost(uint64, tag = "2")]
     pub aside: u64,
 }
@@ -88,9 +88,15 @@ pub struct ActOnParkedRequest {
 /// Answer of AdminService.ActOnParked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActOnParkedResponse {
-    /// To how many records it was done. Those that are on their way to the dead-letter topic are left alone.
+    /// To how many records it was done.
     #[prost(uint64, tag = "1")]
     pub records: u64,
+    /// How many were left alone, since they are on their way to the dead-letter topic.
+    #[prost(uint64, tag = "2")]
+    pub on_their_way: u64,
+    /// How many were not sent to the dead-letter topic, since their topic has none.
+    #[prost(uint64, tag = "3")]
+    pub without_dead_letter_topic: u64,
 }
 /// Request of AdminService.Status.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -210,6 +216,9 @@ pub struct PartitionStatus {
     /// Why it does not advance, as a word of a small closed set; empty if nothing holds it.
     #[prost(string, tag = "13")]
     pub blocked: ::prost::alloc::string::String,
+    /// Records that are set aside: parked, or on their way to the dead-letter topic.
+    #[prost(uint64, tag = "14")]
+    pub aside: u64,
 }
 /// How one stream of an application stands.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -361,6 +370,76 @@ pub struct InFlightDelivery {
     /// How long it has been in flight.
     #[prost(message, optional, tag = "8")]
     pub age: ::core::option::Option<::prost_types::Duration>,
+}
+/// Request of AdminService.Tail.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailRequest {
+    /// Of what. Absent: everything.
+    #[prost(message, optional, tag = "1")]
+    pub scope: ::core::option::Option<Scope>,
+    /// Only records with exactly this key. Absent: any record.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    /// How many at most. Absent: no end.
+    #[prost(uint64, optional, tag = "3")]
+    pub limit: ::core::option::Option<u64>,
+    /// Whether values are told. They may be about people: the log says that somebody asked for them.
+    #[prost(bool, tag = "4")]
+    pub payload: bool,
+    /// Why, for the log. Required, cut at 200 characters.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Some records that passed by.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailResponse {
+    /// In the order in which they were delivered.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<TailedRecord>,
+    /// How many fitted the request and were left out since the message before, because messages were not
+    /// read in time.
+    #[prost(uint64, tag = "2")]
+    pub left_out: u64,
+}
+/// A record that was delivered to an application.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailedRecord {
+    /// Its topic.
+    #[prost(string, tag = "1")]
+    pub topic: ::prost::alloc::string::String,
+    /// Its partition.
+    #[prost(int32, tag = "2")]
+    pub partition: i32,
+    /// Its offset.
+    #[prost(int64, tag = "3")]
+    pub offset: i64,
+    /// Id of the delivery, as the application sees it.
+    #[prost(uint64, tag = "4")]
+    pub id: u64,
+    /// 1 the first time the record is delivered.
+    #[prost(uint32, tag = "5")]
+    pub attempt: u32,
+    /// The stream that it was delivered on.
+    #[prost(uint64, tag = "6")]
+    pub stream: u64,
+    /// The key, cut at 128 bytes. Absent: null.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Length of the whole key.
+    #[prost(uint64, tag = "8")]
+    pub key_bytes: u64,
+    /// Length of the value. Absent: null.
+    #[prost(uint64, optional, tag = "9")]
+    pub value_bytes: ::core::option::Option<u64>,
+    /// The value, cut at 16 KiB. Absent: null, or not asked for.
+    #[prost(bytes = "bytes", optional, tag = "10")]
+    pub value: ::core::option::Option<::prost::bytes::Bytes>,
+    /// How many headers it has.
+    #[prost(uint32, tag = "11")]
+    pub headers: u32,
+    /// Its timestamp, in milliseconds since 1970. Absent: none.
+    #[prost(int64, optional, tag = "12")]
+    pub timestamp_ms: ::core::option::Option<i64>,
 }
 /// Request of AdminService.Pause.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -854,6 +933,33 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("ackline.v1.AdminService", "ActOnParked"));
             self.inner.unary(req, path, codec).await
         }
+        /// Records as they are delivered to applications, from now on. Ends when as many as were asked for
+        /// have passed, when the caller goes away, or when the process ends. Deliveries never wait for it: what
+        /// is not read in time is left out, and counted. RESOURCE_EXHAUSTED if too many callers look already.
+        pub async fn tail(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TailResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/ackline.v1.AdminService/Tail",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("ackline.v1.AdminService", "Tail"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Delivers nothing new of a scope. Settlements are taken and commits go on. The pause outlives
         /// rebalances and ends with Resume or with the process.
         pub async fn pause(
@@ -1008,6 +1114,19 @@ pub mod admin_service_server {
             tonic::Response<super::ActOnParkedResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Tail method.
+        type TailStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::TailResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Records as they are delivered to applications, from now on. Ends when as many as were asked for
+        /// have passed, when the caller goes away, or when the process ends. Deliveries never wait for it: what
+        /// is not read in time is left out, and counted. RESOURCE_EXHAUSTED if too many callers look already.
+        async fn tail(
+            &self,
+            request: tonic::Request<super::TailRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailStream>, tonic::Status>;
         /// Delivers nothing new of a scope. Settlements are taken and commits go on. The pause outlives
         /// rebalances and ends with Resume or with the process.
         async fn pause(
@@ -1380,6 +1499,52 @@ pub mod admin_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/ackline.v1.AdminService/Tail" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::ServerStreamingService<super::TailRequest>
+                    for TailSvc<T> {
+                        type Response = super::TailResponse;
+                        type ResponseStream = T::TailStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::tail(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -190,7 +190,7 @@ pub struct Opened {
     /// Version of the sidecar.
     #[prost(string, tag = "2")]
     pub server_version: ::prost::alloc::string::String,
-    /// Order in which records are delivered.
+    /// Order in which records are delivered. Topics may have an order, a depth and a deadline of their own.
     #[prost(enumeration = "Order", tag = "3")]
     pub order: i32,
     /// How many unsettled deliveries one lane may have: a partition with ORDER_PARTITION, a key with
@@ -209,8 +209,7 @@ pub struct Opened {
     /// False if the sidecar commits on delivery: settlements are then accepted and change nothing.
     #[prost(bool, tag = "8")]
     pub settling_required: bool,
-    /// How long a delivery may stay unsettled before it is withdrawn. Absent: for ever. Topics may have a deadline of
-    /// their own.
+    /// How long a delivery may stay unsettled before it is withdrawn. Absent: for ever.
     #[prost(message, optional, tag = "9")]
     pub delivery_deadline: ::core::option::Option<::prost_types::Duration>,
 }

@@ -75,11 +75,17 @@ fn facts(page: &mut String, status: &proto::ProcessStatus) {
         Some(age) => format!("{} ago", time(Some(age))),
         None => "none yet".to_owned(),
     };
+    let aside: u64 = status.partitions.iter().map(|at| at.aside).sum();
     let facts = [
         (standing.to_owned(), "standing", class),
         (status.partitions.len().to_string(), "partitions", ""),
         (status.streams.len().to_string(), "streams", ""),
         (status.in_flight.to_string(), "in flight", ""),
+        (
+            aside.to_string(),
+            "set aside",
+            if aside == 0 { "" } else { "warn" },
+        ),
         (
             format!(
                 "{} / {} MiB",
@@ -173,7 +179,7 @@ fn partitions(
     page.push_str(
         "<div class=\"scroll\"><table><tr><th>topic<th class=\"n\">partition<th class=\"n\">committed\
          <th class=\"n\">end<th class=\"n\">lag<th class=\"n\">unfinished<th class=\"n\">in flight\
-         <th class=\"n\">stands<th>state</tr>",
+         <th class=\"n\">aside<th class=\"n\">stands<th>state</tr>",
     );
     let number = |number: Option<i64>| number.map_or("–".to_owned(), |number| number.to_string());
     for at in &status.partitions {
@@ -193,7 +199,7 @@ fn partitions(
         let _ = write!(
             page,
             "<tr><td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}\
-             <td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"{class}\">{}</tr>",
+             <td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"{class}\">{}</tr>",
             escape(&at.topic),
             at.partition,
             number(at.committed),
@@ -201,6 +207,7 @@ fn partitions(
             at.lag.map_or("–".to_owned(), |lag| lag.to_string()),
             at.unfinished,
             at.in_flight,
+            at.aside,
             time(at.stands_for.as_ref()),
             escape(state),
         );

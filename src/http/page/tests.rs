@@ -21,6 +21,7 @@ fn hostile() -> Fixed {
     let partition = proto::PartitionStatus {
         topic: EVIL.to_owned(),
         blocked: EVIL.to_owned(),
+        aside: 77,
         ..proto::PartitionStatus::default()
     };
     let cause = proto::Cause {
@@ -86,6 +87,13 @@ async fn hostile_names_are_inert() {
         body.matches("&lt;script&gt;alert(&#39;&quot;&amp;").count(),
         11
     );
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_shown_of_each_partition_and_in_all() {
+    let (_, _, body) = ask("GET /", &["Host: localhost:7422"]).await;
+    assert!(body.contains("<b class=\"warn\">77</b>"), "{body}");
+    assert!(body.contains("<td class=\"n\">77<td"), "{body}");
 }
 
 /// Control C-4.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::harness::{Delivered, PATIENCE, Reader, proto};
 
 mod lines;
+mod operator;
 mod order;
 mod script;
 mod settled;
@@ -49,10 +50,13 @@ impl Fake {
 
     fn launch(directory: TempDir, records: &str, words: &[&str]) -> Self {
         let socket = directory.path().join("ackline.sock");
+        let admin = socket.with_file_name("admin.sock");
         let child = Command::new(env!("CARGO_BIN_EXE_ackline"))
             .args(["fake", "--records", records, "--output", "json"])
             .arg("--listen")
             .arg(format!("unix:{}", socket.display()))
+            .arg("--set")
+            .arg(format!("listen.admin=unix:{}", admin.display()))
             .args(words)
             .env_clear()
             .stdin(Stdio::piped())

@@ -4,9 +4,10 @@ use ackline::grpc::proto::Outcome;
 use serde_json::json;
 
 use super::dead_letters::everything;
-use super::operator::ackline;
 use super::until_committed_to_the_end;
-use crate::harness::{Ledger, Line, Logged, Member, Protocol, Reader, Sidecar, Topic, unique};
+use crate::harness::{
+    Ledger, Line, Logged, Member, Protocol, Reader, Sidecar, Topic, ackline, unique,
+};
 
 fn header(record: &Logged, name: &str) -> String {
     let found = record.headers.iter().find(|(known, _)| known == name);

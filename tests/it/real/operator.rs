@@ -1,38 +1,13 @@
 //! The operator's commands, as a person types them, on a sidecar that reads real Kafka.
 
-use std::path::{Path, PathBuf};
-use std::process::Output;
-
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::harness::{
-    Ledger, Line, Logged, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker,
+    Ledger, Line, Logged, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, ackline,
     described_offsets, now_ms, on_every_protocol, unique, until,
 };
 
 use super::assert_worked_off;
-
-/// Runs a command against the sidecar at that application socket.
-pub(super) async fn ackline(socket: &Path, words: &[&str]) -> (i32, String) {
-    let admin: PathBuf = socket.with_file_name("admin.sock");
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_ackline"))
-        .args(words)
-        .env_clear()
-        .env("ACKLINE_LISTEN_ADMIN", format!("unix:{}", admin.display()))
-        .output()
-        .await
-        .unwrap();
-    let text = [stdout, stderr].concat();
-    (
-        status.code().unwrap_or(-1),
-        String::from_utf8(text).unwrap(),
-    )
-}
 
 fn offsets(records: &[crate::harness::Delivered]) -> Vec<i64> {
     records.iter().map(|record| record.place.offset).collect()
@@ -197,3 +172,36 @@ async fn a_notice_drains_before_the_signal_comes(member: Member) {
     sidecar.stop().await;
 }
 on_every_protocol!(a_notice_drains_before_the_signal_comes);
+
+#[tokio::test]
+async fn passing_records_are_shown_and_deliveries_do_not_wait_for_who_looks_on() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 1).await;
+    let sidecar = Sidecar::start(member.settings(&group, &topic)).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(7));
+    let words = ["tail", &topic.name, "--limit", "20", "-o", "json"];
+    let writes = async {
+        sidecar
+            .until_logged(&["operator_tail", "ackline tail"])
+            .await;
+        topic.write_numbered(&ledger, 300).await;
+        ledger.until_all_accepted().await;
+    };
+    let socket = sidecar.socket();
+    let ((code, text), ()) = tokio::join!(ackline(&socket, &words), writes);
+    assert_eq!(code, 0, "{text}");
+    let read = |line| serde_json::from_str::<Value>(line).unwrap();
+    let shown: Vec<Value> = text.lines().map(read).collect();
+    assert_eq!(shown.len(), 20, "{text}");
+    for record in &shown {
+        assert_eq!(record["topic"], topic.name.as_str());
+        assert!(record["timestamp_ms"].is_i64() && record.get("value").is_none());
+    }
+    let places: std::collections::BTreeSet<_> =
+        shown.iter().map(|at| at["offset"].as_i64()).collect();
+    assert!(places.iter().all(Option::is_some), "{text}");
+    worker.finish().await;
+    sidecar.stop().await;
+    assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}

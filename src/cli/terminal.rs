@@ -1,4 +1,6 @@
-//! Foreign bytes, made safe for a terminal.
+//! What others wrote, made safe for a terminal, and set in columns.
+
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -71,4 +73,56 @@ pub(super) fn json_line(value: &Value) -> String {
         }
     }
     line
+}
+
+/// Columns as wide as their widest cell, under a header.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        widest.max(header[column].len())
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut line = |cells: &[&str]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(&widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    line(header);
+    for row in rows {
+        line(&row.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C-9.
+    #[test]
+    fn foreign_bytes_never_reach_a_terminal_raw() {
+        assert_eq!(safe("a\u{9b}31m\u{2028}\tä"), "a\\u{9b}31m\\u{2028}\\u{9}ä");
+        assert_eq!(quoted(None), "null");
+        assert_eq!(quoted(Some(b"")), "\"\"");
+        assert_eq!(
+            quoted(Some(b"a\"\\\xff\x00\xc3\xa4")),
+            "\"a\\\"\\\\\\xff\\u{0}ä\""
+        );
+        assert_eq!(
+            json_bytes(Some(b"\xff")).to_string(),
+            "{\"base64\":\"/w==\"}"
+        );
+        let line = json_line(&serde_json::json!({"a": "\u{9b}\u{1b}\u{202e}\n"}));
+        assert!(
+            !line.chars().any(char::is_control) && !line.contains('\u{202e}'),
+            "{line}"
+        );
+        let back: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(back["a"], "\u{9b}\u{1b}\u{202e}\n");
+    }
 }
