@@ -18,7 +18,7 @@ use super::value::Value;
 pub(super) const RULES_MAX: usize = 100;
 
 /// Most topics of one rule.
-pub(super) const RULE_TOPICS_MAX: usize = 1000;
+pub(super) const RULE_TOPICS_MAX: usize = 100;
 
 /// The key of a rule that says which topics it is for.
 pub(super) const TOPICS: &str = "topics";

@@ -4,7 +4,7 @@
 //! whole names, as in Java and in groups whose broker evaluates it: `^orders` is the topic `orders` alone, `^orders.*`
 //! everything that begins with it.
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::problem::Fault;
 use super::rules::{Rule, TOPIC};
@@ -15,8 +15,9 @@ const MARK: char = '^';
 /// Longest pattern.
 const PATTERN_CHARS_MAX: usize = 1000;
 
-/// Largest compiled pattern, in bytes. Repetitions of repetitions could need any amount.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Largest compiled pattern, in bytes. Repetitions of repetitions could need any amount. Names have at most 249
+/// characters, and `^[a-z]{1,249}` takes half of this.
+const COMPILED_BYTES_MAX: usize = 32 << 10;
 
 /// A name of a topic, or a pattern of names.
 pub(super) const TOPIC_OR_PATTERN: Rule = Rule {
@@ -49,7 +50,7 @@ impl TopicPattern {
     /// Whether the topic is meant.
     pub(super) fn matches(&self, topic: &str) -> bool {
         match &self.regex {
-            Some(regex) => regex.is_match(topic),
+            Some(regex) => regex.is_match(topic.as_bytes()),
             None => self.text == topic,
         }
     }
@@ -72,13 +73,16 @@ fn compile(text: &str) -> Result<Regex, Fault> {
             format!("write at most {PATTERN_CHARS_MAX} characters"),
         ));
     }
-    let whole_name = format!("^(?:{text})$");
-    let compiled = RegexBuilder::new(&whole_name)
-        .size_limit(COMPILED_BYTES_MAX)
-        .build();
+    // Kafka's names are ASCII, and tables of Unicode would make every class large.
+    let compiled = |text: &str| {
+        RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(COMPILED_BYTES_MAX)
+            .build()
+    };
     // A pattern that is right only between our brackets, such as `^a)|(b`, would mean something else.
-    let alone = regex::Regex::new(text);
-    match (compiled, alone) {
+    let (alone, whole_name) = (compiled(text), compiled(&format!("^(?:{text})$")));
+    match (whole_name, alone) {
         (Ok(regex), Ok(_)) => Ok(regex),
         (Err(regex::Error::CompiledTooBig(_)), _) | (_, Err(regex::Error::CompiledTooBig(_))) => {
             Err(Fault::new(
@@ -119,6 +123,8 @@ mod tests {
         assert!(!matches("^orders\\..*", "my.orders.v1"));
         assert!(matches("^a|b", "b"));
         assert!(!matches("^a|b", "bc"));
+        assert!(matches("^[a-z]{1,249}", "orders"));
+        assert!(matches("^\\w+\\.v\\d", "orders.v1"));
     }
 
     #[test]

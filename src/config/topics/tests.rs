@@ -1,4 +1,5 @@
 use crate::config::{Config, FlagValue, Sources};
+use crate::core::{Order, WhenSpent};
 
 /// Settings that read these topics.
 fn reading(topics: &str, more: &[(&str, &str)]) -> Result<Config, String> {
@@ -88,4 +89,29 @@ fn limits_of_finding_need_a_pattern_and_room_for_what_is_named() {
     );
     let rules = "[{topics: [coats], order: key}]";
     assert!(reading("^c.*", &[("per_topic", rules)]).is_ok());
+}
+
+/// The page that explains all this shows settings that work, and says of them what they do.
+#[test]
+fn the_example_of_the_documentation_means_what_it_says() {
+    let page = include_str!("../../../docs/topics.md");
+    let (_, example) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ackline.yaml");
+    std::fs::write(&path, example).unwrap();
+    let sources = Sources {
+        file: Some(path),
+        ..Sources::default()
+    };
+    let config = Config::load(&sources).unwrap();
+    let (orders, europe) = (config.policy("orders"), config.policy("payments.eu"));
+    assert_eq!((orders.order, orders.lane_depth), (Order::Key, 4));
+    assert_eq!(
+        (orders.failures_max, orders.then),
+        (10, WhenSpent::DeadLetter)
+    );
+    assert_eq!((europe.failures_max, europe.then), (3, WhenSpent::Park));
+    assert!(config.reads("payments.eu") && !config.reads("payments.eu.dlq"));
+    assert!(!config.reads("payments"));
 }
