@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 17] = [
+pub const MUTANTS: [(&str, &str); 23] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -32,6 +32,11 @@ pub const MUTANTS: [(&str, &str); 17] = [
         "believes metadata whose checksum is wrong, and so its forged runs",
     ),
     (
+        "M8",
+        "reads finished runs behind a gap one offset too early",
+    ),
+    ("M9", "takes records without a key for records of one key"),
+    (
         "M11",
         "takes back the deliveries of all partitions when some are revoked",
     ),
@@ -43,11 +48,24 @@ pub const MUTANTS: [(&str, &str); 17] = [
         "M13",
         "forgets that a commit is due after the group refused it",
     ),
+    (
+        "M14",
+        "waits at its end for as long as the last commit fails",
+    ),
     ("M15", "accepts stale ids"),
     (
         "M16",
         "commits behind the newest finished record, over open gaps",
     ),
+    (
+        "M17",
+        "lets a record that failed come again beside its lane",
+    ),
+    (
+        "M18",
+        "takes a dead letter for written before the topic has it",
+    ),
+    ("M19", "forgets the bytes of a record that comes back"),
     (
         "M20",
         "lets the group wait for as long as the application works",

@@ -13,6 +13,7 @@ use super::ids::{Moment, StreamId};
 use super::input::PoppedRecord;
 use super::lane::{Lane, LaneKey, Lanes};
 use super::settings::Order;
+use crate::mutant;
 
 /// What all records of an assignment have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,9 @@ impl AssignmentState {
     pub(crate) fn lane_for_new(&self, record: &PoppedRecord) -> Option<LaneKey> {
         match self.policy.order {
             Order::Partition => Some(LaneKey::Partition),
+            Order::Key if mutant::planted("M9") => {
+                Some(LaneKey::Key(record.key_hash.unwrap_or_default()))
+            }
             Order::Key => record.key_hash.map(LaneKey::Key),
             Order::None => None,
         }

@@ -14,6 +14,7 @@ use super::effect::{Drained, Effect, Notice, StreamEnd, WithdrawReason};
 use super::group::LAST_COMMIT_MAX;
 use super::ids::{Assignment, Moment, StreamId};
 use super::timers::Timer;
+use crate::mutant;
 
 /// How long leaving the group may take.
 const LEAVING_MAX: Duration = Duration::from_secs(3);
@@ -79,7 +80,8 @@ impl Core {
         let Some(shutdown) = &self.shutdown else {
             return;
         };
-        let due = shutdown.until <= now;
+        let due =
+            shutdown.until <= now && !(shutdown.step == Step::Committing && mutant::planted("M14"));
         match shutdown.step {
             Step::Draining if (self.live == 0 && !self.is_sending()) || due => self.end_drain(),
             Step::Committing => {

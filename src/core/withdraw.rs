@@ -166,7 +166,9 @@ impl Core {
         assignment.live -= 1;
         assignment.waiting_records += 1;
         assignment.waiting_bytes += size;
-        self.waiting_bytes += size;
+        if !mutant::planted("M19") {
+            self.waiting_bytes += size;
+        }
         assignment.history.handed_back(number, how.failed, how.hold);
         let assignment_id = assignment.id;
         if how.failed && self.settings.commit_metadata {
@@ -184,6 +186,11 @@ impl Core {
             return;
         };
         let held = lane.is_some();
+        if mutant::planted("M17") && how.failed && held {
+            assignment.pool.insert(number);
+            self.ready.insert(assignment_id);
+            return self.lane_lost_one(assignment_id, key, place.stream);
+        }
         let lane = assignment.lane_or_new(key);
         lane.waiting.insert(number);
         lane.avoid = how

@@ -13,6 +13,7 @@ use super::bits::{BitReader, BitWriter, ORDER_MAX, number_bits};
 use super::bytes::{Reader, put_varint, varint_len};
 use super::runs::FinishedRuns;
 use crate::core::ids::LeaderEpoch;
+use crate::mutant;
 
 /// Most retried records that are written. A failing application hands back all it has; the lowest matter most.
 pub(crate) const RETRIED_MAX: usize = 256;
@@ -259,7 +260,8 @@ fn read_runs(reader: &mut Reader<'_>, base: i64) -> Option<FinishedRuns> {
     let mut at = base;
     // Each takes at least two bits, so a count of billions ends with the bytes.
     for run in 0..count {
-        let gap = bits.number(gap_order)?.checked_add(u64::from(run > 0))?;
+        let apart = run > 0 && !mutant::planted("M8");
+        let gap = bits.number(gap_order)?.checked_add(u64::from(apart))?;
         let from = at.checked_add_unsigned(gap)?;
         at = from.checked_add_unsigned(bits.number(length_order)?.checked_add(1)?)?;
         finished.push(from, at);

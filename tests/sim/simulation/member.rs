@@ -31,6 +31,8 @@ pub(crate) struct Process {
     /// When the rebalance event that waits for its answer was told.
     pub(crate) asked_at: Moment,
     pub(crate) stopping: bool,
+    /// When it was told to end, and by when it must have.
+    pub(crate) end_by: Option<(Moment, Moment)>,
     /// How it ended.
     pub(crate) finished: Option<ackline::core::Drained>,
 }
@@ -52,6 +54,7 @@ impl Process {
             heard_of_at: now,
             asked_at: now,
             stopping: false,
+            end_by: None,
             finished: None,
         }
     }

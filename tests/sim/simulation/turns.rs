@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ackline::core::{Core, Drained, Effect, Input, PoppedRun};
+use ackline::core::{Core, Drained, Effect, Input, Moment, PoppedRun};
 
 use super::library::Popped;
 use super::member::Process;
@@ -11,6 +11,8 @@ use super::world::{Happening, Stage, What, World};
 
 /// The edge ticks at least this often, whatever the core asks for.
 const TICK_MAX: Duration = Duration::from_secs(1);
+/// What an end may take beside the drain: the last commit and leaving the group, and a turn.
+const END_MAX: Duration = Duration::from_millis(6050);
 
 impl World {
     pub(crate) fn process(&mut self, member: usize) -> Option<&mut Process> {
@@ -284,10 +286,13 @@ impl World {
             | Effect::FreeFrame(_)
             | Effect::FreeRecords { .. }
             | Effect::FreeAssignment(_) => self.move_bytes(member, &effect),
-            Effect::Finished { drained } => self.with_process(member, |process| {
-                process.finished = Some(drained);
-                Ok(())
-            }),
+            Effect::Finished { drained } => {
+                self.check_end(member);
+                self.with_process(member, |process| {
+                    process.finished = Some(drained);
+                    Ok(())
+                });
+            }
             Effect::Report(event) => self.oracle.reported(member, &event, &self.broker),
         }
     }
@@ -435,8 +440,11 @@ impl World {
     }
 
     pub(crate) fn shut_down(&mut self, member: usize, drain_within: Duration) {
+        let (now, by) = (self.now, self.now.plus(drain_within + END_MAX));
         if let Some(process) = self.process(member) {
             process.stopping = true;
+            let sooner = |(told, old): (Moment, Moment)| (told, old.min(by));
+            process.end_by = Some(process.end_by.map_or((now, by), sooner));
         }
         self.tell(
             member,
@@ -445,5 +453,17 @@ impl World {
                 reason: "the simulation says so",
             },
         );
+    }
+
+    /// I-L4: the end is bounded, whatever commits and the group do.
+    fn check_end(&mut self, member: usize) {
+        let (now, thawed_at) = (self.now, self.members[member].thawed_at);
+        let Some((told, by)) = self.process(member).and_then(|process| process.end_by) else {
+            return;
+        };
+        let stood_still = thawed_at >= told && thawed_at > Moment(0);
+        self.oracle.check(now <= by || stood_still, || {
+            format!("I-L4: the end took {:?}", now.since(told))
+        });
     }
 }

@@ -48,6 +48,7 @@ impl Oracle {
                 self.next_book(member, *assignment, *partition);
             }
             Event::Paused { partition } => self.check_fullness(member, *partition),
+            Event::MarksDropped { .. } => self.marks_dropped(),
             Event::MembershipDoubtful => self.members[member].doubtful = true,
             Event::MembershipConfirmed => self.members[member].doubtful = false,
             Event::CommitsStale { partitions } => self.stale(member, partitions, true),
@@ -63,7 +64,6 @@ impl Oracle {
             | Event::ReadRetried { .. }
             | Event::CommitFailed { .. }
             | Event::CommitRecovered
-            | Event::MarksDropped { .. }
             | Event::UnsettledForLong { .. }
             | Event::Oversize { .. }
             | Event::Resumed { .. }
@@ -110,6 +110,14 @@ impl Oracle {
         if sought.from.is_none_or(|from| sought.to > from) {
             self.passed_over(sought.partition, sought.to, true, broker);
         }
+    }
+
+    /// Nothing is taken in that the marks might not find room for, unless there is room for none.
+    fn marks_dropped(&mut self) {
+        let room = room_bits(Some(CLUSTER), self.settings.commit_metadata_max);
+        self.check(room == 0, || {
+            format!("G2: marks are dropped, though there is room for {room} bits of them")
+        });
     }
 
     /// A report explains why a position is not where it was.
