@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - The first rule that matches a topic holds for it, alone; what it does not say is as for all topics.
-//! - A rule is read, checked and printed by the same rows of the [table](super::table) as the settings of all topics.
+//! - A rule is read, checked and printed by the same rows of the [`table`] as the settings of all topics.
 //! - `lane_depth` follows `order`: a rule that changes the order and says nothing of the depth has that order's default.
 
 use super::kind::quoted;
@@ -200,7 +200,7 @@ impl Reading {
                 self.fault(&key, fault);
             }
             (None, _) => {
-                let remedy = match nearest(&key, permitted().map(|setting| setting.key)) {
+                let remedy = match meant(&key) {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => format!("remove it; a rule may hold {}", list()),
                 };
@@ -229,6 +229,13 @@ impl Reading {
     fn fault(&mut self, key: &str, fault: Fault) {
         self.faults.push(fault.inside(&format!(".{key}")));
     }
+}
+
+/// The key that was probably meant: one that is written alike, or one whose section was forgotten.
+fn meant(key: &str) -> Option<&'static str> {
+    let known = || permitted().map(|setting| setting.key).chain([TOPICS]);
+    let without_section = |known: &&str| known.rsplit('.').next() == Some(key);
+    nearest(key, known()).or_else(|| known().find(without_section))
 }
 
 /// What a rule may hold, for messages.

@@ -102,7 +102,7 @@ fn every_mistake_of_a_rule_names_its_place_its_value_and_a_remedy() {
     let problems = with_rules(
         "- {topics: [payments], retry: {max_attempts: many, than: park}, window: {records: 5}}\n\
          - {topics: ['^pay('], order: sideways}\n\
-         - {order: key}\n\
+         - {topic: [payments], order: key, max_attempts: 3}\n\
          - {topics: [orders]}\n\
          - orders\n",
     )
@@ -117,6 +117,8 @@ fn every_mistake_of_a_rule_names_its_place_its_value_and_a_remedy() {
         "unclosed group",
         "per_topic[1].order = sideways",
         "per_topic[2].topics",
+        "did you mean `topics`?",
+        "did you mean `retry.max_attempts`?",
         "name the topics that the rule is for",
         "per_topic[3]",
         "says nothing but which topics it is for",
@@ -126,7 +128,7 @@ fn every_mistake_of_a_rule_names_its_place_its_value_and_a_remedy() {
     ] {
         assert!(problems.contains(expected), "{expected}:\n{problems}");
     }
-    assert!(problems.starts_with("8 mistakes"), "{problems}");
+    assert!(problems.starts_with("10 mistakes"), "{problems}");
 }
 
 #[test]
