@@ -99,10 +99,18 @@ impl Config {
 
     fn find_topics(&self) -> Option<FindTopics> {
         let config = self.clone();
+        let texts = self.topics.iter().filter(|topic| is_pattern(topic));
+        // Of thousands of topics few are meant, and only for those the rest is looked at.
+        let patterns: Vec<TopicPattern> = texts
+            .filter_map(|text| TopicPattern::read(text).ok())
+            .collect();
         self.has_topic_patterns().then(|| FindTopics {
             every: self.topics_refresh,
             topics_max: usize::try_from(self.topics_max).unwrap_or(usize::MAX),
-            policy_of: Arc::new(move |topic| config.reads(topic).then(|| config.policy(topic))),
+            policy_of: Arc::new(move |topic| {
+                let may_be_read = patterns.iter().any(|pattern| pattern.matches(topic));
+                (may_be_read && config.reads(topic)).then(|| config.policy(topic))
+            }),
         })
     }
 

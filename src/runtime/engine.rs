@@ -27,7 +27,7 @@ use super::source::{Origin, Source};
 use super::store::Store;
 use super::streams::StreamSlot;
 use super::telling;
-use crate::core::{Core, Drained, Effect, Input, Moment, Settings, StreamId};
+use crate::core::{Core, Drained, Effect, Input, Moment, ReadError, Settings, StreamId};
 use crate::grpc::CommitWaits;
 use crate::grpc::admin::Taps;
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
@@ -377,9 +377,13 @@ impl Engine {
     /// Passes an effect on to the client.
     pub(super) fn ask_client(&mut self, effect: &Effect) {
         let Some(client) = &mut self.client else {
-            // Whoever waits for a client that is gone to leave the group would wait for ever.
+            // Whoever waits for a client that is gone, to leave the group or to tell what there is, would wait for ever.
             if *effect == Effect::Leave {
                 self.inputs.push_back(Input::GroupLeft);
+            } else if *effect == Effect::FindTopics {
+                let why = "the kafka client is made anew".to_owned();
+                let answer = Err(ReadError::Transient(why));
+                self.inputs.push_back(Input::TopicsFound { answer });
             }
             return;
         };
