@@ -55,10 +55,7 @@ pub(super) fn parse(name: &str, text: &str, given: &mut Vec<Given>, problems: &m
         },
         Err(error) => {
             let line = error.location().map_or(0, |location| location.line());
-            let what = format!(
-                "is not valid YAML: {}",
-                super::problem::shown(&error.to_string())
-            );
+            let what = not_yaml(&error);
             problems.push(about_file(name, line, what, "correct the file there"));
         }
     }
@@ -73,12 +70,14 @@ pub(super) fn value_of(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options::<Option<Node>>(text, options)
         .map(|node| node.map_or(Value::Nothing, Node::into_value))
-        .map_err(|error| {
-            format!(
-                "is not valid YAML: {}",
-                super::problem::shown(&error.to_string())
-            )
-        })
+        .map_err(|error| not_yaml(&error))
+}
+
+fn not_yaml(error: &serde_saphyr::Error) -> String {
+    format!(
+        "is not valid YAML: {}",
+        super::problem::shown(&error.to_string())
+    )
 }
 
 /// One piece of the document, with the lines of what it holds.
