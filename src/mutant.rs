@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 23] = [
+pub const MUTANTS: [(&str, &str); 25] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -85,6 +85,14 @@ pub const MUTANTS: [(&str, &str); 23] = [
     (
         "window-counted-as-span",
         "counts offsets instead of unfinished records against the window",
+    ),
+    (
+        "suspect-among-others",
+        "delivers a suspect that was held at two deaths like any other record",
+    ),
+    (
+        "newcomer-is-trusted",
+        "fills a stream that is opened after a death before it has settled anything",
     ),
 ];
 

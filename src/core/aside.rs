@@ -168,6 +168,7 @@ impl Core {
         let history = assignment.history.entry(number);
         history.hold = Hold::Aside;
         history.suspect = false;
+        history.deaths_among = 0;
         let aside = Aside {
             cause,
             reason,

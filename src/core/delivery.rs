@@ -108,6 +108,8 @@ pub(crate) struct Stream {
     pub(crate) frames: BTreeMap<u64, Frame>,
     /// What it holds is a suspect, and it is given nothing else meanwhile.
     pub(crate) alone: bool,
+    /// It was opened soon after a death and has settled nothing yet: until then it is trusted with little (`suspects`).
+    pub(crate) trial_until: Option<Moment>,
     /// What it held when it closed without a word.
     pub(crate) held_at_close: Option<HeldAtClose>,
     /// When which frame is to be looked at for deliveries that were not settled in time.
@@ -156,6 +158,7 @@ impl Stream {
             evacuated: 0,
             frames: BTreeMap::new(),
             alone: false,
+            trial_until: None,
             held_at_close: None,
             deadlines: BTreeSet::new(),
             watched: false,
@@ -182,6 +185,11 @@ impl Stream {
             self.deadlines = looks.collect();
         }
         is_first
+    }
+
+    /// Whether it has yet to show that it works (`suspects`).
+    pub(crate) fn is_on_trial(&self, now: Moment) -> bool {
+        self.trial_until.is_some_and(|until| until > now)
     }
 
     /// Notes how many records one request has acknowledged. The last few requests decide.

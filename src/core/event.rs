@@ -215,12 +215,14 @@ pub enum Event {
         /// In the operator's words.
         reason: Arc<str>,
     },
-    /// A stream died, and what it held may be why: it is delivered again alone.
-    Suspected {
+    /// A stream died, and what it held may be why.
+    ApplicationDied {
         /// The stream.
         stream: StreamId,
-        /// How many records.
+        /// How many records it held.
         records: u32,
+        /// How many of them are suspect by now: they are delivered again alone.
+        suspects: u32,
     },
     /// An application died of a record that it had alone.
     DiedOf {

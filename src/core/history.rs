@@ -54,6 +54,8 @@ pub(crate) struct History {
     pub(crate) failures: u32,
     /// How often an application died while it held nothing else.
     pub(crate) deaths: u32,
+    /// At how many deaths of applications it was held, alone or not, since one of them settled it.
+    pub(crate) deaths_among: u32,
     /// Applications may have died of it (`suspects`).
     pub(crate) suspect: bool,
     /// How often in a row a stream was reset when it was sent nothing but this.

@@ -87,7 +87,12 @@ impl Core {
                 total: 0,
             });
         }
-        let of_stream = open.in_flight_records_max.saturating_sub(stream.live);
+        let records_max = if stream.is_on_trial(self.now) {
+            open.in_flight_records_max.min(1)
+        } else {
+            open.in_flight_records_max
+        };
+        let of_stream = records_max.saturating_sub(stream.live);
         let of_process = self
             .settings
             .in_flight_records_max

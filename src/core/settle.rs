@@ -338,6 +338,9 @@ impl Core {
         progress.need(assignment_id, offset_max);
         if let Some(stream) = self.streams.map.get_mut(&place.stream) {
             stream.remember(ids, said.outcome.into(), assignment_id, offset_max);
+            if said.outcome != Outcome::Release {
+                stream.trial_until = None;
+            }
         }
     }
 
@@ -373,7 +376,10 @@ impl Core {
             // Whoever says something of a record has received it, and is alive.
             let history = assignment.history.entry(number);
             history.resets = 0;
-            history.suspect &= said.outcome == Outcome::Release;
+            if said.outcome != Outcome::Release {
+                history.suspect = false;
+                history.deaths_among = 0;
+            }
         }
     }
 

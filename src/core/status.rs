@@ -208,7 +208,7 @@ pub struct Counters {
     pub discarded: u64,
     /// Records parked, counted each time.
     pub parked: u64,
-    /// Records held by applications that died, counted each time.
+    /// Records that became suspect, or were when an application died, counted each time.
     pub suspected: u64,
     /// Deaths of applications that held one record alone.
     pub died_of: u64,

@@ -19,6 +19,7 @@ impl Core {
         debug_assert!(!self.streams.map.contains_key(&id), "a stream opens once");
         let partitions = open.notice_partitions;
         self.streams.insert(id, open, entropy);
+        self.put_on_trial(id);
         self.group.leave_at = None;
         self.join_if_wanted();
         if partitions {

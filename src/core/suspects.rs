@@ -1,10 +1,16 @@
 //! Which record kills applications?
 //!
-//! When an application dies, whatever it held may be why. Those records are *suspects*: each is delivered again alone, to
-//! a stream that holds nothing else, so that the next death has one name. What an application settles is cleared.
+//! When an application dies, whatever it held may be why. A record that was held at two deaths, or at one by an
+//! application that held nothing else, is a *suspect*: it is delivered again alone, to a stream that holds nothing else, so
+//! that the next death has one name. What an application settles is cleared. One death makes no suspects of many records,
+//! because most deaths are no record's fault: processes are killed, replaced, run out of memory. What those held is worked
+//! on again at full speed.
 //!
 //! Several streams may belong to one process, and die together of one of the records that they hold alone. Such deaths
 //! count for none of them; from then on one suspect at a time is delivered in the whole process.
+//!
+//! An application that dies of itself again and again, whatever it is given, must not drag records with it that others
+//! could work on. So a stream that is opened after a death is on trial until it settles something.
 //!
 //! # Invariants
 //!
@@ -13,6 +19,9 @@
 //!   [`TOGETHER_WITHIN`].
 //! - S3: streams that close in an orderly way, or while the process or the partition goes, make nothing suspect.
 //! - S4: one stream at a time is emptied for a suspect; the others go on.
+//! - S5: a record among others becomes suspect by the second death that it was held at, not by the first.
+//! - S6: a stream on trial holds one record, and is given no suspect while one that is not on trial is open. A trial ends
+//!   after [`TRIAL`], whatever happens.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,14 +38,26 @@ use super::ids::{Assignment, Moment, RecordNumber, StreamId};
 use super::lane::LaneKey;
 use super::room::Room;
 use super::timers::Timer;
+use crate::mutant;
 
 /// Deaths that are no further apart may have one reason, and a connection that ends so soon after its stream died with
 /// it.
 const TOGETHER_WITHIN: Duration = Duration::from_secs(1);
 
+/// Deaths at which a record was held among others before it is suspect.
+const SUSPECT_AFTER: u32 = 2;
+
+/// Streams opened so soon after a death are on trial: twice as long as Kubernetes waits at most before it starts a
+/// container again.
+const TRIAL_AFTER_DEATH: Duration = Duration::from_secs(600);
+/// How long a stream is on trial that settles nothing.
+const TRIAL: Duration = Duration::from_secs(10);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
+    /// When a stream died last.
+    last_death: Option<Moment>,
     /// Lanes whose first record is one that may go.
     lanes: BTreeSet<(Assignment, LaneKey)>,
     /// The stream that is given nothing until it holds nothing, to be given one.
@@ -106,6 +127,12 @@ impl Core {
             return None;
         }
         let stream = self.streams.map.get(&id)?;
+        let is_settled = |other: &super::delivery::Stream| {
+            other.phase == StreamPhase::Open && !other.paused && !other.is_on_trial(self.now)
+        };
+        if stream.is_on_trial(self.now) && self.streams.map.values().any(is_settled) {
+            return None;
+        }
         let is_busy = |other: &super::delivery::Stream| other.alone;
         if self.suspects.one_by_one && self.streams.map.values().any(is_busy) {
             return None;
@@ -209,6 +236,22 @@ impl Core {
         SuspectPlan::Planned(assignment_id)
     }
 
+    /// Puts a stream on trial that opens soon after a death.
+    pub(super) fn put_on_trial(&mut self, id: StreamId) {
+        let now = self.now;
+        let recent = |death: Moment| now.since(death) <= TRIAL_AFTER_DEATH;
+        if mutant::planted("newcomer-is-trusted") {
+            return;
+        }
+        if !self.suspects.last_death.is_some_and(recent) {
+            return;
+        }
+        if let Some(stream) = self.streams.map.get_mut(&id) {
+            stream.trial_until = Some(now.plus(TRIAL));
+            self.timers.at(now.plus(TRIAL), Timer::Linger(id));
+        }
+    }
+
     /// Notes what a stream holds that closes without a word.
     pub(super) fn note_held_at_close(&mut self, id: StreamId) {
         let counts = |policy: &super::Policy| policy.deaths_max > 0;
@@ -239,27 +282,32 @@ impl Core {
         if !has_closed || self.shutdown.is_some() {
             return;
         }
-        let mut count = 0;
+        self.suspects.last_death = Some(now);
+        let records = u32::try_from(held.records.len()).unwrap_or(u32::MAX);
+        let mut suspects = 0;
         for (assignment, number) in held.records {
-            if self.suspect(assignment, number) {
-                count += 1;
+            if self.held_at_death(assignment, number, records) {
+                suspects += 1;
                 if held.alone {
                     self.note_death(assignment, number);
                 }
                 self.lane_of_suspect_changed(assignment, number);
             }
         }
-        if count > 0 {
-            self.counters.suspected += u64::from(count);
-            self.report(Event::Suspected {
+        self.counters.suspected += u64::from(suspects);
+        // One that held nothing is nobody's concern.
+        if records > 0 {
+            self.report(Event::ApplicationDied {
                 stream: id,
-                records: count,
+                records,
+                suspects,
             });
         }
     }
 
-    /// Marks a record, unless it was finished or set aside meanwhile.
-    fn suspect(&mut self, id: Assignment, number: u64) -> bool {
+    /// A record was one of so many that an application held when it died. Returns whether it is suspect now; not if it
+    /// was finished or set aside meanwhile.
+    fn held_at_death(&mut self, id: Assignment, number: u64, among: u32) -> bool {
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return false;
         };
@@ -267,6 +315,13 @@ impl Core {
         let unfinished = assignment.window.offset(number).is_some();
         if !stays || !unfinished || assignment.aside.contains_key(&number) {
             return false;
+        }
+        let history = assignment.history.entry(number);
+        history.deaths_among = history.deaths_among.saturating_add(1);
+        let enough =
+            history.deaths_among >= SUSPECT_AFTER && !mutant::planted("suspect-among-others");
+        if among > 1 && !enough {
+            return history.suspect;
         }
         // A record without order needs a lane of its own to be held back.
         if assignment.pool.remove(number) {

@@ -191,10 +191,11 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
              at the longest back-off until it succeeds again",
         ),
         E::Unparked { .. } => (INFO, "unparked", "an operator lets a parked record go on"),
-        E::Suspected { .. } => (
+        E::ApplicationDied { .. } => (
             WARN,
-            "suspected",
-            "an application went away with its connection; what it held is delivered again, one record at a time",
+            "application_died",
+            "an application went away without closing its stream; what it held is delivered again, and alone what was \
+             held by several that did so",
         ),
         E::DiedOf { .. } => (
             WARN,
@@ -339,7 +340,9 @@ fn fields(event: &Event) -> Fields {
             offset,
             reason,
         } => Fields::at(*partition, *offset).said(reason),
-        E::Suspected { stream, records } => Fields {
+        E::ApplicationDied {
+            stream, records, ..
+        } => Fields {
             stream: Some(stream.0),
             ..Fields::count(*records)
         },

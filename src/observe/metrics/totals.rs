@@ -96,7 +96,7 @@ pub(super) static TOTALS: &[Metric] = &[
     counter(
         "records_suspected",
         &[],
-        "Records that applications held when they died, each time they did",
+        "Records to be delivered alone because applications died that held them, each time one does",
         |counters, out| count(out, vec![], counters.suspected),
     ),
     counter(

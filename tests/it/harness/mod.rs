@@ -10,11 +10,13 @@
 //! Nothing here sleeps to let something happen: [`until`] waits for a condition, with patience that only a broken
 //! program outlasts.
 
+use std::io::Write;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 mod application;
+mod browser;
 mod client;
 mod cluster;
 mod committed;
@@ -22,6 +24,7 @@ pub(crate) mod http2;
 mod ledger;
 mod matrix;
 mod operator;
+mod process;
 mod raw_produce;
 mod reader;
 mod sidecar;
@@ -29,12 +32,14 @@ mod topic;
 mod worker;
 
 pub(crate) use application::{Address, Application, Over, digest_with_raw_name};
+pub(crate) use browser::{Browser, another_site};
 pub(crate) use client::{Client, on_every_client, tests_of_example};
 pub(crate) use cluster::{Cluster, Line, repository};
 pub(crate) use committed::{Commit, commits_of, described_offsets};
 pub(crate) use ledger::{Ledger, Logged, Place};
 pub(crate) use matrix::{Member, Protocol, on_every_protocol};
 pub(crate) use operator::ackline;
+pub(crate) use process::{Job, Process};
 pub(crate) use raw_produce::produce_with_raw_name;
 pub(crate) use reader::{Delivered, Reader, connect, open_stream, proto};
 pub(crate) use sidecar::{Settings, Sidecar};
@@ -45,8 +50,17 @@ pub(crate) use worker::{Door, Manner, Random, Worker};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Waits until `check` has an answer.
-pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) async fn until<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, check).await
+}
+
+/// Waits for so long until `check` has an answer.
+pub(crate) async fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut check: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = check().await {
             return answer;
@@ -54,4 +68,15 @@ pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whether scenarios may take as long as they would in life (`tests/run --long`).
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("ACKLINE_TEST_LONG").is_some()
+}
+
+/// Tells what a scenario measured, also when it passes: the test runner keeps what it catches to itself then.
+pub(crate) fn figure(text: &str) {
+    let line = format!("figure: {text}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }

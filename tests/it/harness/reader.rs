@@ -275,8 +275,22 @@ impl Reader {
 
     /// Settles with another outcome and returns what was refused.
     pub(crate) async fn settle(&mut self, ids: &[u64], outcome: Outcome) -> Vec<Refusal> {
+        self.settle_because(ids, outcome, "").await
+    }
+
+    /// The same, with a reason.
+    pub(crate) async fn settle_because(
+        &mut self,
+        ids: &[u64],
+        outcome: Outcome,
+        reason: &str,
+    ) -> Vec<Refusal> {
+        let settlement = Settlement {
+            reason: reason.to_owned(),
+            ..settlement(ids, outcome)
+        };
         let request = AckRequest {
-            settlements: vec![settlement(ids, outcome)],
+            settlements: vec![settlement],
             ..AckRequest::default()
         };
         self.client.ack(request).await.unwrap().into_inner().refused

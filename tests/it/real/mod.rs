@@ -6,6 +6,7 @@
 use crate::harness::{Cluster, Commit, Ledger, Topic, commits_of, described_offsets, until};
 
 mod brokers;
+mod browser;
 mod bytes;
 mod conformance;
 mod crash;
@@ -19,6 +20,7 @@ mod members;
 mod on_delivery;
 mod operator;
 mod patterns;
+mod poison;
 mod refused;
 mod secure;
 mod slow;

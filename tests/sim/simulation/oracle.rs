@@ -95,6 +95,8 @@ struct Taken {
     failures: u32,
     /// Streams died while they held nothing else.
     deaths: u32,
+    /// How many streams died that held it, since something was said of it.
+    deaths_among: u32,
     /// It must be delivered alone.
     suspect: bool,
     /// It is set aside: nothing behind it in its lane goes.
@@ -169,7 +171,9 @@ struct StreamBook {
     live: u32,
     live_bytes: u64,
     /// What it held when it closed without a word.
-    held_at_close: (Moment, Vec<(Assignment, usize)>),
+    held_at_close: Option<(Moment, Vec<(Assignment, usize)>)>,
+    /// It was opened soon after a death, and has settled nothing.
+    trial_until: Option<Moment>,
 }
 
 /// What is known of one process.
@@ -188,6 +192,8 @@ pub(crate) struct MemberBook {
     doubtful: bool,
     /// Records answered as accepted by a process that was told to stop, by assignment.
     at_shutdown: Option<BTreeSet<Assignment>>,
+    /// When a stream died last.
+    last_death: Option<Moment>,
     wishes: Wishes,
 }
 

@@ -110,7 +110,9 @@ impl World {
     fn tell_oracle(&mut self, member: usize, input: &Input<'_>) {
         match input {
             Input::StreamOpened { stream, open, .. } => {
-                self.oracle.stream_opened(member, *stream, open.clone())
+                let now = self.now;
+                self.oracle
+                    .stream_opened(now, member, *stream, open.clone())
             }
             Input::StreamFlow { stream, flow } => self.oracle.stream_flow(member, *stream, *flow),
             Input::StreamClosing { stream } => self.oracle.stream_closing(member, *stream),

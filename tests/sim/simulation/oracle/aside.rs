@@ -7,10 +7,13 @@ use ackline::core::{
 
 use std::time::Duration;
 
-use super::{Life, Oracle, Standing, Taken};
+use super::{Life, Oracle, Standing, StreamBook, Taken};
 
 /// A connection that ends so soon after its stream died with it.
 const DEATH_WITHIN: Duration = Duration::from_secs(1);
+/// Streams opened so soon after a death are on trial, for so long.
+const TRIAL_AFTER_DEATH: Duration = Duration::from_secs(600);
+const TRIAL: Duration = Duration::from_secs(10);
 
 impl Oracle {
     fn taken_of(&mut self, member: usize, id: u64) -> Option<&mut Taken> {
@@ -36,9 +39,36 @@ impl Oracle {
 
     /// The application said something of it, and so has survived it.
     pub(super) fn heard_of(&mut self, member: usize, id: u64, outcome: Outcome) {
-        if let Some(taken) = self.taken_of(member, id) {
-            taken.suspect &= outcome == Outcome::Release;
+        let of_member = &mut self.members[member];
+        let delivery = of_member.deliveries.get(&id);
+        let stream = delivery.and_then(|delivery| of_member.streams.get_mut(&delivery.stream));
+        if let Some(stream) = stream
+            && outcome != Outcome::Release
+        {
+            stream.trial_until = None;
         }
+        if let Some(taken) = self.taken_of(member, id) {
+            if outcome != Outcome::Release {
+                taken.suspect = false;
+                taken.deaths_among = 0;
+            }
+        }
+    }
+
+    /// Until when a stream that is opened now is on trial.
+    pub(super) fn trial_from(&self, now: Moment, member: usize) -> Option<Moment> {
+        let death = self.members[member].last_death?;
+        (now.since(death) <= TRIAL_AFTER_DEATH).then(|| now.plus(TRIAL))
+    }
+
+    /// S6: a stream that is to show yet that it works holds one record.
+    pub(super) fn check_trial(&mut self, now: Moment, member: usize, stream: StreamId) {
+        let book = self.members[member].streams.get(&stream);
+        let on_trial = |book: &&StreamBook| book.trial_until.is_some_and(|until| until > now);
+        let held = book.filter(on_trial).map_or(0, |book| book.live);
+        self.check(held <= 1, || {
+            format!("S6: {stream:?} is on trial, and holds {held}")
+        });
     }
 
     /// S1: a suspect travels alone, to a stream that holds nothing else, and nothing follows it.
@@ -83,7 +113,7 @@ impl Oracle {
             .map(|delivery| (delivery.assignment, delivery.number))
             .collect();
         if let Some(book) = of_member.streams.get_mut(&stream) {
-            book.held_at_close = (now, held);
+            book.held_at_close = Some((now, held));
         }
     }
 
@@ -93,9 +123,13 @@ impl Oracle {
         let Some(book) = of_member.streams.get_mut(&stream) else {
             return;
         };
-        let (at, held) = std::mem::take(&mut book.held_at_close);
-        if now.since(at) > DEATH_WITHIN {
+        let held = book.held_at_close.take();
+        let Some((_, held)) = held.filter(|(at, _)| now.since(*at) <= DEATH_WITHIN) else {
             return;
+        };
+        let suspects = |policy: &Policy| policy.deaths_max > 0;
+        if self.settings.policies.iter().any(suspects) {
+            of_member.last_death = Some(now);
         }
         let alone = held.len() == 1;
         for (assignment, number) in held {
@@ -106,7 +140,8 @@ impl Oracle {
             let stays = counts && book.alive && !of_member.revoking.contains(&book.partition);
             let taken = &mut book.taken[number];
             if stays && taken.standing != Standing::Finished && !taken.aside {
-                taken.suspect = true;
+                taken.deaths_among += 1;
+                taken.suspect |= alone || taken.deaths_among >= 2;
                 taken.deaths += u32::from(alone);
             }
         }
@@ -219,6 +254,7 @@ impl Oracle {
         let waits = taken.standing != Standing::Finished;
         taken.aside = true;
         taken.suspect = false;
+        taken.deaths_among = 0;
         let (failures, deaths) = (taken.failures, taken.deaths);
         self.check(waits && is_time, || {
             format!("{partition:?} {offset} is given up ({cause:?}) after {failures} failures, {deaths} deaths")

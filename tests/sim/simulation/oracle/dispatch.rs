@@ -75,6 +75,7 @@ impl Oracle {
     ) {
         self.check_stream(member, stream, plan, payloads);
         self.check_alone(member, stream, plan);
+        self.check_trial(now, member, stream);
         let of_member = &self.members[member];
         let of_stale = of_member
             .books
@@ -363,6 +364,7 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         attempts,
         failures: tried.map_or(0, |retried| retried.failures),
         deaths: 0,
+        deaths_among: 0,
         suspect: false,
         aside: false,
         not_before: Moment(0),

@@ -74,7 +74,7 @@ impl Oracle {
             Event::DeadLettered { .. }
             | Event::DeadLetterFailed { .. }
             | Event::GivingUpStopped { .. }
-            | Event::Suspected { .. }
+            | Event::ApplicationDied { .. }
             | Event::DiedOf { .. }
             | Event::DeadlinePassed { .. } => {}
         }

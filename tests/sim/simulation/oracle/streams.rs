@@ -5,7 +5,13 @@ use ackline::core::{FlowChange, Moment, StreamId, StreamOpen};
 use super::{Kind, Life, Oracle, StreamBook};
 
 impl Oracle {
-    pub(crate) fn stream_opened(&mut self, member: usize, stream: StreamId, open: StreamOpen) {
+    pub(crate) fn stream_opened(
+        &mut self,
+        now: Moment,
+        member: usize,
+        stream: StreamId,
+        open: StreamOpen,
+    ) {
         let book = StreamBook {
             open,
             next_id: None,
@@ -15,7 +21,8 @@ impl Oracle {
             expired_at: None,
             live: 0,
             live_bytes: 0,
-            held_at_close: (Moment(0), Vec::new()),
+            held_at_close: None,
+            trial_until: self.trial_from(now, member),
         };
         self.members[member].streams.insert(stream, book);
     }
