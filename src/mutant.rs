@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 25] = [
+pub const MUTANTS: [(&str, &str); 27] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -36,6 +36,10 @@ pub const MUTANTS: [(&str, &str); 25] = [
         "reads finished runs behind a gap one offset too early",
     ),
     ("M9", "takes records without a key for records of one key"),
+    (
+        "M10",
+        "fetches on while as many records are unfinished as a partition may have",
+    ),
     (
         "M11",
         "takes back the deliveries of all partitions when some are revoked",
@@ -85,6 +89,10 @@ pub const MUTANTS: [(&str, &str); 25] = [
     (
         "window-counted-as-span",
         "counts offsets instead of unfinished records against the window",
+    ),
+    (
+        "marks-without-room",
+        "fetches on while what is finished may come to need more room than a commit has",
     ),
     (
         "suspect-among-others",

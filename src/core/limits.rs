@@ -23,9 +23,12 @@ impl AssignmentState {
         } else {
             self.window.unfinished()
         };
-        held >= limits.window
+        let window_full = held >= limits.window && !mutant::planted("M10");
+        let marks_full = self.marks_bits_at_most(limits) > limits.marks_bits
+            && !mutant::planted("marks-without-room");
+        window_full
             || (self.waiting_bytes >= limits.share && self.waiting_records > 0)
-            || self.marks_bits_at_most(limits) > limits.marks_bits
+            || marks_full
     }
 
     /// Whether, of a partition that is full or was lately, the room for marks is what it fills most of.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use ackline::core::metadata::room_bits;
 use ackline::core::{
     AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings, StartPolicy, TokenRate,
     WhenOversize, WhenSpent,
 };
 
+use super::broker::CLUSTER;
 use super::random::Random;
 
 /// Chances in 1,000, each per opportunity, and how often trouble looks for one.
@@ -77,10 +79,10 @@ impl Plan {
             Faults::some(random)
         };
         let topics = random.pick(&[1, 1, 2]);
-        let metadata_max = if random.chance(850) {
+        let metadata_max = if random.chance(800) {
             4096
         } else {
-            random.pick(&[40, 120, 200])
+            random.pick(&[40, 120, 200, tight(8), tight(32)])
         };
         let mut settings = settings(random, topics);
         if !calm && !faults.topics_made_again && random.chance(50) {
@@ -179,6 +181,12 @@ impl Faults {
             parked_acts: rate(random),
         }
     }
+}
+
+/// Characters that leave room for so many bits of marks, so that a few records fill it.
+fn tight(bits: u64) -> usize {
+    let fits = |chars: &usize| room_bits(Some(CLUSTER), *chars) >= bits;
+    (0..4096).find(fits).unwrap_or(4096)
 }
 
 /// Drawn apart, so that histories without an operator stay what they are.
