@@ -30,7 +30,7 @@ pub fn memory_report(config: &Config) -> String {
         (
             "process",
             size_text(PROCESS_BYTES),
-            "code, threads, connections, tables",
+            "code, threads, connections, tables, records for who looks on",
         ),
         (
             "fetch queue",

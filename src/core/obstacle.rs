@@ -81,8 +81,10 @@ pub enum Obstacle {
         head: Head,
         /// Why it was given up.
         cause: Cause,
-        /// In the words of whoever said so, or of the dead-letter topic's broker.
+        /// In the words of whoever said so.
         reason: Arc<str>,
+        /// What the broker said, if it was to go to the dead-letter topic and cannot.
+        refused: Option<Arc<str>>,
         /// Since when.
         since: Moment,
     },
@@ -177,10 +179,8 @@ impl Obstacle {
             AsideStep::Parked(error) => Self::Parked {
                 head,
                 cause: aside.cause,
-                reason: match error {
-                    Some(error) => Arc::from(error.as_str()),
-                    None => Arc::clone(&aside.reason),
-                },
+                reason: Arc::clone(&aside.reason),
+                refused: error.as_deref().map(Arc::from),
                 since,
             },
             AsideStep::Sending => Self::DeadLetterPending {

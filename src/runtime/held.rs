@@ -238,3 +238,6 @@ impl HeldBatch {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,7 @@ fn one_of_each() -> Vec<Obstacle> {
             head: HEAD,
             cause: Cause::Failures,
             reason: Arc::from("no such account"),
+            refused: Some(Arc::from("TOPIC_AUTHORIZATION_FAILED")),
             since: NOW,
         },
         Obstacle::DeadLetterPending {
@@ -217,4 +218,20 @@ fn every_command_that_explain_advises_is_one() {
     };
     let found = ["seek", "resume", "parked", "inflight"].map(count);
     assert_eq!(found, [5, 4, 4, 3], "{advised:#?}");
+}
+
+#[test]
+fn a_parked_record_tells_who_gave_it_up_and_who_refused_it() {
+    let view = View {
+        now: NOW,
+        ..View::default()
+    };
+    let parked = one_of_each().swap_remove(12);
+    let answer = explained(&view, &[explanation(parked)], &["orders".to_owned()]);
+    let text = &answer.explanations[0].causes[0].text;
+    let parts = [
+        "no such account",
+        "its dead-letter topic cannot take it: TOPIC_AUTHORIZATION_FAILED",
+    ];
+    assert!(parts.iter().all(|part| text.contains(part)), "{text}");
 }

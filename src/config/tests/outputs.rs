@@ -180,7 +180,7 @@ fn memory_is_the_formula_with_numbers() {
     let config = load(LEAST, &[], &[("in_flight.bytes", "64MiB")]).unwrap();
     assert_eq!(memory_bytes_max(&config), (24 + (16 + 64) * 5 / 2) << 20);
     let expected = "\
-process               24MiB   code, threads, connections, tables
+process               24MiB   code, threads, connections, tables, records for who looks on
 fetch queue           16MiB   fetched from brokers, not yet taken in
 in_flight.bytes       64MiB   taken in, waiting or in flight
 payload × 2.5        200MiB   fetch queue and in_flight.bytes, with copies and allocator

@@ -85,6 +85,13 @@ fn dead_letter_that_never_will_be_taken_is_parked_with_the_reason() {
         bench.core.parked(Scope::Everything, 1)[0].step,
         AsideStep::Parked(Some("too large".to_owned()))
     );
+    let scope = Scope::Partition(partition(0));
+    let causes = bench.core.explain(scope).remove(0).causes;
+    assert!(
+        matches!(&causes[0], Obstacle::Parked { cause: Cause::Failures, refused: Some(refused), .. }
+            if **refused == *"too large"),
+        "{causes:?}"
+    );
     bench.pass(seconds(3600));
     assert_eq!(bench.lines("dead letter").len(), 1);
 }

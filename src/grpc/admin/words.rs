@@ -118,8 +118,9 @@ pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String
             head,
             cause,
             reason,
+            refused,
             since,
-        } => parked(head, *cause, reason, place).since(*since),
+        } => parked(head, *cause, (reason, refused.as_deref()), place).since(*since),
         Obstacle::DeadLetterPending { head, since, again } => {
             dead_letter_pending(head, *again, place, now).since(*since)
         }
@@ -216,7 +217,12 @@ fn commit_failing(error: &str, stale: bool) -> Words {
     .remedy("look at the brokers and at the group's permissions; it is tried again by itself")
 }
 
-fn parked(head: &Head, cause: Cause, reason: &str, place: &str) -> Words {
+fn parked(
+    head: &Head,
+    cause: Cause,
+    (reason, refused): (&str, Option<&str>),
+    place: &str,
+) -> Words {
     let because = match cause {
         Cause::Failures => format!("after {}", times(head.failures, "failure")),
         Cause::Crashes => "since applications died of it".to_owned(),
@@ -229,7 +235,11 @@ fn parked(head: &Head, cause: Cause, reason: &str, place: &str) -> Words {
     } else {
         format!(": {}", reason.escape_debug())
     };
-    let text = format!("{} is parked, {because}{words}", record(head));
+    let refused = refused.map_or(String::new(), |error| {
+        let error = error.escape_debug();
+        format!("; its dead-letter topic cannot take it: {error}")
+    });
+    let text = format!("{} is parked, {because}{words}{refused}", record(head));
     let record = format!("{place}/{}", head.offset);
     Words::new("parked", text).remedy(format!(
         "ackline parked retry {record} --reason …, or `skip` or `dead-letter` in place of `retry`"

@@ -47,11 +47,11 @@ impl Oracle {
         {
             stream.trial_until = None;
         }
-        if let Some(taken) = self.taken_of(member, id) {
-            if outcome != Outcome::Release {
-                taken.suspect = false;
-                taken.deaths_among = 0;
-            }
+        if let Some(taken) = self.taken_of(member, id)
+            && outcome != Outcome::Release
+        {
+            taken.suspect = false;
+            taken.deaths_among = 0;
         }
     }
 
