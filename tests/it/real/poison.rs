@@ -246,7 +246,10 @@ async fn worked_off_while(replaced: Replaced) -> (f64, usize) {
     let begun = Instant::now();
     let mut replacements = 0;
     let replacing = async {
-        while replaced != Replaced::Never {
+        if replaced == Replaced::Never {
+            return std::future::pending().await;
+        }
+        loop {
             let process = processes.remove(0);
             match replaced {
                 Replaced::Told => process.finish().await,
@@ -256,7 +259,6 @@ async fn worked_off_while(replaced: Replaced) -> (f64, usize) {
             replacements += 1;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = replacing => {}
