@@ -25,6 +25,8 @@ pub struct Status {
     pub budget_bytes: u64,
     /// Whether the group is joined.
     pub joined: bool,
+    /// Whether there is no topic to read: no name in the settings, and none found that matches a pattern.
+    pub without_topics: bool,
     /// Whether a rebalance event waits for its answer.
     pub rebalancing: bool,
     /// Whether the process is ending.
@@ -263,6 +265,7 @@ impl Core {
             held_bytes: self.held_bytes(),
             budget_bytes: self.settings.in_flight_bytes_max,
             joined: !self.group.is_out(),
+            without_topics: self.subscription.is_empty(),
             rebalancing: self.group.rebalancing(),
             shutting_down: self.shutdown.is_some(),
             drain: self.drain_status(),

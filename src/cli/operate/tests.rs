@@ -235,3 +235,15 @@ fn a_parked_record_tells_who_gave_it_up_and_who_refused_it() {
     ];
     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
 }
+
+#[test]
+fn a_process_without_topics_says_so() {
+    let mut view = View {
+        now: NOW,
+        ..View::default()
+    };
+    let told = |view: &View| explained(view, &[], &[]).process;
+    assert!(told(&view).contains("opens a stream"));
+    view.status.without_topics = true;
+    assert!(told(&view).contains("no topic is known"));
+}

@@ -217,3 +217,16 @@ fn what_was_asked_of_a_client_that_is_gone_is_asked_again() {
     bench.pass(seconds(1));
     assert_eq!(looks(&mut bench), 1);
 }
+
+#[test]
+fn the_status_says_that_nothing_is_found() {
+    let mut settings = finding();
+    settings.topics.clear();
+    settings.policies.clear();
+    let mut bench = Bench::new(settings);
+    assert!(bench.core.status().without_topics);
+    found(&mut bench, &["u1"]);
+    assert!(!bench.core.status().without_topics);
+    found(&mut bench, &["v"]);
+    assert!(bench.core.status().without_topics);
+}

@@ -59,6 +59,11 @@ pub fn age(time: Duration) -> String {
 pub(super) fn process(status: &Status, not_ready: Option<&str>) -> String {
     match (not_ready, status.joined) {
         (Some(reason), _) => reason.to_owned(),
+        (None, false) if status.without_topics => {
+            "not in the group: no topic is known that a pattern in `topics` matches; brokers are asked again every \
+             `topics_refresh`"
+                .to_owned()
+        }
         (None, false) => {
             "not in the group: it is joined when an application opens a stream, unless `group.join` is at_start"
                 .to_owned()
