@@ -26,7 +26,12 @@ pub(crate) struct Shown {
 impl Browser {
     pub(crate) fn find() -> Option<Self> {
         let directories = std::env::var_os("PATH").unwrap_or_default();
-        let names = ["chromium", "chromium-browser", "google-chrome"];
+        let names = [
+            "chromium-headless-shell",
+            "chromium",
+            "chromium-browser",
+            "google-chrome",
+        ];
         let found = std::env::split_paths(&directories)
             .flat_map(|directory| names.map(|name| directory.join(name)))
             .find(|path| path.is_file());
