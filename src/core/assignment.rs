@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::aside::{Aside, AsideStep};
+use super::behind::Behind;
 use super::effect::StopReason;
 use super::history::Histories;
 use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
@@ -30,9 +31,6 @@ use crate::mutant;
 
 /// A fetch that did not fail for this long is well, though there may have been nothing to fetch.
 const FETCH_WELL_AFTER: Duration = Duration::from_secs(30);
-
-/// A log that goes on, and gives nothing to read for this long, is worth a word.
-const NOTHING_READABLE_FOR: Duration = Duration::from_secs(10);
 
 /// Why the log's range is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +103,8 @@ pub(crate) struct AssignmentState {
     pub(crate) topic_id: Option<TopicUuid>,
     pub(crate) end: Option<i64>,
     pub(crate) caught_up: bool,
-    /// Since when the log goes on behind the frontier, with nothing left to do before it.
-    pub(crate) behind_since: Option<Moment>,
+    /// The log goes on behind the frontier, with nothing left to do before it.
+    pub(crate) behind: Option<Behind>,
     pub(crate) window: Window,
 
     // ---- records
@@ -170,7 +168,7 @@ impl AssignmentState {
             topic_id: None,
             end: None,
             caught_up: false,
-            behind_since: None,
+            behind: None,
             window: Window::new(0, None, None, false),
             pool: Runs::default(),
             partition_lane: Lane::default(),
@@ -243,12 +241,6 @@ impl AssignmentState {
     pub(crate) fn fetch_fails(&self, now: Moment) -> bool {
         self.fetch_failed_at
             .is_some_and(|at| now.since(at) < FETCH_WELL_AFTER)
-    }
-
-    /// Whether the log goes on, and nothing of it has been readable for long (B2).
-    pub(crate) fn nothing_readable(&self, now: Moment) -> bool {
-        self.behind_since
-            .is_some_and(|since| now.since(since) >= NOTHING_READABLE_FOR)
     }
 
     /// Whether records of it may be delivered.

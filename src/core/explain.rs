@@ -308,11 +308,11 @@ impl Core {
             .is_some_and(|end| assignment.window.frontier().0 < end);
         if unfinished == 0 && is_behind && self.nobody_wants(assignment) {
             causes.push(Obstacle::NoStream);
-        } else if assignment.nothing_readable(self.now)
-            && self.is_anyone_hungry_for_work()
-            && let Some(since) = assignment.behind_since
-        {
-            causes.push(Obstacle::NothingReadable { since });
+        } else if self.is_anyone_hungry_for_work() {
+            let unreadable = assignment.nothing_readable();
+            causes.extend(unreadable.map(|since| Obstacle::NothingReadable { since }));
+            let late = assignment.nothing_arrives(self.now);
+            causes.extend(late.map(|since| Obstacle::NothingArrives { since }));
         }
     }
 

@@ -97,7 +97,7 @@ impl Core {
         }
         assignment.fetch_failed_at = None;
         assignment.caught_up = false;
-        assignment.behind_since = None;
+        assignment.behind = None;
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
             self.mark_dirty(id);
@@ -142,7 +142,7 @@ impl Core {
         let (watermark, frontier) = (assignment.window.watermark(), assignment.window.frontier());
         assignment.window.raise_frontier(offset);
         if assignment.window.frontier() != frontier {
-            assignment.behind_since = None;
+            assignment.behind = None;
         }
         if assignment.window.watermark() != watermark {
             assignment.watermark_moved(now);
@@ -152,17 +152,12 @@ impl Core {
     }
 
     pub(super) fn end_sampled(&mut self, partition: PartitionId, fetch: Fetch, end: i64) {
-        let now = self.now;
         let Some(assignment) = self.by_fetch(partition, fetch) else {
             return;
         };
         assignment.end = Some(end);
-        // What an operator paused is behind because he says so.
-        let behind = assignment.window.unfinished() == 0
-            && assignment.window.frontier().0 < end
-            && !assignment.on_hold;
-        assignment.behind_since = behind.then(|| assignment.behind_since.unwrap_or(now));
         let id = assignment.id;
+        self.look_whether_behind(id, end);
         self.look_at_end(id);
     }
 

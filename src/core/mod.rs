@@ -27,6 +27,7 @@
 //! | `topic` | is a topic still the one it was? |
 //! | `fetch` | what is handed to the client, and when? |
 //! | `intake` | popped records, positions, failed fetches |
+//! | `behind` | why does nothing arrive of a log that goes on? |
 //! | `backpressure`, `limits` | how many records may be popped, and what is paused? |
 //! | `room` | what may the next message of a stream hold? |
 //! | `dispatch`, `fill` | which records go into it? |
@@ -71,6 +72,7 @@ mod assignment;
 mod awaited;
 mod backpressure;
 mod balance;
+mod behind;
 mod commit;
 mod deadlines;
 mod delivery;

@@ -138,6 +138,11 @@ pub enum Obstacle {
         /// Since when.
         since: Moment,
     },
+    /// The log goes on, and nothing of it arrives, though brokers have more.
+    NothingArrives {
+        /// Since when.
+        since: Moment,
+    },
 }
 
 impl Obstacle {
@@ -168,7 +173,8 @@ impl Obstacle {
             | Self::ProcessFull
             | Self::WindowFull { .. }
             | Self::ShareFull { .. }
-            | Self::MarksFull => false,
+            | Self::MarksFull
+            | Self::NothingArrives { .. } => false,
         }
     }
 

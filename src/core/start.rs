@@ -284,7 +284,7 @@ impl Core {
             return;
         };
         let Phase::Listing(purpose) = assignment.phase else {
-            return;
+            return self.learn_what_is_readable(id, answer);
         };
         assignment.read_refused = matches!(answer, Err(ReadError::Unauthorized(_)));
         let range = match answer {

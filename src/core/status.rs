@@ -350,7 +350,7 @@ impl Core {
             } else {
                 Blocked::Full
             })
-        } else if assignment.nothing_readable(self.now) && self.is_anyone_hungry_for_work() {
+        } else if assignment.nothing_readable().is_some() && self.is_anyone_hungry_for_work() {
             Some(Blocked::NothingReadable)
         } else {
             None

@@ -127,10 +127,10 @@ impl Core {
             return None;
         }
         let stream = self.streams.map.get(&id)?;
-        let is_settled = |other: &super::delivery::Stream| {
+        let is_trusted = |other: &super::delivery::Stream| {
             other.phase == StreamPhase::Open && !other.paused && !other.is_on_trial(self.now)
         };
-        if stream.is_on_trial(self.now) && self.streams.map.values().any(is_settled) {
+        if stream.is_on_trial(self.now) && self.streams.map.values().any(is_trusted) {
             return None;
         }
         let is_busy = |other: &super::delivery::Stream| other.alone;
@@ -240,13 +240,10 @@ impl Core {
     pub(super) fn put_on_trial(&mut self, id: StreamId) {
         let now = self.now;
         let recent = |death: Moment| now.since(death) <= TRIAL_AFTER_DEATH;
-        if mutant::planted("newcomer-is-trusted") {
-            return;
-        }
-        if !self.suspects.last_death.is_some_and(recent) {
-            return;
-        }
-        if let Some(stream) = self.streams.map.get_mut(&id) {
+        let wanted = self.suspects.last_death.is_some_and(recent);
+        if let Some(stream) = self.streams.map.get_mut(&id).filter(|_| wanted)
+            && !mutant::planted("newcomer-is-trusted")
+        {
             stream.trial_until = Some(now.plus(TRIAL));
             self.timers.at(now.plus(TRIAL), Timer::Linger(id));
         }

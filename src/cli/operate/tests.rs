@@ -113,14 +113,17 @@ fn one_of_each() -> Vec<Obstacle> {
         Obstacle::StreamsPaused,
         Obstacle::StreamsFull,
         Obstacle::ProcessFull,
-        Obstacle::WindowFull {
-            unfinished: 1,
-            max: 1,
-        },
+        window_full(),
         Obstacle::ShareFull { bytes: 1, max: 1 },
         Obstacle::MarksFull,
         Obstacle::NothingReadable { since: NOW },
+        Obstacle::NothingArrives { since: NOW },
     ]
+}
+
+fn window_full() -> Obstacle {
+    let (unfinished, max) = (1, 1);
+    Obstacle::WindowFull { unfinished, max }
 }
 
 /// Its place in [`one_of_each`]. A new obstacle does not compile before it has one.
@@ -150,6 +153,7 @@ fn index(obstacle: &Obstacle) -> usize {
         Obstacle::ShareFull { .. } => 21,
         Obstacle::MarksFull => 22,
         Obstacle::NothingReadable { .. } => 23,
+        Obstacle::NothingArrives { .. } => 24,
     }
 }
 

@@ -1,38 +1,6 @@
 use super::super::harness::*;
 use super::super::*;
 
-// B2
-#[test]
-fn log_that_goes_on_and_gives_nothing_is_told_of() {
-    let mut bench = Bench::flowing(settings());
-    bench.pop("a");
-    bench.pull(1);
-    bench.ack("0");
-    assert_eq!(bench.pull(1), "", "and waits for more");
-    let fetch = bench.client[&partition(0)].fetch;
-    let end = |end| Input::EndSampled {
-        partition: partition(0),
-        fetch,
-        end,
-    };
-    bench.input(end(1));
-    bench.pass(seconds(60));
-    bench.input(end(5));
-    bench.pass(millis(9_999));
-    assert_eq!(bench.status(0).blocked, None, "it may be under way");
-    bench.pass(millis(1));
-    assert_eq!(bench.status(0).blocked, Some(Blocked::NothingReadable));
-    bench.pop("b");
-    assert_eq!(bench.status(0).blocked, None);
-    bench.input(end(5));
-    bench.pass(seconds(60));
-    assert_eq!(
-        bench.status(0).blocked,
-        None,
-        "the application has something to do"
-    );
-}
-
 // M2, M3
 #[test]
 fn record_of_an_older_fetch_is_dropped() {

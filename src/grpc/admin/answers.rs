@@ -188,7 +188,8 @@ fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String]) -> proto
         | Obstacle::WindowFull { .. }
         | Obstacle::ShareFull { .. }
         | Obstacle::MarksFull
-        | Obstacle::NothingReadable { .. } => message,
+        | Obstacle::NothingReadable { .. }
+        | Obstacle::NothingArrives { .. } => message,
     }
 }
 

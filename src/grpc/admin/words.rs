@@ -157,6 +157,16 @@ pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String
         )
         .remedy("find it with `kafka-transactions.sh find-hanging`, and end it with `abort`")
         .since(*since),
+        Obstacle::NothingArrives { since } => Words::new(
+            "nothing_arrives",
+            format!(
+                "its log goes on, but nothing of it has arrived for {}: brokers or the network are slow, or a quota holds \
+                 this client back",
+                age(now.since(*since))
+            ),
+        )
+        .remedy("it goes on by itself; look at the brokers, and for quotas with `kafka-configs.sh --describe`")
+        .since(*since),
     }
 }
 
@@ -345,7 +355,8 @@ fn room(cause: &Obstacle) -> Words {
         | Obstacle::Held { .. }
         | Obstacle::RetryDue { .. }
         | Obstacle::Oversize { .. }
-        | Obstacle::NothingReadable { .. } => Words::new(
+        | Obstacle::NothingReadable { .. }
+        | Obstacle::NothingArrives { .. } => Words::new(
             "no_stream",
             "no open stream wants the topic and can take the record",
         )

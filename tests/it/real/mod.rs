@@ -26,6 +26,7 @@ mod secure;
 mod slow;
 mod start;
 mod static_member;
+mod throttled;
 mod zombie;
 
 /// Waits until the group's committed offset stands at the end of every partition that has records.
