@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 27] = [
+pub const MUTANTS: [(&str, &str); 29] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -101,6 +101,14 @@ pub const MUTANTS: [(&str, &str); 27] = [
     (
         "newcomer-is-trusted",
         "fills a stream that is opened after a death before it has settled anything",
+    ),
+    (
+        "found-topic-by-policy",
+        "reads a topic that came into being while we looked from where `start` says",
+    ),
+    (
+        "questions-outlive-client",
+        "waits for answers to what was asked of a client that was replaced",
     ),
 ];
 

@@ -62,9 +62,12 @@ struct Revocation {
 pub(super) struct Group {
     membership: Membership,
     revocation: Option<Revocation>,
+    /// It was joined, or is not to be before a stream opens.
     joined_at_start: bool,
     /// Join again as soon as the group was left.
     rejoin: bool,
+    /// The client is another one from the next join on.
+    replaces_client: bool,
     pub(super) leave_at: Option<Moment>,
 }
 
@@ -104,11 +107,14 @@ impl Core {
     }
 
     pub(super) fn join_at_start(&mut self) {
-        let may = !self.group.joined_at_start && !self.subscription.is_empty();
-        if self.settings.join == JoinWhen::AtStart && may {
-            self.group.joined_at_start = true;
+        if self.joins_by_itself() {
             self.join();
         }
+    }
+
+    /// Whether the group is to be joined without a stream, as soon as that is possible.
+    fn joins_by_itself(&self) -> bool {
+        self.settings.join == JoinWhen::AtStart && !self.group.joined_at_start
     }
 
     /// Joins if a stream is open; the first one brings the group along.
@@ -124,14 +130,26 @@ impl Core {
             && self.shutdown.is_none()
             && self.drain.is_none()
         {
+            if std::mem::take(&mut self.group.replaces_client) {
+                self.forget_questions_of_old_client();
+            }
+            self.group.joined_at_start = true;
             self.group.membership = Membership::Joined;
             self.effects.push(Effect::Join);
         }
     }
 
-    /// Starts the time after which a group without a stream is left.
+    /// What the client was asked that is replaced now is never answered.
+    fn forget_questions_of_old_client(&mut self) {
+        if !mutant::planted("questions-outlive-client") {
+            self.forget_questions();
+        }
+    }
+
+    /// Starts the time after which a group without a stream is left, or not joined again.
     pub(super) fn leave_later_if_alone(&mut self) {
-        if self.open_streams().next().is_none() && self.group.membership == Membership::Joined {
+        let stays = self.is_member() || self.group.rejoin || self.joins_by_itself();
+        if self.open_streams().next().is_none() && stays {
             let at = self.now.plus(self.settings.leave_after);
             self.group.leave_at = Some(at);
             self.timers.at(at, Timer::Leave);
@@ -142,13 +160,16 @@ impl Core {
         let due = self.group.leave_at.is_some_and(|at| at <= self.now);
         if due && self.open_streams().next().is_none() {
             self.group.leave_at = None;
+            // It stays out until a stream opens, whatever made it leave for a while.
+            self.group.rejoin = false;
+            self.group.joined_at_start = true;
             self.leave();
         }
     }
 
     /// Not one topic is left. When there are some again, the group is joined as it was.
     pub(super) fn leave_for_want_of_topics(&mut self) {
-        self.group.joined_at_start = false;
+        self.group.joined_at_start &= !(self.is_member() || self.group.rejoin);
         self.leave();
     }
 
@@ -355,16 +376,16 @@ impl Core {
         self.lose_everything();
         self.group.membership = Membership::Out;
         if std::mem::take(&mut self.group.rejoin) {
-            // What was asked of the client that is replaced now is never answered.
-            self.forget_questions();
             self.join();
         } else {
             self.join_if_wanted();
         }
     }
 
-    /// The client is to be replaced without a loss: leave as in any shutdown, and join again.
+    /// The client is to be replaced without a loss: leave as in any shutdown, and join again. Out of the group, or on the
+    /// way out, that is the next join, whenever it comes.
     pub(super) fn rejoin(&mut self) {
+        self.group.replaces_client = true;
         if self.group.membership == Membership::Joined {
             self.group.rejoin = true;
             self.leave();
@@ -379,8 +400,11 @@ impl Core {
         let wanted = std::mem::take(&mut self.group.rejoin);
         let was_in = wanted || self.group.membership == Membership::Joined;
         self.group.membership = Membership::Out;
-        if was_in && self.shutdown.is_none() && self.group.leave_at.is_none() {
+        if was_in && self.group.leave_at.is_none() {
             self.join();
+        } else {
+            // A stream may have opened while the group was being left.
+            self.join_if_wanted();
         }
     }
 

@@ -146,6 +146,10 @@ impl Core {
     }
 
     fn finish(&mut self) {
+        // Leaving took too long: what was finished meanwhile may not be committed.
+        if self.assignments.keys().any(|id| self.is_uncommitted(*id)) {
+            self.leave_undone(Drained::Uncommitted);
+        }
         let drained = self
             .shutdown
             .as_ref()

@@ -240,3 +240,20 @@ fn parked_record_is_tried_once_after_a_restart() {
     next.retry("0");
     assert_eq!(next.core.parked(Scope::Everything, 10).len(), 1);
 }
+
+// I-S6
+#[test]
+fn dead_letter_that_arrives_after_the_drain_and_is_not_committed_makes_an_unclean_end() {
+    let mut bench = Bench::flowing(delivered(policy()));
+    bench.pop("a");
+    bench.pull(1);
+    bench.answers.dead_letters = None;
+    assert!(bench.settle(&[(Outcome::DeadLetter, "0")]).is_empty());
+    bench.shut_down(seconds(1));
+    bench.pass(seconds(1));
+    assert_eq!(bench.lines("leave"), ["leave"]);
+    bench.answers.commits = false;
+    bench.letter_answered(Ok(()));
+    bench.pass(seconds(3));
+    assert_eq!(bench.lines("finished"), ["finished Uncommitted"]);
+}

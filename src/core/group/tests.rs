@@ -235,3 +235,47 @@ fn a_topic_is_described_to_the_client_that_replaces_another() {
     bench.assign(&[0]);
     assert!(bench.client.contains_key(&partition(0)), "it flows again");
 }
+
+/// New certificates came while an application was away: the group is joined again, and left as if nothing had happened.
+#[test]
+fn a_group_that_is_joined_again_without_a_stream_is_left_in_time() {
+    let mut bench = Bench::flowing(settings());
+    bench.forget();
+    bench.input(Input::Rejoin);
+    bench.close(1);
+    bench.revoke(&[0]);
+    bench.input(Input::GroupLeft);
+    assert_eq!(bench.lines("join").len(), 1);
+    assert_eq!(bench.lines("leave").len(), 1, "for the certificates");
+    bench.pass(seconds(359));
+    assert!(bench.lines("leave").is_empty());
+    bench.pass(seconds(1));
+    assert_eq!(bench.lines("leave").len(), 1, "for being alone");
+}
+
+#[test]
+fn a_group_whose_time_is_over_while_it_is_left_is_not_joined_again() {
+    let mut bench = Bench::flowing(settings());
+    bench.forget();
+    bench.close(1);
+    bench.pass(seconds(359));
+    bench.input(Input::Rejoin);
+    bench.pass(seconds(1));
+    bench.input(Input::GroupLeft);
+    assert!(bench.lines("join").is_empty());
+    bench.open(2);
+    assert_eq!(bench.lines("join").len(), 1);
+}
+
+#[test]
+fn a_stream_that_opens_while_the_group_is_left_joins_though_the_client_dies() {
+    let mut bench = Bench::flowing(settings());
+    bench.forget();
+    bench.close(1);
+    bench.pass(seconds(360));
+    assert_eq!(bench.lines("leave").len(), 1);
+    bench.open(2);
+    assert!(bench.lines("join").is_empty());
+    bench.input(Input::ClientRestarted);
+    assert_eq!(bench.lines("join").len(), 1);
+}

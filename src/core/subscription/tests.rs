@@ -230,3 +230,70 @@ fn the_status_says_that_nothing_is_found() {
     found(&mut bench, &["v"]);
     assert!(bench.core.status().without_topics);
 }
+
+/// Out of the group the client is not replaced before the next join, and what it was asked meanwhile is lost then.
+#[test]
+fn what_was_asked_of_a_client_that_the_next_join_replaces_is_asked_again() {
+    let mut bench = Bench::new(finding());
+    bench.input(Input::Rejoin);
+    bench.pass(seconds(1));
+    assert_eq!(looks(&mut bench), 1);
+    bench.open(1);
+    assert_eq!(bench.lines("join").len(), 1);
+    bench.pass(seconds(1));
+    assert_eq!(looks(&mut bench), 1);
+}
+
+/// As [`finding_all`], and joins when the process starts.
+fn finding_at_start() -> Settings {
+    Settings {
+        join: JoinWhen::AtStart,
+        ..finding_all()
+    }
+}
+
+#[test]
+fn a_topic_that_comes_back_while_the_group_is_left_is_joined_for() {
+    let mut bench = Bench::new(finding_at_start());
+    found(&mut bench, &["u"]);
+    assert_eq!(bench.lines("join").len(), 1);
+    found(&mut bench, &[]);
+    assert_eq!(bench.lines("leave").len(), 1);
+    found(&mut bench, &["u"]);
+    bench.input(Input::GroupLeft);
+    bench.pass(seconds(1));
+    assert_eq!(bench.lines("join").len(), 1);
+}
+
+#[test]
+fn a_group_whose_time_is_over_while_there_is_no_topic_is_not_joined_for_one() {
+    let mut bench = Bench::new(finding_at_start());
+    found(&mut bench, &["u"]);
+    bench.open(1);
+    bench.close(1);
+    found(&mut bench, &[]);
+    bench.input(Input::GroupLeft);
+    bench.pass(seconds(360));
+    bench.forget();
+    found(&mut bench, &["u"]);
+    bench.pass(seconds(1));
+    assert!(bench.lines("join").is_empty());
+    bench.open(2);
+    assert_eq!(bench.lines("join").len(), 1);
+}
+
+#[test]
+fn who_was_alone_for_long_when_a_topic_comes_does_not_join_for_it() {
+    let mut bench = Bench::new(finding_at_start());
+    found(&mut bench, &["u"]);
+    bench.open(1);
+    found(&mut bench, &[]);
+    bench.input(Input::GroupLeft);
+    bench.close(1);
+    bench.pass(seconds(360));
+    bench.forget();
+    found(&mut bench, &["u"]);
+    assert!(bench.lines("join").is_empty());
+    bench.open(2);
+    assert_eq!(bench.lines("join").len(), 1);
+}

@@ -52,10 +52,19 @@ impl Broker {
             .partitions
             .iter()
             .zip(&plan.settings.topics)
-            .map(|(partitions, name)| Topic {
+            .enumerate()
+            .map(|(at, (partitions, name))| Topic {
                 name: name.clone(),
                 incarnation: 0,
-                logs: vec![Log::default(); *partitions],
+                // What does not exist yet has no partitions.
+                logs: vec![
+                    Log::default();
+                    if plan.appears_later(at) {
+                        0
+                    } else {
+                        *partitions
+                    }
+                ],
             })
             .collect();
         Self {
@@ -204,8 +213,11 @@ impl Broker {
         random: &mut Random,
         plan: &Plan,
     ) -> Vec<(PartitionId, i64, i32, Record)> {
-        let partition = random.pick(&self.partitions());
-        let mut appended = Vec::new();
+        let (partitions, mut appended) = (self.partitions(), Vec::new());
+        if partitions.is_empty() {
+            return appended;
+        }
+        let partition = random.pick(&partitions);
         let count = random.within(1..7);
         let transaction = random.chance(250);
         let aborted = transaction && random.chance(400);

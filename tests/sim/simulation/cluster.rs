@@ -29,6 +29,7 @@ pub(crate) enum Answer {
         topic: TopicIndex,
         answer: Result<TopicDescription, ReadError>,
     },
+    Topics(Result<Vec<String>, ReadError>),
     Commit {
         request: CommitId,
         results: Vec<(Assignment, Result<(), CommitError>)>,
@@ -86,7 +87,7 @@ impl World {
                 !asked.iter().any(|(_, partition)| partition == sibling) || asked.len() > 1
             })
             .collect();
-        self.later(
+        self.later_of_client(
             member,
             wait,
             What::Answer(Box::new(Answer::Committed { answers, siblings })),
@@ -101,7 +102,7 @@ impl World {
             let answer = error
                 .clone()
                 .map_or_else(|| self.broker.range(partition).ok_or_else(unknown), Err);
-            self.later(
+            self.later_of_client(
                 member,
                 wait,
                 What::Answer(Box::new(Answer::Listed { assignment, answer })),
@@ -118,7 +119,7 @@ impl World {
                 partitions: u32::try_from(known.logs.len()).unwrap_or(0),
             };
             let answer = error.clone().map_or(Ok(description), Err);
-            self.later(
+            self.later_of_client(
                 member,
                 wait,
                 What::Answer(Box::new(Answer::Described { topic, answer })),
@@ -152,6 +153,7 @@ impl World {
             Answer::Described { topic, answer } => {
                 self.tell(member, Input::TopicDescribed { topic, answer })
             }
+            Answer::Topics(answer) => self.tell(member, Input::TopicsFound { answer }),
             Answer::Commit { request, results } => {
                 self.oracle.commit_answered(member, request);
                 self.tell(member, Input::CommitDone { request, results });
@@ -175,6 +177,7 @@ impl World {
             &process.library,
         );
         let (name, generation) = (process.library.name, process.library.generation);
+        let client = process.client;
         let faults = self.plan.faults.clone();
         let healed = self.is_healed();
         let lost = self.is_cut_off(member) || (!healed && self.random.chance(faults.commit_lost));
@@ -189,7 +192,7 @@ impl World {
                 })
                 .collect();
             let wait = self.random.millis(500..5000);
-            return self.later(
+            return self.later_of_client(
                 member,
                 wait,
                 What::Answer(Box::new(Answer::Commit { request, results })),
@@ -206,6 +209,7 @@ impl World {
         let commit = CommitInFlight {
             member,
             life,
+            client,
             name,
             generation,
             request,
@@ -257,6 +261,7 @@ impl World {
             Happening::Of {
                 member: commit.member,
                 life: commit.life,
+                client: Some(commit.client),
                 what: What::Answer(answer),
             },
         );
@@ -322,7 +327,7 @@ impl World {
 
     pub(crate) fn join_arrives(&mut self, member: usize) {
         if self.is_cut_off(member) {
-            return self.later(member, Duration::from_millis(300), What::JoinArrives);
+            return self.later_of_client(member, Duration::from_millis(300), What::JoinArrives);
         }
         let now = self.now;
         let Some(process) = self.members[member].process.as_mut() else {
@@ -338,9 +343,12 @@ impl World {
         {
             return self.lose(member);
         }
-        let name = self
-            .group
-            .join(now, process.library.name, process.library.owned.clone());
+        let name = self.group.join(
+            now,
+            process.library.name,
+            process.library.owned.clone(),
+            process.library.topics.clone(),
+        );
         process.library.name = Some(name);
         process.heard_of_at = now;
         self.complete_rebalance();
@@ -353,7 +361,7 @@ impl World {
                 continue;
             };
             let wait = self.latency();
-            self.later(member, wait, What::Granted(grant));
+            self.later_of_client(member, wait, What::Granted(grant));
         }
     }
 
@@ -366,6 +374,7 @@ impl World {
             || process.library.name != Some(grant.member)
             || !process.library.subscribed
             || !process.library.joining
+            || process.library.topics != grant.topics
         {
             return;
         }

@@ -264,6 +264,11 @@ impl World {
         match act {
             Act::Nothing => {}
             Act::Open(open) => {
+                // A stream is refused if it asks for a topic that the process does not know.
+                let mut topics = open.topics.iter().flatten();
+                if !topics.all(|topic| self.knows_topic(member, *topic)) {
+                    return;
+                }
                 let entropy = self.random.next();
                 let Some(process) = self.process(member) else {
                     return;

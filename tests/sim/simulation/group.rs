@@ -3,12 +3,12 @@
 //! A rebalance collects every member's join (for as long as the rebalance timeout allows), raises the
 //! generation and hands out partitions. An eager member has given everything up before it joins; a
 //! cooperative one keeps what it owns, and a partition that must move is first taken from its owner and
-//! handed out by the rebalance after.
+//! handed out by the rebalance after. Members that joined for other topics get partitions of those alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ackline::core::{Moment, PartitionId};
+use ackline::core::{Moment, PartitionId, TopicIndex};
 
 use super::plan::Plan;
 use super::random::Random;
@@ -23,6 +23,8 @@ struct Joined {
     session_until: Moment,
     /// What it owned when it joined; cooperative only.
     owned: BTreeSet<PartitionId>,
+    /// The topics that it joined for.
+    topics: BTreeSet<TopicIndex>,
 }
 
 /// What a heartbeat is answered with.
@@ -38,6 +40,8 @@ pub(crate) enum Heartbeat {
 pub(crate) struct Grant {
     pub(crate) member: MemberName,
     pub(crate) generation: i32,
+    /// The topics that the member had joined for.
+    pub(crate) topics: BTreeSet<TopicIndex>,
     pub(crate) partitions: BTreeSet<PartitionId>,
 }
 
@@ -83,6 +87,7 @@ impl Group {
         now: Moment,
         name: Option<MemberName>,
         owned: BTreeSet<PartitionId>,
+        topics: BTreeSet<TopicIndex>,
     ) -> MemberName {
         let known = name.filter(|name| self.members.contains_key(name));
         let name = known.unwrap_or_else(|| {
@@ -95,6 +100,7 @@ impl Group {
             Joined {
                 session_until,
                 owned,
+                topics,
             },
         );
         self.begin_rebalance(now);
@@ -186,7 +192,8 @@ impl Group {
         self.grants()
     }
 
-    /// Spreads partitions evenly, leaving them where they are as far as that goes; sometimes not.
+    /// Spreads partitions evenly among those who joined for their topics, leaving them where they are as far as that
+    /// goes; sometimes not.
     fn share_out(&mut self, partitions: &[PartitionId], random: &mut Random) {
         let names: Vec<MemberName> = self.members.keys().copied().collect();
         let most = partitions.len().div_ceil(names.len());
@@ -194,10 +201,13 @@ impl Group {
         let shuffle = random.chance(150);
         let mut homeless = Vec::new();
         let before = std::mem::take(&mut self.target);
+        let joined_for = |name: &MemberName, partition: &PartitionId| {
+            self.members[name].topics.contains(&partition.topic)
+        };
         for partition in partitions {
             let stays = before
                 .get(partition)
-                .filter(|_| !shuffle)
+                .filter(|name| !shuffle && load.contains_key(name) && joined_for(name, partition))
                 .and_then(|name| load.get_mut(name).map(|load| (*name, load)));
             match stays {
                 Some((name, load)) if *load < most => {
@@ -208,10 +218,14 @@ impl Group {
             }
         }
         for partition in homeless {
-            let least = load.values().min().copied().unwrap_or(0);
+            let may = |name: &MemberName| joined_for(name, &partition);
+            let loads = load.iter().filter(|(name, _)| may(name));
+            let Some(least) = loads.map(|(_, load)| *load).min() else {
+                continue;
+            };
             let free: Vec<MemberName> = load
                 .iter()
-                .filter(|(_, load)| **load == least)
+                .filter(|(name, load)| **load == least && may(name))
                 .map(|(name, _)| *name)
                 .collect();
             let name = random.pick(&free);
@@ -228,10 +242,11 @@ impl Group {
             }
         }
         self.members
-            .keys()
-            .map(|name| Grant {
+            .iter()
+            .map(|(name, joined)| Grant {
                 member: *name,
                 generation: self.generation,
+                topics: joined.topics.clone(),
                 // What somebody else still owns is handed out by the next rebalance.
                 partitions: self
                     .target

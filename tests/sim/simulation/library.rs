@@ -9,7 +9,7 @@ mod membership;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ackline::core::{
-    Assignment, Fetch, FetchError, FetchStart, LeaderEpoch, PartitionId, PoppedRecord,
+    Assignment, Fetch, FetchError, FetchStart, LeaderEpoch, PartitionId, PoppedRecord, TopicIndex,
 };
 
 use super::broker::Broker;
@@ -33,6 +33,8 @@ pub(crate) enum Rebalance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Raise(Rebalance),
+    /// Give back what the application does not want any more, and join for what it wants.
+    Resubscribe,
     Join,
     Left,
 }
@@ -111,6 +113,9 @@ pub(crate) struct Library {
     cooperative: bool,
     /// Whether the application wants to be in the group.
     pub(crate) subscribed: bool,
+    /// The topics that the application wants, and those of the last join.
+    wanted: BTreeSet<TopicIndex>,
+    pub(crate) topics: BTreeSet<TopicIndex>,
     pub(crate) name: Option<MemberName>,
     pub(crate) generation: i32,
     /// A join was sent and not answered.
@@ -132,6 +137,8 @@ impl Library {
         Self {
             cooperative,
             subscribed: false,
+            wanted: BTreeSet::new(),
+            topics: BTreeSet::new(),
             name: None,
             generation: -1,
             joining: false,

@@ -14,6 +14,12 @@ use super::store::Store;
 pub(crate) struct Process {
     pub(crate) core: Core,
     pub(crate) library: Library,
+    /// Raised with each client.
+    pub(crate) client: u32,
+    /// The next join is that of a new client.
+    pub(crate) replaces_client: bool,
+    /// The topics whose names it knows: as many, from the first one.
+    pub(crate) topics_known: usize,
     pub(crate) store: Store,
     pub(crate) knows_cluster: bool,
     pub(crate) next_stream: u64,
@@ -38,10 +44,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(core: Core, cooperative: bool, now: Moment) -> Self {
+    pub(crate) fn new(core: Core, cooperative: bool, topics_known: usize, now: Moment) -> Self {
         Self {
             core,
             library: Library::new(cooperative),
+            client: 0,
+            replaces_client: false,
+            topics_known,
             store: Store::default(),
             knows_cluster: false,
             next_stream: 1,

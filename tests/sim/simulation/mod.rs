@@ -10,7 +10,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`plan`] | what kind of history a seed makes |
-//! | [`world`], `turns`, `rebalances`, `edge`, `cluster`, `trouble` | what happens |
+//! | [`world`], `turns`, `rebalances`, `edge`, `cluster`, `topics`, `client`, `trouble` | what happens |
 //! | [`log`], [`broker`], [`group`] | Kafka |
 //! | [`library`] | the client library, with its traps |
 //! | [`member`], [`store`], [`application`] | one sidecar and the applications at its socket |
@@ -25,6 +25,7 @@
 
 mod application;
 mod broker;
+mod client;
 mod cluster;
 mod edge;
 mod group;
@@ -39,6 +40,7 @@ mod random;
 mod rebalances;
 mod runner;
 mod store;
+mod topics;
 mod trouble;
 mod turns;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ackline::core::{
-    AskId, Assignment, Input, Operation, PartitionId, ReadError, Scope, SeekTarget, TopicIndex,
+    AskId, Assignment, Input, Operation, PartitionId, ReadError, Scope, SeekTarget,
 };
 
 use super::cluster::Answer;
@@ -23,12 +23,12 @@ impl World {
         if self.members[member].process.is_some() && !is_frozen {
             match self.operator.below(12) {
                 0..4 => {
-                    let scope = self.operator_picks();
+                    let scope = self.operator_picks(member);
                     let reason = "the simulation says so".to_owned();
                     self.operate(member, Operation::Pause { scope, reason });
                 }
                 4..7 => {
-                    let scope = self.operator_picks();
+                    let scope = self.operator_picks(member);
                     self.operate(member, Operation::Resume { scope });
                 }
                 7..11 => self.operator_seeks(member),
@@ -52,8 +52,10 @@ impl World {
         self.tell(member, Input::Operate(operation));
     }
 
-    fn operator_picks(&mut self) -> Scope {
-        let partition = self.operator_picks_partition();
+    fn operator_picks(&mut self, member: usize) -> Scope {
+        let Some(partition) = self.operator_picks_partition(member) else {
+            return Scope::Everything;
+        };
         match self.operator.below(4) {
             0 => Scope::Everything,
             1 => Scope::Topic(partition.topic),
@@ -61,17 +63,18 @@ impl World {
         }
     }
 
-    fn operator_picks_partition(&mut self) -> PartitionId {
-        let partitions = self.broker.partitions();
-        let known = partitions.get(self.operator.index(partitions.len().max(1)));
-        known.copied().unwrap_or(PartitionId {
-            topic: TopicIndex(0),
-            partition: 0,
-        })
+    /// A partition whose topic can be named to the process.
+    fn operator_picks_partition(&mut self, member: usize) -> Option<PartitionId> {
+        let mut partitions = self.broker.partitions();
+        partitions.retain(|partition| self.knows_topic(member, partition.topic));
+        let index = self.operator.index(partitions.len().max(1));
+        partitions.get(index).copied()
     }
 
     fn operator_seeks(&mut self, member: usize) {
-        let partition = self.operator_picks_partition();
+        let Some(partition) = self.operator_picks_partition(member) else {
+            return;
+        };
         let offset = i64::try_from(self.operator.below(120)).unwrap_or(0) - 10;
         let target = match self.operator.below(5) {
             0 => SeekTarget::Earliest,
@@ -105,7 +108,7 @@ impl World {
         };
         let found = self.broker.log(partition).map(first).ok_or_else(unknown);
         let answer = error.map_or(found, Err);
-        self.later(
+        self.later_of_client(
             member,
             wait,
             What::Answer(Box::new(Answer::Found { assignment, answer })),

@@ -12,6 +12,7 @@
 //! | `aside` | what is given up, and that it was time; deaths and suspects |
 //! | `streams` | which deliveries end with a stream |
 //! | `commits` | I-S1, I-S2, I-S3, I-B4, I-S6, M4, starts |
+//! | `topics` | B49, B50: which topics are read |
 //! | `reports` | what the core says of itself, and G6: nothing is passed over silently |
 
 mod aside;
@@ -20,6 +21,7 @@ mod dispatch;
 mod reports;
 mod settlement;
 mod streams;
+mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -194,7 +196,10 @@ pub(crate) struct MemberBook {
     at_shutdown: Option<BTreeSet<Assignment>>,
     /// When a stream died last.
     last_death: Option<Moment>,
+    /// Since when no stream is open that was.
+    alone_since: Option<Moment>,
     wishes: Wishes,
+    found: topics::Found,
 }
 
 /// See the module.
@@ -453,29 +458,6 @@ impl Oracle {
         });
         if let Some(book) = self.members[member].books.get_mut(&assignment) {
             book.alive = false;
-        }
-    }
-
-    pub(crate) fn fetch_failed(&mut self, member: usize, partition: PartitionId, fetch: Fetch) {
-        if let Some(book) = self.newest_book(member, partition) {
-            book.failed |= book.fetch == Some(fetch);
-        }
-    }
-
-    /// Records of partitions that were popped count against the window and the frontier.
-    pub(crate) fn position_told(
-        &mut self,
-        member: usize,
-        partition: PartitionId,
-        fetch: Fetch,
-        offset: i64,
-    ) {
-        if let Some(book) = self.newest_book(member, partition)
-            && book.fetch == Some(fetch)
-            && book.alive
-            && !book.failed
-        {
-            book.frontier = book.frontier.map(|frontier| frontier.max(offset));
         }
     }
 }

@@ -1,15 +1,19 @@
 //! What kind of history a seed makes: settings, shape of the cluster, and how much goes wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ackline::core::metadata::room_bits;
 use ackline::core::{
-    AssignMode, Backoff, CommitMode, JoinWhen, Order, Policy, Settings, StartPolicy, TokenRate,
-    WhenOversize, WhenSpent,
+    AssignMode, Backoff, CommitMode, FindTopics, JoinWhen, Order, Policy, Settings, StartPolicy,
+    TokenRate, TopicIndex, WhenOversize, WhenSpent,
 };
 
 use super::broker::CLUSTER;
 use super::random::Random;
+
+/// What the names of topics begin with that are to be read.
+pub(crate) const TOPICS: &str = "topic-";
 
 /// Chances in 1,000, each per opportunity, and how often trouble looks for one.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) member_every: Duration,
     /// Time between two acts of an operator; zero for none.
     pub(crate) operator_every: Duration,
+    /// Time between two replacements of a client; zero for none.
+    pub(crate) certificates_every: Duration,
     pub(crate) truncation: bool,
     pub(crate) topics_made_again: bool,
     /// Somebody else writes into the group's offsets.
@@ -47,10 +53,25 @@ pub(crate) struct Faults {
     pub(crate) parked_acts: u32,
 }
 
+/// How topics are found that no settings name.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    /// How many topics are named. Those after them are found.
+    pub(crate) named: usize,
+    /// How often a member looks.
+    pub(crate) every: Duration,
+    /// When the topics come into being; `None` if they were always there.
+    pub(crate) appear: Option<Duration>,
+    /// From when until when answers may lack them although they exist.
+    pub(crate) hidden: Option<(Duration, Duration)>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
+    /// As if every topic were named; see [`Plan::settings_of_a_process`].
     pub(crate) settings: Settings,
+    pub(crate) finding: Option<Finding>,
     pub(crate) members: usize,
     /// Partitions of each topic at the beginning.
     pub(crate) partitions: Vec<usize>,
@@ -94,10 +115,12 @@ impl Plan {
         let topic_ids = faults.topics_made_again || random.chance(850);
         let faults = Faults {
             operator_every: operator_every(seed),
+            certificates_every: certificates_every(seed),
             ..faults
         };
-        Self {
+        let mut plan = Self {
             seed,
+            finding: None,
             members: random.pick(&[1, 1, 2, 2, 3]),
             partitions: (0..topics).map(|_| random.pick(&[1, 2, 3])).collect(),
             streams: random.pick(&[1, 1, 2, 3]),
@@ -111,7 +134,49 @@ impl Plan {
             metadata_max,
             faults,
             settings,
-        }
+        };
+        plan.finding = finding(seed, topics, plan.chaos);
+        plan
+    }
+
+    /// How many topics are named by the settings of a process.
+    pub(crate) fn named(&self) -> usize {
+        let topics = self.settings.topics.len();
+        self.finding
+            .as_ref()
+            .map_or(topics, |finding| finding.named)
+    }
+
+    /// Whether the topic at this place does not exist from the beginning.
+    pub(crate) fn appears_later(&self, at: usize) -> bool {
+        let finding = self.finding.as_ref();
+        finding.is_some_and(|finding| finding.appear.is_some() && at >= finding.named)
+    }
+
+    /// Whether a topic is one that is found.
+    pub(crate) fn is_found(&self, topic: TopicIndex) -> bool {
+        usize::from(topic.0) >= self.named()
+    }
+
+    /// What a process is told: of topics that are found, only how.
+    pub(crate) fn settings_of_a_process(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        let Some(finding) = &self.finding else {
+            return settings;
+        };
+        settings.topics.truncate(finding.named);
+        let policies = settings.policies.split_off(finding.named);
+        // What is left out is delivered like the topic that is found, or it would not matter that it is not.
+        let policy_of = move |topic: &str| {
+            let wanted = topic.starts_with(TOPICS);
+            policies.first().copied().filter(|_| wanted)
+        };
+        settings.find_topics = Some(FindTopics {
+            every: finding.every,
+            topics_max: self.settings.topics.len(),
+            policy_of: Arc::new(policy_of),
+        });
+        settings
     }
 
     /// Whether a topic that was made again can be recognised by what is stored with the commits.
@@ -134,6 +199,7 @@ impl Faults {
             log_every: Duration::ZERO,
             member_every: Duration::ZERO,
             operator_every: Duration::ZERO,
+            certificates_every: Duration::ZERO,
             truncation: false,
             topics_made_again: false,
             foreign_commits: false,
@@ -171,6 +237,7 @@ impl Faults {
                 Duration::ZERO
             },
             operator_every: Duration::ZERO,
+            certificates_every: Duration::ZERO,
             truncation: !topics_made_again && random.chance(300),
             topics_made_again,
             foreign_commits: random.chance(300),
@@ -197,6 +264,36 @@ fn operator_every(seed: u64) -> Duration {
     } else {
         Duration::ZERO
     }
+}
+
+/// Drawn apart as well.
+fn certificates_every(seed: u64) -> Duration {
+    let mut random = Random::new(seed ^ 0xce47);
+    if random.chance(200) {
+        random.millis(200..3000)
+    } else {
+        Duration::ZERO
+    }
+}
+
+/// Drawn apart as well.
+fn finding(seed: u64, topics: usize, chaos: Duration) -> Option<Finding> {
+    let mut random = Random::new(seed ^ 0xf14d);
+    let random = &mut random;
+    if !random.chance(if topics > 1 { 500 } else { 50 }) {
+        return None;
+    }
+    let part = |random: &mut Random| chaos.mul_f64(random.within(50..900) as f64 / 1000.0);
+    let hidden = random.chance(400).then(|| {
+        let from = part(random);
+        (from, from + random.millis(200..3000))
+    });
+    Some(Finding {
+        named: topics - 1,
+        every: random.millis(200..2500),
+        appear: random.chance(700).then(|| part(random)),
+        hidden,
+    })
 }
 
 fn policy(random: &mut Random) -> Policy {
@@ -237,7 +334,9 @@ fn policy(random: &mut Random) -> Policy {
 fn settings(random: &mut Random, topics: usize) -> Settings {
     Settings {
         group: "group".to_owned(),
-        topics: (0..topics).map(|topic| format!("topic-{topic}")).collect(),
+        topics: (0..topics)
+            .map(|topic| format!("{TOPICS}{topic}"))
+            .collect(),
         policies: (0..topics).map(|_| policy(random)).collect(),
         find_topics: None,
         commit_mode: if random.chance(80) {

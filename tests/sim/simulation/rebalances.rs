@@ -35,6 +35,8 @@ impl World {
         self.oracle.try_hold(result);
         for start in starts {
             self.oracle.fetch_started(member, start, &process.library);
+            self.oracle
+                .check_is_read(member, start, &process.library, &self.plan);
         }
         if answers {
             process.library.answer();
@@ -112,14 +114,15 @@ impl World {
                     process.asked_at = now;
                     self.raise(member, event);
                 }
+                Step::Resubscribe => process.library.give_back_and_join(),
                 Step::Join => {
                     process.library.joining = true;
                     let wait = self.latency();
-                    self.later(member, wait, What::JoinArrives);
+                    self.later_of_client(member, wait, What::JoinArrives);
                 }
                 Step::Left => {
                     let wait = self.latency();
-                    self.later(member, wait, What::Left);
+                    self.later_of_client(member, wait, What::Left);
                 }
             }
         }

@@ -4,7 +4,6 @@ use ackline::core::metadata::{self, FinishedRuns, Header, Marks};
 use ackline::core::{FlowChange, Input, Moment, PartitionId, TopicIndex};
 
 use super::application::State;
-use super::library::Library;
 use super::log::Kind;
 use super::plan::Faults;
 use super::world::{Happening, Stage, World};
@@ -34,7 +33,16 @@ impl World {
         if self.is_healed() {
             return;
         }
-        let partition = self.random.pick(&self.broker.partitions());
+        let partitions = self.broker.partitions();
+        if !partitions.is_empty() {
+            let partition = self.random.pick(&partitions);
+            self.trouble_a_log(partition);
+        }
+        let wait = self.plan.faults.log_every;
+        self.after(wait, Happening::LogTrouble);
+    }
+
+    fn trouble_a_log(&mut self, partition: PartitionId) {
         match self.random.below(10) {
             0..=3 => self.compact(partition),
             4 => self.retain(partition),
@@ -46,8 +54,6 @@ impl World {
             8 | 9 if self.plan.faults.foreign_commits => self.foreign_commit(partition),
             _ => self.end_with_markers(partition),
         }
-        let wait = self.plan.faults.log_every;
-        self.after(wait, Happening::LogTrouble);
     }
 
     fn compact(&mut self, partition: PartitionId) {
@@ -234,22 +240,6 @@ impl World {
             self.kill(member);
             self.start_again(member);
         }
-    }
-
-    /// The client library died and was made anew; the group still waits for the old one.
-    fn restart_client(&mut self, member: usize) {
-        if self.now < self.members[member].frozen_until {
-            return;
-        }
-        let cooperative = self.plan.settings.assign_mode == ackline::core::AssignMode::Incremental;
-        let Some(process) = self.process(member) else {
-            return;
-        };
-        let owned = std::mem::take(&mut process.library.owned);
-        process.library = Library::new(cooperative);
-        process.late_batch = None;
-        self.tell(member, Input::ClientRestarted);
-        self.oracle.left(member, &owned);
     }
 
     /// Everything works from now on, and every application behaves.

@@ -27,11 +27,16 @@ impl World {
             return;
         }
         self.note(|| format!("member {member} starts"));
-        let mut settings = self.plan.settings.clone();
+        let mut settings = self.plan.settings_of_a_process();
         settings.seed = self.random.next();
         let cooperative = settings.assign_mode == ackline::core::AssignMode::Incremental;
-        self.members[member].process =
-            Some(Process::new(Core::new(settings), cooperative, self.now));
+        let named = self.plan.named();
+        self.members[member].process = Some(Process::new(
+            Core::new(settings),
+            cooperative,
+            named,
+            self.now,
+        ));
         if self.plan.cluster_id {
             self.tell(
                 member,
@@ -117,9 +122,12 @@ impl World {
             Input::StreamFlow { stream, flow } => self.oracle.stream_flow(member, *stream, *flow),
             Input::StreamClosing { stream } => self.oracle.stream_closing(member, *stream),
             Input::StreamClosed { stream } => {
-                let stopping = self.process(member).is_some_and(|process| process.stopping);
-                self.oracle
-                    .stream_closed(self.now, member, *stream, stopping);
+                let now = self.now;
+                if let Some(process) = &self.members[member].process {
+                    let (stopping, known) = (process.stopping, process.topics_known);
+                    self.oracle
+                        .stream_closed(now, member, *stream, stopping, known);
+                }
             }
             Input::PositionSampled {
                 partition,
@@ -145,6 +153,7 @@ impl World {
             Input::GroupLeft | Input::ClientRestarted => self.oracle.commit_given_up(member),
             Input::Shutdown { .. } => self.oracle.shutting_down(member),
             Input::Operate(operation) => self.oracle.operated(member, operation),
+            Input::TopicsFound { answer } => self.oracle.topics_found(member, answer, &self.plan),
             Input::Tick
             | Input::ClusterKnown { .. }
             | Input::GroupAssigned { .. }
@@ -154,7 +163,6 @@ impl World {
             | Input::OffsetsListed { .. }
             | Input::OffsetFound { .. }
             | Input::TopicDescribed { .. }
-            | Input::TopicsFound { .. }
             | Input::Popped { .. }
             | Input::EndSampled { .. }
             | Input::CommitDone { .. }
@@ -221,11 +229,10 @@ impl World {
 
     fn carry_out_one(&mut self, member: usize, effect: Effect) {
         match effect {
-            Effect::Join => self.with_library(member, |library| {
-                library.subscribe();
-                Ok(())
-            }),
-            Effect::Subscribe | Effect::FindTopics | Effect::TopicAdded { .. } => {}
+            Effect::Join => self.join(member),
+            Effect::Subscribe => self.subscribe(member),
+            Effect::FindTopics => self.find_topics(member),
+            Effect::TopicAdded { topic, name } => self.topic_added(member, topic, &name),
             Effect::Leave => self.with_library(member, |library| {
                 library.unsubscribe();
                 Ok(())
@@ -350,9 +357,15 @@ impl World {
     pub(crate) fn end_turn(&mut self, member: usize) {
         let now = self.now;
         self.oracle.check_lanes(member);
+        let thawed_at = self.members[member].thawed_at;
         let Some(process) = self.members[member].process.as_mut() else {
             return;
         };
+        let read = process.core.topics_read();
+        self.oracle.check_topics(member, read, &self.plan);
+        let in_group = process.library.subscribed;
+        self.oracle
+            .check_loneliness(now, member, in_group, thawed_at);
         if process.store.turn.is_empty() {
             let (held, counted) = (process.store.bytes, process.core.held_bytes());
             self.oracle.check(held == counted, || {
@@ -374,6 +387,7 @@ impl World {
                 Happening::Of {
                     member,
                     life,
+                    client: None,
                     what: What::Tick,
                 },
             );

@@ -6,6 +6,8 @@
 //! | `turns` | one member takes an input, and its effects are carried out |
 //! | `rebalances` | what the group gives and takes, and the answers |
 //! | `cluster` | the broker, the coordinator and their answers |
+//! | `topics` | topics that are found |
+//! | `client` | a member's client dies, or is replaced |
 //! | `edge` | popping and pulling, applications |
 //! | `letters` | the dead-letter topic, and the operator |
 //! | `operator` | what an operator does |
@@ -42,6 +44,8 @@ pub(crate) enum Happening {
     LogTrouble,
     MemberTrouble,
     OperatorActs,
+    CertificatesChange,
+    TopicsAppear,
     Coordinator,
     Heal,
     Look,
@@ -49,6 +53,8 @@ pub(crate) enum Happening {
     Of {
         member: usize,
         life: u32,
+        /// Which of its clients, where it matters: what was on its way to an earlier one gets lost.
+        client: Option<u32>,
         what: What,
     },
     CommitArrives(Box<CommitInFlight>),
@@ -81,6 +87,7 @@ pub(crate) enum What {
 pub(crate) struct CommitInFlight {
     pub(crate) member: usize,
     pub(crate) life: u32,
+    pub(crate) client: u32,
     pub(crate) name: Option<MemberName>,
     pub(crate) generation: i32,
     pub(crate) request: CommitId,
@@ -146,6 +153,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     /// The operator's own chance.
     pub(crate) operator: Random,
+    /// That of new certificates.
+    pub(crate) certificates: Random,
     pub(crate) broker: Broker,
     pub(crate) group: Group,
     pub(crate) members: Vec<Member>,
@@ -195,6 +204,7 @@ impl World {
             oracle: Oracle::new(plan.settings.clone(), plan.members, plan.cluster_id),
             members,
             operator: Random::new(plan.seed ^ 0x0_9e7a),
+            certificates: Random::new(plan.seed ^ 0xce47_1f1c),
             random,
             stage: Stage::Trouble,
             produced: 0,
@@ -225,6 +235,14 @@ impl World {
         if !self.plan.faults.operator_every.is_zero() {
             self.after(self.plan.faults.operator_every, Happening::OperatorActs);
         }
+        if !self.plan.faults.certificates_every.is_zero() {
+            let wait = self.plan.faults.certificates_every;
+            self.after(wait, Happening::CertificatesChange);
+        }
+        let finding = self.plan.finding.as_ref();
+        if let Some(wait) = finding.and_then(|finding| finding.appear) {
+            self.after(wait, Happening::TopicsAppear);
+        }
     }
 
     pub(crate) fn after(&mut self, wait: Duration, what: Happening) {
@@ -242,7 +260,32 @@ impl World {
 
     pub(crate) fn later(&mut self, member: usize, wait: Duration, what: What) {
         let life = self.members[member].life;
-        self.after(wait, Happening::Of { member, life, what });
+        let client = None;
+        self.after(
+            wait,
+            Happening::Of {
+                member,
+                life,
+                client,
+                what,
+            },
+        );
+    }
+
+    /// The same, unless the member has another client by then.
+    pub(crate) fn later_of_client(&mut self, member: usize, wait: Duration, what: What) {
+        let of_member = &self.members[member];
+        let client = of_member.process.as_ref().map(|process| process.client);
+        let life = of_member.life;
+        self.after(
+            wait,
+            Happening::Of {
+                member,
+                life,
+                client,
+                what,
+            },
+        );
     }
 
     /// The time that something takes on the network.
@@ -286,25 +329,44 @@ impl World {
             Happening::LogTrouble => self.log_trouble(),
             Happening::MemberTrouble => self.member_trouble(),
             Happening::OperatorActs => self.operator_acts(),
+            Happening::CertificatesChange => self.certificates_change(),
+            Happening::TopicsAppear => self.topics_appear(),
             Happening::Coordinator => self.coordinator_looks(),
             Happening::Heal => self.heal(),
             Happening::Look => self.look(),
             Happening::Start(member) => self.start(member),
-            Happening::Of { member, life, what } => self.happen(member, life, what),
+            Happening::Of {
+                member,
+                life,
+                client,
+                what,
+            } => self.happen(member, life, client, what),
             Happening::CommitArrives(commit) => self.commit_arrives(*commit),
         }
         true
     }
 
     /// Something happens to a process, unless it is another one by now, or is not running.
-    fn happen(&mut self, member: usize, life: u32, what: What) {
+    fn happen(&mut self, member: usize, life: u32, client: Option<u32>, what: What) {
         let of_member = &self.members[member];
-        if of_member.life != life || of_member.process.is_none() {
+        let process = of_member
+            .process
+            .as_ref()
+            .filter(|_| of_member.life == life);
+        if process.is_none_or(|process| client.is_some_and(|client| client != process.client)) {
             return;
         }
         if self.now < of_member.frozen_until {
             let at = of_member.frozen_until;
-            return self.at(at, Happening::Of { member, life, what });
+            return self.at(
+                at,
+                Happening::Of {
+                    member,
+                    life,
+                    client,
+                    what,
+                },
+            );
         }
         match what {
             What::Tick => self.tick(member),
@@ -381,6 +443,9 @@ impl World {
         }
         if self.members.iter().any(stopping) {
             return Some("a process that was told to stop is still there".to_owned());
+        }
+        if let Some(member) = self.who_lacks_topics() {
+            return Some(format!("B49: member {member} does not read all topics"));
         }
         let outstanding =
             (0..self.members.len()).find(|member| self.oracle.has_commit_out(*member));

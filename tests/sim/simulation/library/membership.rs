@@ -2,15 +2,48 @@
 
 use std::collections::BTreeSet;
 
-use ackline::core::PartitionId;
+use ackline::core::{PartitionId, TopicIndex};
 
 use super::{Library, Rebalance, Step};
 use crate::simulation::group::Grant;
 
 impl Library {
-    pub(crate) fn subscribe(&mut self) {
+    pub(crate) fn subscribe(&mut self, topics: BTreeSet<TopicIndex>) {
         self.subscribed = true;
+        self.wanted = topics;
         self.steps.push_back(Step::Join);
+    }
+
+    /// The application wants other topics than before. Whatever waits for its answer comes first; the answer to a
+    /// join that is under way is none to this.
+    pub(crate) fn resubscribe(&mut self, topics: BTreeSet<TopicIndex>) {
+        self.wanted = topics;
+        self.joining = false;
+        if !self.steps.contains(&Step::Resubscribe) {
+            self.steps.push_back(Step::Resubscribe);
+        }
+    }
+
+    /// Gives back what the application does not want any more, in an eager group everything, and then joins.
+    pub(crate) fn give_back_and_join(&mut self) {
+        self.steps.push_front(Step::Join);
+        let stays =
+            |partition: &PartitionId| self.cooperative && self.wanted.contains(&partition.topic);
+        let owned = self.owned.iter().copied();
+        let leaving: BTreeSet<PartitionId> = owned.filter(|partition| !stays(partition)).collect();
+        if !leaving.is_empty() {
+            self.steps
+                .push_front(Step::Raise(Rebalance::Revoke(leaving)));
+        }
+    }
+
+    /// Whether a partition is still here although the application does not want its topic any more.
+    pub(crate) fn gives_back(&self, partition: PartitionId) -> bool {
+        let revoked = match &self.event {
+            Some(Rebalance::Revoke(leaving)) => leaving.contains(&partition),
+            Some(Rebalance::Assign(_) | Rebalance::Lost(_)) | None => false,
+        };
+        revoked || self.steps.contains(&Step::Resubscribe)
     }
 
     pub(crate) fn unsubscribe(&mut self) {
@@ -26,7 +59,8 @@ impl Library {
 
     /// The coordinator collects joins.
     pub(crate) fn rebalance_in_progress(&mut self) {
-        if self.joining || !self.subscribed || self.steps.contains(&Step::Join) {
+        let joins = |step: &Step| matches!(step, Step::Join | Step::Resubscribe);
+        if self.joining || !self.subscribed || self.steps.iter().any(joins) {
             return;
         }
         let leaving = self.remaining();
@@ -91,6 +125,9 @@ impl Library {
             return None;
         }
         let step = self.steps.pop_front()?;
+        if step == Step::Join {
+            self.topics.clone_from(&self.wanted);
+        }
         if let Step::Raise(event) = &step {
             match event {
                 Rebalance::Assign(added) => self.owned.extend(added.iter().copied()),

@@ -104,7 +104,18 @@ impl Oracle {
     }
 
     /// What a stream holds that closes without a word.
-    pub(super) fn note_held_at_close(&mut self, now: Moment, member: usize, stream: StreamId) {
+    pub(super) fn note_held_at_close(
+        &mut self,
+        now: Moment,
+        member: usize,
+        stream: StreamId,
+        topics_known: usize,
+    ) {
+        let counts = |policy: &Policy| policy.deaths_max > 0;
+        let mut policies = self.settings.policies.iter().take(topics_known);
+        if !policies.any(counts) {
+            return; // deaths are nobody's concern
+        }
         let of_member = &mut self.members[member];
         let held = of_member
             .deliveries
@@ -127,10 +138,7 @@ impl Oracle {
         let Some((_, held)) = held.filter(|(at, _)| now.since(*at) <= DEATH_WITHIN) else {
             return;
         };
-        let suspects = |policy: &Policy| policy.deaths_max > 0;
-        if self.settings.policies.iter().any(suspects) {
-            of_member.last_death = Some(now);
-        }
+        of_member.last_death = Some(now);
         let alone = held.len() == 1;
         for (assignment, number) in held {
             let Some(book) = of_member.books.get_mut(&assignment) else {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ackline::core::metadata::{self, Decoded, Expectation, Marks, Retried};
 use ackline::core::{
-    Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, Drained, FetchStart,
+    Assignment, CommitEntry, CommitId, CommitMode, CommittedAnswer, Drained, Fetch, FetchStart,
     LeaderEpoch, Moment, PartitionId,
 };
 
@@ -132,6 +132,29 @@ impl Oracle {
         book.frontier = Some(start.offset);
         if let Some(wrong) = wrong {
             self.violate(|| wrong);
+        }
+    }
+
+    pub(crate) fn fetch_failed(&mut self, member: usize, partition: PartitionId, fetch: Fetch) {
+        if let Some(book) = self.newest_book(member, partition) {
+            book.failed |= book.fetch == Some(fetch);
+        }
+    }
+
+    /// Records of partitions that were popped count against the window and the frontier.
+    pub(crate) fn position_told(
+        &mut self,
+        member: usize,
+        partition: PartitionId,
+        fetch: Fetch,
+        offset: i64,
+    ) {
+        if let Some(book) = self.newest_book(member, partition)
+            && book.fetch == Some(fetch)
+            && book.alive
+            && !book.failed
+        {
+            book.frontier = book.frontier.map(|frontier| frontier.max(offset));
         }
     }
 

@@ -159,13 +159,14 @@ impl Oracle {
             return;
         };
         let (moved, read, new) = (book.moved, book.read.clone(), book.new_partition);
+        let new = new || self.is_newborn(member, partition.topic);
         let disturbed =
             self.disturbed.contains(&partition) || broker.topic(partition.topic).incarnation > 0;
         self.check(read == Some(None) || moved, || {
             format!("M12: {partition:?} starts by policy, but the broker said {read:?}")
         });
         self.check(moved || disturbed || new_partition == new, || {
-            format!("B7: {partition:?} new: {new_partition}, not {new}")
+            format!("B7, B49: {partition:?} new: {new_partition}, not {new}")
         });
         let latest = self.settings.start == StartPolicy::Latest && !new_partition && !moved;
         self.passed_over(partition, offset, latest, broker);

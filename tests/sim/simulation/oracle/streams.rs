@@ -1,8 +1,13 @@
 //! Streams open, change their limits and end, and with them their deliveries.
 
+use std::time::Duration;
+
 use ackline::core::{FlowChange, Moment, StreamId, StreamOpen};
 
 use super::{Kind, Life, Oracle, StreamBook};
+
+/// A stream that closes may take so long for it.
+const CLOSING_MAX: Duration = Duration::from_millis(3010);
 
 impl Oracle {
     pub(crate) fn stream_opened(
@@ -57,6 +62,7 @@ impl Oracle {
         member: usize,
         stream: StreamId,
         stopping: bool,
+        topics_known: usize,
     ) {
         let Some(book) = self.members[member].streams.get_mut(&stream) else {
             return;
@@ -64,7 +70,7 @@ impl Oracle {
         let keep = book.open.keep_after_close;
         let open = book.receiving;
         if open && !stopping {
-            self.note_held_at_close(now, member, stream);
+            self.note_held_at_close(now, member, stream, topics_known);
         }
         let Some(book) = self.members[member].streams.get_mut(&stream) else {
             return;
@@ -103,7 +109,31 @@ impl Oracle {
         }
     }
 
+    /// Whoever has no application any more leaves the group after a while, counted from when it stood still last.
+    pub(crate) fn check_loneliness(
+        &mut self,
+        now: Moment,
+        member: usize,
+        in_group: bool,
+        thawed_at: Moment,
+    ) {
+        let leave_after = self.settings.leave_after;
+        let book = &mut self.members[member];
+        let alone = !book.streams.values().any(|stream| stream.receiving);
+        if book.streams.is_empty() || !alone {
+            book.alone_since = None;
+            return;
+        }
+        let since = thawed_at.max(*book.alone_since.get_or_insert(now));
+        let late = now > since.plus(leave_after + CLOSING_MAX);
+        self.check(!(late && in_group), || {
+            format!("member {member} is alone since {since:?}, and in the group")
+        });
+    }
+
     pub(super) fn end_deliveries(&mut self, member: usize, stream: StreamId, life: Life) {
+        // Whatever ends them, the time after which the group is left begins anew.
+        self.members[member].alone_since = None;
         let live: Vec<u64> = self.members[member]
             .deliveries
             .iter()
