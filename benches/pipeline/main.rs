@@ -11,6 +11,7 @@
 //! | file | question |
 //! |---|---|
 //! | `load` | what is in the topics? |
+//! | `hop` | what does one message take on this machine? |
 //! | `sink` | what does the application do? |
 //! | `sidecar` | which settings does ackline run with? |
 //! | `slow`, `work` | what if the application takes its time? |
@@ -23,6 +24,7 @@
     reason = "a program that measures reads the clock and prints"
 )]
 
+mod hop;
 mod load;
 mod plan;
 mod report;

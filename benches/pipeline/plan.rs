@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::RunArguments;
+use super::hop;
 use super::load::{self, Shape};
 use super::report::{Latency, Pass, Percentiles, Report, Resident, Throughput};
 use super::sidecar::{Settings, Sidecar};
@@ -320,6 +321,10 @@ impl Bench<'_> {
             let topic = format!("bench-pace-{rate}-{round}");
             load::create(&self.arguments.brokers, &topic)?;
             let count = rate * seconds;
+            if rate == RATES[0] {
+                let hop = Percentiles::of(hop::latencies_us(count)?)?;
+                latency.hop.push(hop);
+            }
             let (raw, raw_late) = self.raw_latency(&topic, rate, count)?;
             let (ackline, late, bytes) = self.latency_through(&topic, rate, count)?;
             latency.raw.push(raw);

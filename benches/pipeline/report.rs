@@ -48,6 +48,8 @@ pub(crate) struct Percentiles {
 #[derive(Debug, Serialize)]
 pub(crate) struct Latency {
     records_per_second: u64,
+    /// Of one message between two threads.
+    pub(crate) hop: Vec<Percentiles>,
     pub(crate) raw: Vec<Percentiles>,
     pub(crate) ackline: Vec<Percentiles>,
     /// Whether the producer did. If not, the figures are its own, and not judged.
@@ -211,6 +213,7 @@ impl Latency {
     pub(crate) fn new(records_per_second: u64) -> Self {
         Self {
             records_per_second,
+            hop: Vec::new(),
             raw: Vec::new(),
             ackline: Vec::new(),
             kept_pace: true,
@@ -253,7 +256,12 @@ impl Latency {
     }
 
     fn absolute(&self, table: &mut String) {
-        for (who, list) in [("raw poll", &self.raw), ("ackline", &self.ackline)] {
+        let lists = [
+            ("one message over a Unix socket, nothing else", &self.hop),
+            ("raw poll", &self.raw),
+            ("ackline", &self.ackline),
+        ];
+        for (who, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             let values: [fn(&Percentiles) -> u64; 3] = [|at| at.p50, |at| at.p99, |at| at.p999];
             let [p50, p99, p999] = values.map(|value| {
                 let all = list.iter().map(|at| value(at) as f64).collect();

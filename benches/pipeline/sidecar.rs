@@ -71,6 +71,7 @@ impl Sidecar {
         }
         file["listen"] = json!({
             "app": format!("unix:{}", directory.join("ackline.sock").display()),
+            "admin": format!("unix:{}", directory.join("admin.sock").display()),
             "http": "",
         });
         let path = directory.join("ackline.yaml");

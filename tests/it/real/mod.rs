@@ -5,6 +5,7 @@
 
 use crate::harness::{Cluster, Commit, Ledger, Topic, commits_of, described_offsets, until};
 
+mod bombs;
 mod brokers;
 mod browser;
 mod bytes;
