@@ -167,8 +167,7 @@ impl Core {
         };
         let history = assignment.history.entry(number);
         history.hold = Hold::Aside;
-        history.suspect = false;
-        history.deaths_among = 0;
+        history.clear_suspicion();
         let aside = Aside {
             cause,
             reason,

@@ -64,6 +64,14 @@ pub(crate) struct History {
     pub(crate) hold: Hold,
 }
 
+impl History {
+    /// Somebody survived it, or it is nobody's to survive any more.
+    pub(crate) fn clear_suspicion(&mut self) {
+        self.suspect = false;
+        self.deaths_among = 0;
+    }
+}
+
 /// Of all records of an assignment, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Histories {

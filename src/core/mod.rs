@@ -87,7 +87,7 @@ mod finish;
 mod frame;
 mod group;
 #[cfg(test)]
-mod harness;
+pub(crate) mod harness;
 mod history;
 pub mod ids;
 pub mod input;

@@ -377,8 +377,7 @@ impl Core {
             let history = assignment.history.entry(number);
             history.resets = 0;
             if said.outcome != Outcome::Release {
-                history.suspect = false;
-                history.deaths_among = 0;
+                history.clear_suspicion();
             }
         }
     }

@@ -240,10 +240,11 @@ impl Core {
     pub(super) fn put_on_trial(&mut self, id: StreamId) {
         let now = self.now;
         let recent = |death: Moment| now.since(death) <= TRIAL_AFTER_DEATH;
-        let wanted = self.suspects.last_death.is_some_and(recent);
-        if let Some(stream) = self.streams.map.get_mut(&id).filter(|_| wanted)
-            && !mutant::planted("newcomer-is-trusted")
-        {
+        let is_recent = self.suspects.last_death.is_some_and(recent);
+        if !is_recent || mutant::planted("newcomer-is-trusted") {
+            return;
+        }
+        if let Some(stream) = self.streams.map.get_mut(&id) {
             stream.trial_until = Some(now.plus(TRIAL));
             self.timers.at(now.plus(TRIAL), Timer::Linger(id));
         }

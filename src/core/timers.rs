@@ -35,7 +35,7 @@ pub(crate) enum Timer {
     Rebalance,
     /// The shutdown may go on.
     Shutdown,
-    /// A stream's message that is not full may go.
+    /// A stream's message that is not full may go, or its trial is over.
     Linger(StreamId),
     /// A stream's closing, keeping or remembering ends.
     Stream(StreamId),

@@ -114,7 +114,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn unlimited() -> StreamOpen {
+pub(crate) fn unlimited() -> StreamOpen {
     StreamOpen {
         client: "test".to_owned(),
         topics: None,

@@ -125,7 +125,7 @@ pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String
             reason,
             refused,
             since,
-        } => parked(head, *cause, (reason, refused.as_deref()), place).since(*since),
+        } => parked(head, *cause, reason, refused.as_deref(), place).since(*since),
         Obstacle::DeadLetterPending { head, since, again } => {
             dead_letter_pending(head, *again, place, now).since(*since)
         }
@@ -232,12 +232,7 @@ fn commit_failing(error: &str, stale: bool) -> Words {
     .remedy("look at the brokers and at the group's permissions; it is tried again by itself")
 }
 
-fn parked(
-    head: &Head,
-    cause: Cause,
-    (reason, refused): (&str, Option<&str>),
-    place: &str,
-) -> Words {
+fn parked(head: &Head, cause: Cause, reason: &str, refused: Option<&str>, place: &str) -> Words {
     let because = match cause {
         Cause::Failures => format!("after {}", times(head.failures, "failure")),
         Cause::Crashes => "since applications died of it".to_owned(),

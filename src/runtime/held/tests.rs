@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{Config, FlagValue, Sources};
-use crate::core::{Effect, Input, StreamId, StreamOpen};
+use crate::core::harness::unlimited;
+use crate::core::{Effect, Input, StreamId};
 use crate::fake::{Cluster, Member, Shape, read_rest};
 use crate::runtime::source::Source;
 
@@ -53,20 +54,7 @@ impl Bed {
         let open = Input::StreamOpened {
             stream: StreamId(1),
             entropy: 1,
-            open: StreamOpen {
-                client: String::new(),
-                topics: None,
-                in_flight_records_max: 1000,
-                in_flight_bytes_max: 1 << 20,
-                message_bytes_max: 1 << 20,
-                batch_records_max: 1000,
-                batch_bytes_max: 1 << 20,
-                batch_linger: Duration::ZERO,
-                keep_after_close: Duration::ZERO,
-                notice_partitions: false,
-                notice_committed: false,
-                notice_caught_up: false,
-            },
+            open: unlimited(),
         };
         bed.handle(open);
         bed.source.subscribe(&[]).unwrap();

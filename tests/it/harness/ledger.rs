@@ -49,6 +49,13 @@ impl Logged {
             timestamp_ms: now_ms() - i64::from(number % 1000),
         }
     }
+
+    /// The text of a header; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> String {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        let value = found.and_then(|(_, value)| value.clone());
+        String::from_utf8(value.unwrap_or_default()).unwrap()
+    }
 }
 
 /// Everything that is known about one record.

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -167,7 +166,5 @@ async fn application() {
         term.recv().await;
         token.cancel();
     });
-    job.work(&stop, &Arc::new(AtomicBool::new(false)))
-        .await
-        .unwrap();
+    job.work(&stop, &AtomicBool::new(false)).await.unwrap();
 }

@@ -9,12 +9,6 @@ use crate::harness::{
     Ledger, Line, Logged, Member, Protocol, Reader, Sidecar, Topic, ackline, unique,
 };
 
-fn header(record: &Logged, name: &str) -> String {
-    let found = record.headers.iter().find(|(known, _)| known == name);
-    let value = found.and_then(|(_, value)| value.clone());
-    String::from_utf8(value.unwrap_or_default()).unwrap()
-}
-
 // R14 B30
 #[tokio::test]
 async fn what_is_given_up_is_in_the_dead_letter_topic_when_it_is_committed() {
@@ -42,7 +36,7 @@ async fn what_is_given_up_is_in_the_dead_letter_topic_when_it_is_committed() {
     let told: Vec<_> = letters
         .iter()
         .map(|letter| {
-            let of = |name: &str| header(&letter.record, name);
+            let of = |name: &str| letter.record.header(name);
             let (offset, cause) = (of("ackline.offset"), of("ackline.cause"));
             (offset, cause, of("ackline.failures"))
         })

@@ -65,16 +65,14 @@ impl Scene {
     /// Cause and offset of each dead letter.
     async fn letters(&self) -> Vec<(String, String)> {
         let letters = everything(self.member.cluster, &self.dead).await;
-        let header = |letter: &Logged, name: &str| {
-            let found = letter.headers.iter().find(|(known, _)| known == name);
-            let value = found.and_then(|(_, value)| value.clone());
-            String::from_utf8(value.unwrap_or_default()).unwrap()
-        };
         letters
             .iter()
             .map(|letter| {
-                let of = |name: &str| header(&letter.record, name);
-                (of("ackline.cause"), of("ackline.offset"))
+                let record = &letter.record;
+                (
+                    record.header("ackline.cause"),
+                    record.header("ackline.offset"),
+                )
             })
             .collect()
     }

@@ -11,7 +11,7 @@ use crate::harness::{
 
 /// Bytes a second that the broker gives out.
 const QUOTA: usize = 256 << 10;
-const RECORDS: i32 = 512;
+const RECORDS: usize = 512;
 const SIZE: usize = 8 << 10;
 
 // R17 B33
@@ -29,7 +29,9 @@ async fn a_quota_slows_reading_down_and_is_taken_for_no_failure() {
         value: Some(vec![7; SIZE]),
         ..Logged::numbered(number)
     };
-    let records = (0..RECORDS).map(|number| (number % 2, large(number)));
+    let records = (0..)
+        .take(RECORDS)
+        .map(|number| (number % 2, large(number)));
     topic.write(&ledger, records).await;
     let settings = member.settings(&group, &topic).with(json!({
         "kafka": {"properties": {"client.id": client}},
@@ -45,7 +47,7 @@ async fn a_quota_slows_reading_down_and_is_taken_for_no_failure() {
         assert_eq!(code, 200, "{text}");
         let (code, text) = ackline(&sidecar.socket(), &["explain"]).await;
         assert_eq!(code, 0, "{text}");
-        (ledger.accepted_count() >= 512).then_some(())
+        (ledger.accepted_count() >= RECORDS).then_some(())
     })
     .await;
     // 4 MiB at 256 KiB/s, but for the eleven seconds' worth that a quota lets pass before it holds back.

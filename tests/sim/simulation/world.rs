@@ -259,24 +259,18 @@ impl World {
     }
 
     pub(crate) fn later(&mut self, member: usize, wait: Duration, what: What) {
-        let life = self.members[member].life;
-        let client = None;
-        self.after(
-            wait,
-            Happening::Of {
-                member,
-                life,
-                client,
-                what,
-            },
-        );
+        self.later_to(member, wait, None, what);
     }
 
     /// The same, unless the member has another client by then.
     pub(crate) fn later_of_client(&mut self, member: usize, wait: Duration, what: What) {
-        let of_member = &self.members[member];
-        let client = of_member.process.as_ref().map(|process| process.client);
-        let life = of_member.life;
+        let process = self.members[member].process.as_ref();
+        let client = process.map(|process| process.client);
+        self.later_to(member, wait, client, what);
+    }
+
+    fn later_to(&mut self, member: usize, wait: Duration, client: Option<u32>, what: What) {
+        let life = self.members[member].life;
         self.after(
             wait,
             Happening::Of {
