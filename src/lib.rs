@@ -43,6 +43,7 @@
 //! | [`config`] | what was asked for, and is it possible? |
 //! | [`observe`] | what does a person see? Every log line and every metric |
 //! | [`http`] | is it alive, is it ready? The status page |
+//! | [`k8s`] | how do pods get their sidecar? The injector |
 //! | [`cli`] | which command, which exit code? The operator's commands and the demonstration live here too |
 //!
 //! Beside `src`: `proto/` is the contract with applications and with operators; its Rust code lies in `src/grpc/generated`,
@@ -115,6 +116,7 @@ pub mod fake;
 mod fixed_hash;
 pub mod grpc;
 pub mod http;
+pub mod k8s;
 pub mod kafka;
 mod key_hash;
 pub mod mutant;

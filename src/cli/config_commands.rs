@@ -54,8 +54,13 @@ impl ConfigCommand {
     pub(super) fn output(self, variables: Vec<(OsString, OsString)>) -> Result<String, Problems> {
         Ok(match self {
             Self::Check(flags) => {
-                let file = flags.settings.file();
-                let of = file.map_or(String::new(), |file| format!("{}: ", file.display()));
+                let names = flags.settings.files().iter();
+                let names: Vec<String> = names.map(|file| file.display().to_string()).collect();
+                let of = if names.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}: ", names.join(", "))
+                };
                 Config::load(&Sources {
                     skip_files: flags.skip_files,
                     ..flags.settings.into_sources(variables)

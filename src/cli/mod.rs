@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done, or ended with everything acknowledged committed; `fake`: everything is settled |
 //! | 1 | failed while running, or ended without the last commit; `explain`: something is stuck; `fake`: something is not settled |
-//! | 64 | the command line, the settings or the lines for `fake` are wrong |
+//! | 64 | the command line, the settings, the lines for `fake` or the manifests for `inject` are wrong |
 //!
 //! # Deliberately absent
 //!
@@ -15,6 +15,7 @@ mod config_commands;
 pub mod dead_letters;
 pub mod demo;
 pub mod fake;
+pub mod inject;
 mod manual;
 pub mod operate;
 mod place;
@@ -61,8 +62,8 @@ impl Invocation {
 pub enum Failure<E> {
     /// The settings are wrong.
     Settings(Problems),
-    /// Lines to be delivered are wrong, or settings, or both.
-    Lines(String),
+    /// Lines to be delivered are wrong, or settings, or both; or manifests, or values of the chart.
+    Input(String),
     /// It failed while running.
     Running(E),
     /// Its output could not be written.
@@ -82,6 +83,8 @@ pub enum Task {
     DeadLetters(Box<dead_letters::Request>),
     /// Ask one that runs: `ackline status` and the like.
     Operate(operate::Command),
+    /// Give pods their sidecars: `ackline inject serve`.
+    Inject(Box<inject::Server>),
 }
 
 /// Does what the command line says. `carry_out` does what takes a while, and says how the process ends.
@@ -108,7 +111,7 @@ pub fn execute<E>(
         Command::Fake(options) => {
             let job = options
                 .into_job(invocation.variables)
-                .map_err(Failure::Lines)?;
+                .map_err(Failure::Input)?;
             carry_out(Task::Fake(Box::new(job))).map_err(Failure::Running)
         }
         Command::Operate(asked) => {
@@ -124,6 +127,18 @@ pub fn execute<E>(
                 Err(Refusal::Usage(refusal)) => return Ok(answer(&refusal)),
             };
             carry_out(Task::DeadLetters(Box::new(request))).map_err(Failure::Running)
+        }
+        Command::Inject(asked) => {
+            let refused = |refused: inject::Refused| Failure::Input(refused.to_string());
+            match asked.prepare().map_err(refused)? {
+                inject::Wanted::Print(printed) => {
+                    printed.write(out).map_err(Failure::Output)?;
+                    Ok(ExitCode::SUCCESS)
+                }
+                inject::Wanted::Serve(server) => {
+                    carry_out(Task::Inject(server)).map_err(Failure::Running)
+                }
+            }
         }
         Command::Config(command) => {
             let text = command
@@ -158,7 +173,7 @@ pub fn exit_code<E>(
     let (message, code) = match outcome {
         Ok(code) => return code,
         Err(Failure::Settings(problems)) => (problems.to_string(), ExitCode::from(EXIT_USAGE)),
-        Err(Failure::Lines(mistakes)) => (mistakes, ExitCode::from(EXIT_USAGE)),
+        Err(Failure::Input(mistakes)) => (mistakes, ExitCode::from(EXIT_USAGE)),
         Err(Failure::Running(error)) => (describe(error), ExitCode::FAILURE),
         Err(Failure::Output(error)) => (format!("cannot write: {error}"), ExitCode::FAILURE),
     };
@@ -232,6 +247,15 @@ enum Command {
     DeadLetters(DeadLettersCommand),
     #[command(flatten)]
     Operate(operate::Operate),
+    /// Give pods on Kubernetes their sidecar: in manifests, or as the webhook of a cluster
+    ///
+    /// Injects into all pods and workloads of the files that have the label ackline.dev/inject: "true" on
+    /// their pods, and prints them with everything else that is in the files. What the webhook does in a
+    /// cluster is the same.
+    ///
+    /// Exit code 64 means that annotations, manifests or values are wrong; then nothing is printed.
+    #[command(after_help = inject::INJECT_EXAMPLES)]
+    Inject(inject::Inject),
     /// Check, print and explain settings
     #[command(subcommand)]
     Config(ConfigCommand),

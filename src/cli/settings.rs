@@ -1,7 +1,7 @@
 //! Flags that give settings, made from the same list as the settings themselves.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
@@ -14,27 +14,26 @@ pub(super) const FILE: &str = "file";
 const CONFIG: &str = "config";
 const SET: &str = "set";
 
-/// The settings file and the settings of a command line.
+/// The settings files and the settings of a command line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SettingFlags {
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     values: Vec<FlagValue>,
 }
 
 impl SettingFlags {
-    /// The settings file, if one is named.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    /// The settings files, in the order in which they were named.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Everything to read settings from.
     pub(super) fn into_sources(self, variables: Vec<(OsString, OsString)>) -> Sources {
         Sources {
-            file: self.file,
+            files: self.files,
             variables,
             flags: self.values,
-            skip_files: false,
-            presets: Vec::new(),
+            ..Sources::default()
         }
     }
 }
@@ -46,8 +45,12 @@ impl Args for SettingFlags {
                 .long(CONFIG)
                 .value_name("FILE")
                 .env("ACKLINE_CONFIG")
+                .action(ArgAction::Append)
                 .value_parser(value_parser!(PathBuf))
-                .help("Settings file in YAML; `ackline config example` prints a complete one"),
+                .help(
+                    "Settings file in YAML; `ackline config example` prints a complete one. May be \
+                     repeated: a later file wins, setting by setting.",
+                ),
         );
         let command = config::flags().fold(command, |command, flag| {
             let action = if flag.repeats {
@@ -94,7 +97,7 @@ impl FromArgMatches for SettingFlags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        self.file = settings_file(matches)?;
+        self.files = settings_files(matches)?;
         self.values.clear();
         for info in config::flags() {
             let Some(values) = matches.get_many::<String>(info.flag) else {
@@ -118,16 +121,19 @@ impl FromArgMatches for SettingFlags {
 }
 
 /// The word of its own wins over `ACKLINE_CONFIG`, like `--config`; both on one line are a mistake.
-fn settings_file(matches: &ArgMatches) -> Result<Option<PathBuf>, Error> {
+fn settings_files(matches: &ArgMatches) -> Result<Vec<PathBuf>, Error> {
     let word = matches.try_get_one::<PathBuf>(FILE).ok().flatten();
-    let flag = matches.get_one::<PathBuf>(CONFIG);
+    let flags = matches.get_many::<PathBuf>(CONFIG);
     if word.is_some() && matches.value_source(CONFIG) == Some(ValueSource::CommandLine) {
         return Err(Error::raw(
             ErrorKind::ArgumentConflict,
             "the settings file is named twice; keep FILE or --config\n",
         ));
     }
-    Ok(word.or(flag).cloned())
+    Ok(match word {
+        Some(word) => vec![word.clone()],
+        None => flags.into_iter().flatten().cloned().collect(),
+    })
 }
 
 pub(super) fn key_and_value(text: &str) -> Result<(String, String), String> {

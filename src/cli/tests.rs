@@ -16,11 +16,12 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
         Task::Fake(job) => Err(format!("{job:?}")),
         Task::DeadLetters(request) => Err(format!("{request:?}")),
         Task::Operate(command) => Err(format!("{command:?}")),
+        Task::Inject(server) => Err(format!("{server:?}")),
     });
     let outcome = match outcome {
         Ok(_) => Ok(started),
         Err(Failure::Settings(problems)) => Err(problems.to_string()),
-        Err(Failure::Lines(mistakes)) => Err(mistakes),
+        Err(Failure::Input(mistakes)) => Err(mistakes),
         Err(Failure::Running(error)) => Err(error),
         Err(Failure::Output(error)) => Err(error.to_string()),
     };

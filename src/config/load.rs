@@ -1,6 +1,6 @@
 //! From what was given to a [`Config`], or to the list of all mistakes.
 //!
-//! Flags win over variables, variables over the file, the file over the default.
+//! Flags win over variables, variables over files, a later file over an earlier one, files over defaults.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,16 +21,46 @@ use super::value::Value;
 /// Everything that settings are read from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The settings file.
-    pub file: Option<PathBuf>,
+    /// Settings that another program holds. Files win over them.
+    pub layers: Vec<Layer>,
+    /// Settings files; a later one wins.
+    pub files: Vec<PathBuf>,
     /// The environment, ours and everybody's.
     pub variables: Vec<(OsString, OsString)>,
     /// Settings from the command line, each with the flag as it was written.
     pub flags: Vec<FlagValue>,
     /// Whether to leave files that settings name unread, because they exist only elsewhere.
     pub skip_files: bool,
+    /// Whether more is added elsewhere: then nothing is required yet, and values are not compared with
+    /// each other.
+    pub partial: bool,
+    /// Whether `${NAME}` stands for a variable of another place, and stays.
+    pub keep_variables: bool,
     /// Defaults of a command that needs others than those of `run`, by the keys of their settings.
     pub presets: Vec<(&'static str, String)>,
+}
+
+/// Settings that another program holds. Of several, a later one wins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// What a person calls it, for messages and printed settings.
+    pub name: String,
+    /// The settings.
+    pub content: LayerContent,
+}
+
+/// What a [`Layer`] holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LayerContent {
+    /// A tree like that of a settings file.
+    Tree(serde_json::Value),
+    /// One setting as a variable would hold it: parts of lists are separated by commas.
+    Setting {
+        /// The key of the setting.
+        key: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 /// A setting from the command line.
@@ -65,7 +95,10 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let mut given = presets(&sources.presets);
         let mut problems = Vec::new();
-        if let Some(path) = &sources.file {
+        for layer in &sources.layers {
+            layer.read(&mut given, &mut problems);
+        }
+        for path in &sources.files {
             file::read(path, &mut given, &mut problems);
         }
         environment::read(&sources.variables, &mut given, &mut problems);
@@ -73,18 +106,53 @@ impl Config {
         let mut loading = Loading {
             config: Self::blank(),
             rule: None,
+            partial: sources.partial,
             failed: Vec::new(),
             problems,
         };
         for setting in table::settings() {
             loading.fill(setting, &given);
         }
-        loading.expand_instance_id(&sources.variables);
+        if !sources.keep_variables {
+            loading.expand_instance_id(&sources.variables);
+        }
         if !sources.skip_files {
             loading.check_files();
         }
-        contradictions::check(&mut loading);
+        if !sources.partial {
+            contradictions::check(&mut loading);
+        }
         loading.finish()
+    }
+}
+
+impl Layer {
+    fn read(&self, given: &mut Vec<Given>, problems: &mut Vec<Problem>) {
+        let origin = Origin::Layer(self.name.clone());
+        match &self.content {
+            LayerContent::Tree(tree) => {
+                let (known, found) = (given.len(), problems.len());
+                // JSON is YAML. Its lines mean nothing to whoever holds the tree.
+                file::parse(&self.name, &tree.to_string(), given, problems);
+                for value in &mut given[known..] {
+                    value.origin = origin.clone();
+                }
+                for problem in &mut problems[found..] {
+                    problem.place = Some(origin.to_string());
+                }
+            }
+            LayerContent::Setting { key, value } => match table::find(key) {
+                Some(setting) => given.push(Given {
+                    key: setting.key,
+                    value: Value::Word(value.clone()),
+                    origin,
+                }),
+                None => problems.push(Problem {
+                    place: Some(origin.to_string()),
+                    ..unknown_key(key)
+                }),
+            },
+        }
     }
 }
 
@@ -94,6 +162,7 @@ pub(super) struct Loading {
     pub(super) config: Config,
     /// The rule of `per_topic` whose values stand among them, while what follows from it is looked at.
     pub(super) rule: Option<usize>,
+    partial: bool,
     failed: Vec<&'static str>,
     problems: Vec<Problem>,
 }
@@ -186,7 +255,7 @@ impl Loading {
     fn preset(&mut self, setting: &'static Setting, needed: bool) {
         self.config.origins.insert(setting.key, Origin::Default);
         setting.apply_preset(&mut self.config);
-        if needed && matches!(setting.preset, Preset::Required) {
+        if needed && !self.partial && matches!(setting.preset, Preset::Required) {
             self.problems.push(missing(setting));
             self.failed.push(setting.key);
         }
@@ -273,7 +342,7 @@ impl Loading {
 fn rank(origin: &Origin) -> u8 {
     match origin {
         Origin::Default => 0,
-        Origin::File(..) => 1,
+        Origin::Layer(_) | Origin::File(..) => 1,
         Origin::Variable(_) => 2,
         Origin::Flag(_) => 3,
     }

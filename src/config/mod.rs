@@ -11,7 +11,7 @@
 //!
 //! - A `Config` that exists is valid. Nobody else can build one.
 //! - All mistakes are reported together, each with its setting, its value and a remedy.
-//! - Flags win over variables, variables over the file, the file over defaults.
+//! - Flags win over variables, variables over files, a later file over an earlier one, files over defaults.
 //! - What the file, the schema, the printed settings and the reference say comes from one
 //!   table, so that they cannot disagree.
 //! - Secrets are read from files, never from settings, and no output shows one.
@@ -45,19 +45,20 @@ mod units;
 mod unknown;
 mod value;
 
-pub use load::{FlagValue, Sources};
+pub use load::{FlagValue, Layer, LayerContent, Sources};
 pub use memory::{FETCH_QUEUE_BYTES, memory_bytes_max, memory_report};
 pub use model::{
     AppTcp, Assignor, Batch, Commit, Config, DeadLetter, Delivery, Drain, Group, GroupProtocol,
     InFlight, Kafka, Listen, Log, LogFormat, LogLevel, Retry, Sasl, SaslMechanism, Tls, Window,
 };
 pub use per_topic::TopicRule;
-pub use print::{example_file, print};
+pub use print::{example_file, print, print_given};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{PropertyMap, Secret};
 pub use table::DEFAULT_ADMIN_SOCKET;
+pub(crate) use problem::{nearest, shown};
 pub(crate) use units::parse_duration;
 
 /// A setting that has a flag of its own.

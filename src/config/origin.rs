@@ -10,8 +10,10 @@ use super::value::Value;
 pub(super) enum Origin {
     /// Nobody said anything.
     Default,
-    /// The settings file, at a line; zero if the line is not known.
+    /// The settings file, at a line; zero if the line is not known. Of several files a later one wins.
     File(String, u64),
+    /// Settings that another program holds, by its name for them. As strong as a file.
+    Layer(String),
     /// A variable of the environment.
     Variable(String),
     /// A flag of the command line.
@@ -24,6 +26,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File(file, 0) => write!(f, "{file}"),
             Self::File(file, line) => write!(f, "{file}, line {line}"),
+            Self::Layer(name) => f.write_str(name),
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }

@@ -26,6 +26,27 @@ pub fn print(config: &Config) -> String {
     writer.text
 }
 
+/// The settings that somebody gave, each with where it came from: a settings file, or nothing.
+///
+/// # Errors
+///
+/// Names of `kafka.properties` whose values may be secrets: what is printed is read by others.
+pub fn print_given(config: &Config) -> Result<String, Vec<String>> {
+    let secrets = config.kafka.properties.secret_names();
+    if !secrets.is_empty() {
+        return Err(secrets);
+    }
+    let mut writer = Writer::default();
+    for setting in table::settings() {
+        let origin = config.origins.get(setting.key).unwrap_or(&Origin::Default);
+        if *origin != Origin::Default {
+            let line = writer.line(setting.key, &setting.kind.shown(config));
+            let _ = writeln!(writer.text, "{line:<COMMENT_COLUMN$} # {origin}");
+        }
+    }
+    Ok(writer.text)
+}
+
 /// A complete settings file with every default and what it means.
 #[must_use]
 pub fn example_file() -> String {

@@ -59,6 +59,38 @@ pub struct Problem {
     pub(super) fault: Fault,
 }
 
+impl Problem {
+    /// The setting, by its key.
+    #[must_use]
+    pub fn setting(&self) -> &str {
+        &self.key
+    }
+
+    /// The value, if there is one that may be shown.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// Where the value came from, if anywhere.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
+    /// What is wrong, as a statement about the value.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.fault.what
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        &self.fault.remedy
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "  {}", shown(&self.key))?;
@@ -98,7 +130,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// A piece of input, made safe for a terminal and a log, and cut.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut safe: String = text
         .chars()
         .take(SHOWN_CHARS_MAX)
@@ -111,7 +143,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The known name nearest to `wrong`, if one is near enough to be meant.
-pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (wrong.chars().count() / 3).max(2);
     known
         .map(|name| (distance(wrong, name), name))

@@ -60,6 +60,12 @@ impl fmt::Debug for Secret {
 pub struct PropertyMap(BTreeMap<String, String>);
 
 impl PropertyMap {
+    /// Names of properties whose values may be secrets.
+    pub(super) fn secret_names(&self) -> Vec<String> {
+        let names = self.0.keys().filter(|name| may_be_secret(name));
+        names.cloned().collect()
+    }
+
     /// The properties with the values as they may be shown.
     pub(super) fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| {

@@ -6,7 +6,7 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// How long a client may take for its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(3);
@@ -19,7 +19,10 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 /// Answers one request. A connection is closed afterwards: probes and scrapes are rare, and idle
 /// connections would take the places of others.
-pub(super) async fn serve_one(stream: TcpStream, router: Router) {
+pub(crate) async fn serve_one<S>(stream: S, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()

@@ -35,7 +35,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpListener;
 
-use connection::serve_one;
+pub(crate) use connection::serve_one;
 pub use health::{liveness, readiness};
 pub use page::Page;
 

@@ -6,6 +6,8 @@
 //! core::Status ─────────────────────────────────┴─► metrics/ ─► /metrics
 //! ```
 //!
+//! The injector has an observer of its own, `injector.rs`.
+//!
 //! An event is one line and one count, made in one place, so that the two tell the same story. What
 //! stands (partitions, streams, totals of the core) is not counted here again: it is read from the
 //! core's status when somebody asks.
@@ -18,6 +20,7 @@
 //! - Metrics give points in time, not ages: an age is wrong as soon as it is stored.
 
 mod core_events;
+mod injector;
 mod limit;
 mod line;
 mod lines;
@@ -27,6 +30,7 @@ mod process_events;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use injector::{InjectorEvent, InjectorObserver, injector_metrics};
 pub(crate) use lines::is_harmful;
 pub use lines::start_logging;
 pub use metrics::{Snapshot, metrics_reference};

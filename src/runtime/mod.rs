@@ -38,6 +38,7 @@ mod dead_letters;
 mod deaths;
 mod engine;
 pub mod fake;
+pub mod injector;
 mod feed;
 mod health;
 mod held;

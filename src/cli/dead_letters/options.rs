@@ -257,7 +257,7 @@ impl Connection {
         let set = self.set.iter();
         let set = set.map(|(key, value)| FlagValue::set(key, value));
         let sources = Sources {
-            file: self.config,
+            files: self.config.into_iter().collect(),
             variables,
             flags: brokers.into_iter().chain(set).collect(),
             skip_files: true,
@@ -266,6 +266,7 @@ impl Connection {
                 ("topics", NO_TOPIC.to_owned()),
                 ("start", "earliest".to_owned()),
             ],
+            ..Sources::default()
         };
         Config::load(&sources)
     }

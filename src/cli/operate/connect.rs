@@ -27,11 +27,10 @@ pub(super) fn socket(
         return Ok(PathBuf::from(path_of(DEFAULT_ADMIN_SOCKET)));
     }
     let config = Config::load(&Sources {
-        file: target.config.clone(),
+        files: target.config.iter().cloned().collect(),
         variables,
-        flags: Vec::new(),
         skip_files: true,
-        presets: Vec::new(),
+        ..Sources::default()
     })?;
     Ok(config.listen.admin.unwrap_or_default())
 }

@@ -387,7 +387,7 @@ fn a_file_that_is_no_settings_file_says_where() {
         "{text}"
     );
     let sources = Sources {
-        file: Some("/nowhere/ackline.yaml".into()),
+        files: vec!["/nowhere/ackline.yaml".into()],
         ..Sources::default()
     };
     let text = Config::load(&sources).unwrap_err().to_string();

@@ -32,7 +32,7 @@ fn load_with(
     std::fs::write(&path, yaml).unwrap();
     let os = |text: &str| OsString::from(text);
     let sources = Sources {
-        file: Some(path),
+        files: vec![path],
         variables: variables
             .iter()
             .map(|(name, value)| (os(name), os(value)))
@@ -42,7 +42,7 @@ fn load_with(
             .map(|(key, value)| FlagValue::set(key, value))
             .collect(),
         skip_files,
-        presets: Vec::new(),
+        ..Sources::default()
     };
     let directory = format!("{}/", directory.path().display());
     Config::load(&sources).map_err(|problems| problems.to_string().replace(&directory, ""))

@@ -101,7 +101,7 @@ fn the_example_of_the_documentation_means_what_it_says() {
     let path = directory.path().join("ackline.yaml");
     std::fs::write(&path, example).unwrap();
     let sources = Sources {
-        file: Some(path),
+        files: vec![path],
         ..Sources::default()
     };
     let config = Config::load(&sources).unwrap();

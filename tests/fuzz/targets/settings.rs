@@ -87,12 +87,11 @@ fn load(file: &[u8], variables: Vec<(OsString, OsString)>) -> Result<Config, Str
     let path = FOLDER.path().join(name);
     std::fs::write(&path, file).unwrap();
     let loaded = Config::load(&Sources {
-        file: Some(path.clone()),
+        files: vec![path.clone()],
         variables,
-        flags: Vec::new(),
         // Files that hostile settings name are none of our business.
         skip_files: true,
-        presets: Vec::new(),
+        ..Sources::default()
     });
     std::fs::remove_file(path).unwrap();
     loaded.map_err(|problems| {

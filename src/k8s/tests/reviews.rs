@@ -1,0 +1,90 @@
+use serde_json::{Value, json};
+
+use super::super::{Admission, review};
+use super::{injected, pod, values};
+
+fn call(object: &Value) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "7f0c",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "name": "",
+            "namespace": "shop",
+            "operation": "CREATE",
+            "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+            "object": object,
+            "oldObject": null,
+            "dryRun": true,
+            "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+            "fieldOfTheFuture": {"a": 1},
+        },
+    })
+}
+
+fn answer(object: &Value) -> (Admission, Value) {
+    review(call(object).to_string().as_bytes(), &values())
+}
+
+#[test]
+fn the_answer_carries_a_patch_that_only_adds() {
+    let (admission, answer) = answer(&pod());
+    assert_eq!(admission, Admission::Injected);
+    assert_eq!(answer["kind"], "AdmissionReview");
+    let response = &answer["response"];
+    assert_eq!(response["uid"], "7f0c");
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["patchType"], "JSONPatch");
+    use base64::Engine as _;
+    let patch = base64::engine::general_purpose::STANDARD
+        .decode(response["patch"].as_str().unwrap())
+        .unwrap();
+    let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+    for operation in &patch.0 {
+        assert!(matches!(operation, json_patch::PatchOperation::Add(_)), "{operation:?}");
+    }
+    let mut object = pod();
+    json_patch::patch(&mut object, &patch).unwrap();
+    assert_eq!(object, injected(&pod(), &values()));
+}
+
+#[test]
+fn a_refusal_says_why() {
+    let (admission, answer) = answer(&super::with_annotations(&[("topix", "x")]));
+    assert_eq!(admission, Admission::Refused);
+    assert_eq!(answer["response"]["allowed"], false);
+    let message = answer["response"]["status"]["message"].as_str().unwrap();
+    assert!(message.contains("did you mean `ackline.dev/topics`?"), "{message}");
+}
+
+#[test]
+fn warnings_travel_with_the_patch() {
+    let mut short = pod();
+    short["spec"]["terminationGracePeriodSeconds"] = json!(5);
+    let (_, answer) = answer(&short);
+    let warning = answer["response"]["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("ackline: terminationGracePeriodSeconds is 5"), "{warning}");
+}
+
+#[test]
+fn what_has_its_sidecar_or_is_no_pod_passes() {
+    let (admission, answer) = answer(&injected(&pod(), &values()));
+    assert_eq!(admission, Admission::Unchanged);
+    assert_eq!(answer["response"]["allowed"], true);
+    assert_eq!(answer["response"].get("patch"), None);
+    let mut other = call(&json!({"metadata": {"labels": {"ackline.dev/inject": "true"}}}));
+    other["request"]["kind"]["kind"] = json!("Service");
+    let (admission, _) = review(other.to_string().as_bytes(), &values());
+    assert_eq!(admission, Admission::Unchanged);
+}
+
+#[test]
+fn nonsense_is_answered_and_not_admitted() {
+    for body in [&b""[..], b"{}", b"[]", b"\xff", br#"{"kind": "AdmissionReview"}"#] {
+        let (admission, answer) = review(body, &values());
+        assert_eq!(admission, Admission::Malformed);
+        assert_eq!(answer["response"]["allowed"], false);
+    }
+}

@@ -1,0 +1,523 @@
+//! What the platform gives to all pods: the part of the chart's values that the injector works from.
+//!
+//! The same file, or the whole file of Helm values, serves `ackline inject -f`; what else stands at its top is
+//! for the chart, whose schema looks after it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::annotations::object_name;
+use super::mistake::{Mistake, Mistakes};
+use super::quantity::{cpu_milli, memory_bytes};
+use super::settings::check_platform_settings;
+use crate::config::{nearest, shown};
+
+/// Everything the platform says. One that exists has been looked at whole.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Values {
+    pub(super) sidecar: Sidecar,
+    /// Settings of every sidecar.
+    pub(super) config: Value,
+    pub(super) clusters: BTreeMap<String, Cluster>,
+    /// Of pods that name none; empty: the only one there is.
+    pub(super) default_cluster: String,
+    pub(super) allow: Allow,
+}
+
+/// The container.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Sidecar {
+    pub(super) image: Image,
+    pub(super) mode: Mode,
+    pub(super) resources: Resources,
+    pub(super) security_context: User,
+    pub(super) startup: Startup,
+    pub(super) readiness: bool,
+    /// More variables, as Kubernetes writes them.
+    pub(super) env: Vec<Map<String, Value>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Image {
+    pub(super) repository: String,
+    /// Empty: the version of this program.
+    pub(super) tag: String,
+    /// Wins over the tag.
+    pub(super) digest: String,
+    pub(super) pull_policy: String,
+}
+
+/// Where the container stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// Among the init containers, with `restartPolicy: Always`.
+    #[default]
+    Native,
+    /// Among the containers, for clusters before 1.29.
+    Classic,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Resources {
+    pub(super) requests: Amounts,
+    pub(super) limits: Amounts,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Amounts {
+    pub(super) cpu: Option<Value>,
+    pub(super) memory: Option<Value>,
+}
+
+/// Who the sidecar runs as; `null` leaves it to the cluster.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct User {
+    pub(super) run_as_user: Option<u32>,
+    pub(super) run_as_group: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Startup {
+    pub(super) period_seconds: u32,
+    pub(super) failure_threshold: u32,
+}
+
+/// A Kafka cluster, and how it is spoken to. Secrets are those of the pod's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Cluster {
+    pub(super) brokers: Vec<String>,
+    pub(super) tls: Tls,
+    pub(super) sasl: Sasl,
+    /// Settings of this profile; they win over the general ones.
+    pub(super) config: Value,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Tls {
+    pub(super) enabled: bool,
+    pub(super) ca_secret: CaSecret,
+    pub(super) client_secret: ClientSecret,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct CaSecret {
+    /// Empty: the authorities of the image.
+    pub(super) name: String,
+    pub(super) key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ClientSecret {
+    /// Empty: no certificate of our own.
+    pub(super) name: String,
+    pub(super) cert_key: String,
+    pub(super) key_key: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Sasl {
+    /// Empty: no authentication by password.
+    pub(super) mechanism: String,
+    pub(super) secret: SaslSecret,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct SaslSecret {
+    pub(super) name: String,
+    pub(super) username_key: String,
+    pub(super) password_key: String,
+}
+
+/// What pods may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Allow {
+    /// A ConfigMap of settings, which may set everything.
+    pub(super) config_map: bool,
+    /// An image of the sidecar.
+    pub(super) image: bool,
+}
+
+/// The keys that there are, as a tree. `null`: whatever Kubernetes or the settings have there.
+fn known_keys() -> Value {
+    let amounts = json!({"cpu": null, "memory": null});
+    let cluster = json!({
+        "brokers": null,
+        "tls": {
+            "enabled": null,
+            "caSecret": {"name": null, "key": null},
+            "clientSecret": {"name": null, "certKey": null, "keyKey": null},
+        },
+        "sasl": {"mechanism": null, "secret": {"name": null, "usernameKey": null, "passwordKey": null}},
+        "config": null,
+    });
+    json!({
+        "sidecar": {
+            "image": {"repository": null, "tag": null, "digest": null, "pullPolicy": null},
+            "mode": null,
+            "resources": {"requests": amounts, "limits": amounts},
+            "securityContext": {"runAsUser": null, "runAsGroup": null},
+            "startup": {"periodSeconds": null, "failureThreshold": null},
+            "readiness": null,
+            "env": null,
+        },
+        "config": null,
+        "clusters": {"*": cluster},
+        "defaultCluster": null,
+        "allow": {"configMap": null, "image": null},
+    })
+}
+
+impl Values {
+    /// Reads and checks values.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes in them.
+    pub fn parse(text: &str) -> Result<Self, Mistakes> {
+        let tree: Option<Value> =
+            serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
+                .map_err(|error| {
+                    let what = format!("not valid YAML: {}", shown(&error.to_string()));
+                    Mistake::new("values", what, "correct the file there")
+                })?;
+        let mut tree = match tree {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(tree)) => tree,
+            Some(_) => {
+                let remedy = "write keys such as `clusters:` and what belongs to them";
+                return Err(Mistake::new("values", "are not a mapping", remedy).into());
+            }
+        };
+        let known = known_keys();
+        tree.retain(|key, _| known.get(key).is_some());
+        let mut mistakes = Vec::new();
+        unknown_keys("", &Value::Object(tree.clone()), &known, &mut mistakes);
+        // An empty section in a file of values is `null`, and means the defaults.
+        let tree = without_nulls(Value::Object(tree));
+        match serde_json::from_value::<Self>(tree) {
+            Ok(values) => {
+                values.check(&mut mistakes);
+                if mistakes.is_empty() {
+                    return Ok(values);
+                }
+            }
+            Err(error) => mistakes.push(Mistake::new(
+                "values",
+                shown(&error.to_string()),
+                "write what the comments in the chart's values.yaml say",
+            )),
+        }
+        Err(Mistakes(mistakes))
+    }
+
+    fn check(&self, mistakes: &mut Vec<Mistake>) {
+        self.sidecar.check(mistakes);
+        for (name, cluster) in &self.clusters {
+            cluster.check(name, mistakes);
+        }
+        let default = &self.default_cluster;
+        if !default.is_empty() && !self.clusters.contains_key(default) {
+            mistakes.push(self.no_such_cluster("defaultCluster", default));
+        }
+        check_platform_settings(self, mistakes);
+    }
+
+    /// That nobody knows a cluster of this name.
+    pub(super) fn no_such_cluster(&self, place: &str, name: &str) -> Mistake {
+        let names = || self.clusters.keys().map(String::as_str);
+        let remedy = nearest(name, names()).map_or_else(
+            || {
+                let all: Vec<&str> = names().collect();
+                if all.is_empty() {
+                    "the platform has none: add one under `clusters` in the values".to_owned()
+                } else {
+                    format!("there are: {}", all.join(", "))
+                }
+            },
+            |known| format!("did you mean `{known}`?"),
+        );
+        Mistake::of(place, name, "is no cluster that the platform knows", remedy)
+    }
+}
+
+impl Sidecar {
+    fn check(&self, mistakes: &mut Vec<Mistake>) {
+        if self.image.repository.is_empty() {
+            mistakes.push(Mistake::new(
+                "sidecar.image.repository",
+                "is empty",
+                "write where the image is, such as registry.example.com/ackline",
+            ));
+        }
+        let amounts = [
+            ("requests", &self.resources.requests),
+            ("limits", &self.resources.limits),
+        ];
+        for (section, amounts) in amounts {
+            let place = format!("sidecar.resources.{section}");
+            if let Some(cpu) = amounts.cpu().filter(|cpu| cpu_milli(cpu).is_none()) {
+                let (place, what) = (format!("{place}.cpu"), "is not an amount of processors");
+                mistakes.push(Mistake::of(place, &cpu, what, "write one such as 100m"));
+            }
+            if let Some(memory) = amounts.memory().filter(|it| memory_bytes(it).is_none()) {
+                let (place, what) = (format!("{place}.memory"), "is not an amount of memory");
+                mistakes.push(Mistake::of(place, &memory, what, "write one such as 128Mi"));
+            }
+        }
+        for (name, value) in [
+            ("periodSeconds", self.startup.period_seconds),
+            ("failureThreshold", self.startup.failure_threshold),
+        ] {
+            if value == 0 {
+                let place = format!("sidecar.startup.{name}");
+                mistakes.push(Mistake::of(place, "0", "is too small", "write 1 or more"));
+            }
+        }
+        if self.security_context.run_as_user == Some(0) {
+            mistakes.push(Mistake::of(
+                "sidecar.securityContext.runAsUser",
+                "0",
+                "is root, as which the sidecar does not run",
+                "write another number, or null to leave it to the cluster",
+            ));
+        }
+        for (index, variable) in self.env.iter().enumerate() {
+            if !variable.get("name").is_some_and(Value::is_string) {
+                let place = format!("sidecar.env[{index}]");
+                let remedy = "write `name` and `value` or `valueFrom`";
+                mistakes.push(Mistake::new(place, "has no name", remedy));
+            }
+        }
+    }
+}
+
+impl Cluster {
+    fn check(&self, name: &str, mistakes: &mut Vec<Mistake>) {
+        let place = format!("clusters.{name}");
+        let secrets = [
+            ("tls.caSecret", &self.tls.ca_secret.name),
+            ("tls.clientSecret", &self.tls.client_secret.name),
+            ("sasl.secret", &self.sasl.secret.name),
+        ];
+        for (key, secret) in secrets.iter().filter(|(_, name)| !name.is_empty()) {
+            mistakes.extend(object_name(&format!("{place}.{key}.name"), secret).err());
+        }
+        if !self.tls.enabled {
+            for (key, _) in secrets[..2].iter().filter(|(_, name)| !name.is_empty()) {
+                mistakes.push(Mistake::new(
+                    format!("{place}.{key}"),
+                    "is given, but connections are not encrypted",
+                    format!("set `{place}.tls.enabled: true`, or remove it"),
+                ));
+            }
+        }
+        let (mechanism, secret) = (&self.sasl.mechanism, &self.sasl.secret.name);
+        if mechanism.is_empty() != secret.is_empty() {
+            mistakes.push(Mistake::new(
+                format!("{place}.sasl"),
+                "has only one of `mechanism` and `secret.name`",
+                "write both, or neither",
+            ));
+        }
+    }
+}
+
+impl Amounts {
+    pub(super) fn cpu(&self) -> Option<String> {
+        text_of(self.cpu.as_ref())
+    }
+
+    pub(super) fn memory(&self) -> Option<String> {
+        text_of(self.memory.as_ref())
+    }
+}
+
+impl Image {
+    /// What a container names as its image.
+    pub(super) fn reference(&self) -> String {
+        if !self.digest.is_empty() {
+            return format!("{}@{}", self.repository, self.digest);
+        }
+        let tag = if self.tag.is_empty() {
+            env!("CARGO_PKG_VERSION")
+        } else {
+            &self.tag
+        };
+        format!("{}:{tag}", self.repository)
+    }
+}
+
+/// An amount without quotes is a number.
+fn text_of(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(other.to_string())
+        }
+    }
+}
+
+fn unknown_keys(path: &str, tree: &Value, known: &Value, mistakes: &mut Vec<Mistake>) {
+    let (Value::Object(entries), Value::Object(names)) = (tree, known) else {
+        return;
+    };
+    for (key, value) in entries {
+        let place = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        if let Some(below) = names.get(key).or_else(|| names.get("*")) {
+            unknown_keys(&place, value, below, mistakes);
+            continue;
+        }
+        let names: Vec<&str> = names.keys().map(String::as_str).collect();
+        let remedy = nearest(key, names.iter().copied()).map_or_else(
+            || format!("remove it; there are: {}", names.join(", ")),
+            |known| format!("did you mean `{known}`?"),
+        );
+        mistakes.push(Mistake::new(place, "there is no such value", remedy));
+    }
+}
+
+/// `runAsUser: null` is the one null that means something else than the default.
+fn without_nulls(tree: Value) -> Value {
+    match tree {
+        Value::Object(entries) => Value::Object(
+            entries
+                .into_iter()
+                .filter(|(key, value)| !value.is_null() || key.starts_with("runAs"))
+                .map(|(key, value)| (key, without_nulls(value)))
+                .collect(),
+        ),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)) => other,
+    }
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            sidecar: Sidecar::default(),
+            config: json!({}),
+            clusters: BTreeMap::new(),
+            default_cluster: String::new(),
+            allow: Allow::default(),
+        }
+    }
+}
+
+impl Default for Sidecar {
+    fn default() -> Self {
+        Self {
+            image: Image::default(),
+            mode: Mode::Native,
+            resources: Resources::default(),
+            security_context: User::default(),
+            startup: Startup::default(),
+            readiness: false,
+            env: Vec::new(),
+        }
+    }
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self {
+            repository: "ackline".to_owned(),
+            tag: String::new(),
+            digest: String::new(),
+            pull_policy: "IfNotPresent".to_owned(),
+        }
+    }
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        let requests = Amounts {
+            cpu: Some(json!("50m")),
+            memory: None,
+        };
+        Self {
+            requests,
+            limits: Amounts::default(),
+        }
+    }
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self {
+            run_as_user: Some(10_001),
+            run_as_group: Some(10_001),
+        }
+    }
+}
+
+impl Default for Startup {
+    fn default() -> Self {
+        Self {
+            period_seconds: 1,
+            failure_threshold: 60,
+        }
+    }
+}
+
+impl Default for CaSecret {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            key: "ca.crt".to_owned(),
+        }
+    }
+}
+
+impl Default for ClientSecret {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            cert_key: "tls.crt".to_owned(),
+            key_key: "tls.key".to_owned(),
+        }
+    }
+}
+
+impl Default for SaslSecret {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            username_key: "username".to_owned(),
+            password_key: "password".to_owned(),
+        }
+    }
+}
+
+impl Default for Allow {
+    fn default() -> Self {
+        Self {
+            config_map: true,
+            image: false,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The body of `ackline inject serve`.
+
+use anyhow::Context as _;
+
+use crate::cli::inject::Server;
+use crate::k8s::serve;
+use crate::observe::start_logging;
+use crate::shutdown::{Shutdown, Signals};
+
+/// Runs the injector until it is told to end.
+///
+/// # Errors
+///
+/// What kept it from starting.
+pub fn run(server: Server) -> anyhow::Result<()> {
+    start_logging(&server.log).context("could not start logging")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let signals = Signals::install().context("could not listen for signals")?;
+        let shutdown = Shutdown::new();
+        tokio::select! {
+            ended = serve(server.injector, &shutdown) => Ok(ended?),
+            () = signals.forward_to(shutdown.clone()) => Ok(()),
+        }
+    })
+}
