@@ -59,8 +59,14 @@
   value: unix:/run/ackline/ackline.sock
 {{- end -}}
 
-{{/* What goes into the annotations of the pod. A change of settings thereby makes new pods. */}}
+{{/*
+What goes into the annotations of the pod: the settings, which the container mounts as a file, so that a change of them
+makes new pods; and the group, which the PodMonitor of the chart `ackline` makes a label of metrics.
+*/}}
 {{- define "ackline-sidecar.annotations" -}}
+{{- with (default dict (include "ackline-sidecar.settings" . | fromYaml).group).id }}
+ackline.dev/group: {{ quote . }}
+{{- end }}
 ackline.dev/settings: |
   {{- include "ackline-sidecar.settings" . | nindent 2 }}
 {{- end -}}
