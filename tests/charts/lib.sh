@@ -8,11 +8,16 @@ trap 'rm -rf "$work"' EXIT
 export HELM_CACHE_HOME=$work/cache HELM_CONFIG_HOME=$work/config HELM_DATA_HOME=$work/data
 passed=0 failed=0
 
-# check NAME COMMAND...: one check. What it prints is shown if it fails.
+# check NAME COMMAND...: one check, which ends at the first command of it that fails. What it prints is shown then.
 check() {
-  local name=$1
+  local name=$1 status
   shift
-  if (set -e; "$@") >"$work/output" 2>&1; then
+  # As a condition it would go on after a command that fails.
+  set +e
+  (set -e; "$@") >"$work/output" 2>&1
+  status=$?
+  set -e
+  if [ $status -eq 0 ]; then
     passed=$((passed + 1))
     echo "ok      $name"
   else
