@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the checks of the charts share. Sourced in the root of the repository.
 
-tools=${ACKLINE_KUBE_TOOLS:-${ACKLINE_TEST_CACHE:-tests/cache}/kube}
+tools=${ACKLINE_TEST_CACHE:-tests/cache}/kube # filled by tests/kube/get
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Nothing of the person who runs the checks: no plugins, no repositories.
@@ -30,7 +30,7 @@ check() {
 need() {
   local tool
   for tool in "$@"; do
-    [ -x "$tools/$tool" ] || { echo "$0: $tools/$tool is missing; run tests/kube/get" >&2 && exit 1; }
+    [ -e "$tools/$tool" ] || { echo "$0: $tools/$tool is missing; run tests/kube/get cli check" >&2 && exit 1; }
   done
 }
 

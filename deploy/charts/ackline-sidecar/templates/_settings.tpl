@@ -1,21 +1,20 @@
 {{/*
 Settings of the sidecar as YAML. Later wins: `config`, the profile's `config`, how to reach the profile's Kafka, `set`,
-and what has a value of its own.
+and what has a value of its own. Maps come together, lists are replaced.
 */}}
 {{- define "ackline-sidecar.settings" -}}
 {{- $values := .Values -}}
 {{- $cluster := include "ackline-sidecar.cluster" . | fromYaml -}}
-{{- $settings := deepCopy (default dict $values.config) -}}
-{{- include "ackline-sidecar.overlay" (list $settings (deepCopy (default dict $cluster.config))) -}}
-{{- include "ackline-sidecar.overlay" (list $settings (include "ackline-sidecar.connection" $cluster | fromYaml)) -}}
-{{- include "ackline-sidecar.overlay" (list $settings (deepCopy (default dict $values.set))) -}}
 {{- $own := dict -}}
 {{- with $values.group }}{{ $_ := set $own "group" (dict "id" .) }}{{ end -}}
 {{- with $values.topics }}{{ $_ := set $own "topics" . }}{{ end -}}
 {{- with $values.start }}{{ $_ := set $own "start" . }}{{ end -}}
 {{- with $values.order }}{{ $_ := set $own "order" . }}{{ end -}}
 {{- with $values.deadLetterTopic }}{{ $_ := set $own "dead_letter" (dict "topic" .) }}{{ end -}}
-{{- include "ackline-sidecar.overlay" (list $settings $own) -}}
+{{- $profile := deepCopy (default dict $cluster.config) -}}
+{{- $connection := include "ackline-sidecar.connection" $cluster | fromYaml -}}
+{{- $set := deepCopy (default dict $values.set) -}}
+{{- $settings := mergeOverwrite (deepCopy (default dict $values.config)) $profile $connection $set $own -}}
 {{- if not $values.configMap -}}
 {{- $_ := required "ackline-sidecar: group is empty; name the consumer group" (default dict $settings.group).id -}}
 {{- $_ := required "ackline-sidecar: topics is empty; name what to read" $settings.topics -}}
@@ -64,19 +63,4 @@ kafka:
     username_file: /etc/ackline/sasl/username
     password_file: /etc/ackline/sasl/password
   {{- end }}
-{{- end -}}
-
-{{/*
-Writes the second map over the first, in place. What templates bring along for this takes `false` and `0` for absent.
-Lists are replaced.
-*/}}
-{{- define "ackline-sidecar.overlay" -}}
-{{- $below := index . 0 -}}
-{{- range $key, $value := index . 1 -}}
-{{- if and (kindIs "map" $value) (kindIs "map" (get $below $key)) -}}
-{{- include "ackline-sidecar.overlay" (list (get $below $key) $value) -}}
-{{- else -}}
-{{- $_ := set $below $key $value -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
