@@ -8,7 +8,8 @@ use crate::dead_letter::PLACEHOLDER;
 pub(super) struct Rule {
     /// Says what is wrong.
     pub(super) check: fn(&str) -> Result<(), Fault>,
-    /// As a regular expression of the schema.
+    /// As a regular expression of the schema, in what ECMAScript and Go (which Helm is written in) both
+    /// understand: no `\u0000`, and no repetition above 1,000.
     pub(super) pattern: &'static str,
 }
 
@@ -33,13 +34,13 @@ pub(super) const DEAD_LETTER_TOPIC: Rule = Rule {
 /// Printable text that may not be empty.
 pub(super) const SOME_TEXT: Rule = Rule {
     check: some_text,
-    pattern: "^[^\\u0000-\\u001f\\u007f]{1,255}$",
+    pattern: "^[^\\x00-\\x1f\\x7f]{1,255}$",
 };
 
 /// Printable text or nothing.
 pub(super) const ANY_TEXT: Rule = Rule {
     check: any_text,
-    pattern: "^[^\\u0000-\\u001f\\u007f]{0,255}$",
+    pattern: "^[^\\x00-\\x1f\\x7f]{0,255}$",
 };
 
 /// Longest group id, instance id or rack.
