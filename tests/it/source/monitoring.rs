@@ -28,8 +28,11 @@ const KEDA: [&str; 2] = [
 /// What a PodMonitor gives to every series.
 const OF_THE_POD: [&str; 3] = ["namespace", "pod", "group"];
 
-/// Metrics of `ackline inject serve`, with their labels and the values of those.
-const INJECTOR: [(&str, &[(&str, &[&str])]); 3] = [
+/// Labels of a metric, with the values that they have.
+type Labels = &'static [(&'static str, &'static [&'static str])];
+
+/// Metrics of `ackline inject serve`.
+const INJECTOR: [(&str, Labels); 3] = [
     (
         "ackline_injector_admissions_total",
         &[("result", &["injected", "unchanged", "refused"])],
