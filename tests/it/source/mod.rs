@@ -6,6 +6,7 @@ use crate::harness::repository;
 
 mod failure_table;
 mod length;
+mod monitoring;
 mod operations;
 mod purity;
 mod readme;

@@ -6,12 +6,12 @@ use ackline::core::Blocked;
 
 use crate::harness::repository;
 
-fn page(name: &str) -> String {
+pub(super) fn page(name: &str) -> String {
     std::fs::read_to_string(repository().join(name)).unwrap()
 }
 
 /// Names in the first cells of the table that begins with this line.
-fn first_cells(page: &str, head: &str) -> BTreeSet<String> {
+pub(super) fn first_cells(page: &str, head: &str) -> BTreeSet<String> {
     let rows = page.lines().skip_while(|line| *line != head).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
     let name = |row: &str| row.split('`').nth(1).map(str::to_owned);
@@ -55,7 +55,7 @@ fn every_metric_that_a_page_names_exists() {
 }
 
 /// Words that begin like a metric, without a file's ending.
-fn metrics_in(text: &str) -> BTreeSet<String> {
+pub(super) fn metrics_in(text: &str) -> BTreeSet<String> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let words = text.match_indices("ackline_").map(|(start, _)| {
         let rest = &text[start..];
