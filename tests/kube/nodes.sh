@@ -140,7 +140,8 @@ prepare_node() { # NODE
   write_kubelet_settings "$1"
   write_proxy_settings "$1"
   make_control_groups "$1"
-  rm -f "$directory/$1/connected" "$directory/$1/containerd.sock"
+  # What a machine forgets when it starts anew.
+  rm -rf "$directory/$1"/{connected,admitted,containerd.sock,state,runc}
   # All that runs on the node, and all that it mounts, ends with this process: the kernel sees to it.
   PATH=$(dirname "$(in_cache usr/sbin/runc usr/bin/runc)"):$debian/usr/bin:$PATH \
     start "$1" unshare --mount --net --pid --fork --kill-child --mount-proc "$scripts/node" "$directory/$1" "$binaries" \
