@@ -49,6 +49,20 @@ in_cache() {
   return 1
 }
 
+busybox() {
+  in_cache bin/busybox usr/bin/busybox || fail "there is no busybox in $cache; run tests/kube/get node"
+}
+
+# shell_into ROOT: puts a shell and the usual commands into a file system.
+shell_into() {
+  local command
+  mkdir -p "$1/bin"
+  install -m 755 "$(busybox)" "$1/bin/busybox"
+  "$1/bin/busybox" --list | while read -r command; do
+    [ "$command" = busybox ] || ln -s busybox "$1/bin/$command"
+  done
+}
+
 # process_of DIR NAME: the process id of a running part of that cluster; fails when it is down. The command line is
 # compared as well, because process ids are used again: each part is told of a file below DIR.
 process_of() {
