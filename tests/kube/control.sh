@@ -58,7 +58,7 @@ TEXT
 }
 
 make_certificates() {
-  local pki=$directory/pki name
+  local pki=$directory/pki
   [ -e "$pki/ca.crt" ] ||
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj '/CN=ackline test cluster' \
       -keyout "$pki/ca.key" -out "$pki/ca.crt" 2>>"$directory/log/openssl"
@@ -69,12 +69,16 @@ make_certificates() {
   certificate admin /O=system:masters/CN=admin
   certificate to-kubelet /O=system:masters/CN=kube-apiserver
   kubeconfig "$directory/kubeconfig" admin
-  for name in controller-manager scheduler; do
-    certificate "$name" "/CN=system:kube-$name"
-    kubeconfig "$directory/$name.kubeconfig" "$name"
-  done
-  certificate dns /CN=dns
-  kubeconfig "$directory/dns.kubeconfig" dns
+  [ -z "$controllers" ] || client controller-manager system:kube-controller-manager
+  [ "$node_count" -gt 0 ] || return 0
+  client scheduler system:kube-scheduler
+  client proxy system:kube-proxy
+  client dns dns
+}
+
+client() { # NAME USER
+  certificate "$1" "/CN=$2"
+  kubeconfig "$directory/$1.kubeconfig" "$1"
 }
 
 # --- Processes ---
@@ -89,11 +93,11 @@ answers() { # URL
 }
 
 start_etcd() {
+  process_of "$directory" etcd >/dev/null && return
   local client=http://127.0.0.1:$etcd_port peer=http://127.0.0.1:$((etcd_port + 1))
   start etcd "$(in_cache usr/bin/etcd)" --data-dir "$directory/etcd" --log-level error \
     --listen-client-urls "$client" --advertise-client-urls "$client" \
     --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer"
-  ready etcd answers "$client/health"
 }
 
 start_api_server() {
@@ -149,7 +153,7 @@ TEXT
 }
 
 start_control() {
-  process_of "$directory" etcd >/dev/null || start_etcd
+  ready etcd answers "http://127.0.0.1:$etcd_port/health"
   process_of "$directory" apiserver >/dev/null || start_api_server
   if [ -n "$controllers" ]; then start_controllers; fi
   if [ "$node_count" -gt 0 ]; then start_dns; fi

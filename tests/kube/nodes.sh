@@ -158,8 +158,6 @@ prepare_node() { # NODE
 prepare_nodes() {
   local number
   [ "$node_count" -gt 0 ] || return 0
-  certificate proxy /CN=system:kube-proxy
-  kubeconfig "$directory/proxy.kubeconfig" proxy
   for number in $(seq "$node_count"); do
     process_of "$directory" "node-$number" >/dev/null || prepare_node "node-$number"
   done
