@@ -36,8 +36,8 @@ certificate() { # NAME SUBJECT [ALTERNATIVE NAMES]
   local pki=$directory/pki
   [ ! -e "$pki/$1.crt" ] || return 0
   key_and_request "$1" "$2" 2>>"$directory/log/openssl" |
-    openssl x509 -req -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 30 -out "$pki/$1.crt" \
-      -extfile <(echo "extendedKeyUsage=serverAuth,clientAuth${3:+
+    openssl x509 -req -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 30 \
+      -out "$pki/$1.crt" -extfile <(echo "extendedKeyUsage=serverAuth,clientAuth${3:+
 subjectAltName=$3}") 2>>"$directory/log/openssl" || fail "no certificate for $1, see $directory/log/openssl"
 }
 
@@ -130,14 +130,16 @@ start_controllers() {
       --node-monitor-grace-period 12s --node-monitor-period 1s
   [ "$node_count" -gt 0 ] || return 0
   process_of "$directory" scheduler >/dev/null ||
-    start scheduler "$binaries/kube-scheduler" --kubeconfig "$directory/scheduler.kubeconfig" --leader-elect=false --secure-port 0
+    start scheduler "$binaries/kube-scheduler" --kubeconfig "$directory/scheduler.kubeconfig" --leader-elect=false \
+      --secure-port 0
 }
 
 # DNS runs beside the API server and not in a pod, which saves its image and its start.
 start_dns() {
   process_of "$directory" dns >/dev/null && return
   kubectl create clusterrole test-dns --verb=list,watch \
-    --resource=services,namespaces,pods,endpointslices.discovery.k8s.io --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+    --resource=services,namespaces,pods,endpointslices.discovery.k8s.io --dry-run=client -o yaml |
+    kubectl apply -f - >/dev/null
   kubectl create clusterrolebinding test-dns --clusterrole=test-dns --user=dns --dry-run=client -o yaml |
     kubectl apply -f - >/dev/null
   cat >"$directory/Corefile" <<TEXT

@@ -98,7 +98,7 @@ cluster_nodes() {
 control_groups() {
   local parent
   for parent in /sys/fs/cgroup /sys/fs/cgroup/*/; do
-    if [ -e "$parent/cgroup.procs" ] && [ "$(stat -f -c %T "$parent")" != tmpfs ]; then echo "${parent%/}/ackline-$1"; fi
+    if [ -e "$parent/cgroup.procs" ]; then echo "${parent%/}/ackline-$1"; fi
     # One hierarchy of version 2 is all there is then; what lies below are groups.
     [ ! -e /sys/fs/cgroup/cgroup.controllers ] || return 0
   done
