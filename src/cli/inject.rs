@@ -1,12 +1,15 @@
 //! `ackline inject`: sidecars for pods, as a webhook or over files.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::inject_check::Check;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::k8s::certificate::{Files, Names};
 use crate::k8s::{CertificateSource, Injector, Values, inject_manifests};
@@ -38,6 +41,15 @@ enum InjectCommand {
     /// webhook's configuration, and the rights to update these.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<Serve>),
+    /// Check from inside of an application's container that it got its sidecar
+    ///
+    /// Asks at ACKLINE_TARGET until the sidecar says that it serves, or --within has passed; then the exit
+    /// code is 1. Opens no stream.
+    Check {
+        /// How long to try, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        within: u16,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +140,8 @@ pub(super) enum Wanted {
     Print(Printed),
     /// Run.
     Serve(Box<Server>),
+    /// Ask the sidecar.
+    Check(Check),
 }
 
 /// Manifests with their sidecars, and what to say about them.
@@ -158,8 +172,14 @@ impl fmt::Display for Refused {
 
 impl Inject {
     /// Reads everything that was named.
-    pub(super) fn prepare(self) -> Result<Wanted, Refused> {
+    pub(super) fn prepare(self, variables: &[(OsString, OsString)]) -> Result<Wanted, Refused> {
         match self.command {
+            Some(InjectCommand::Check { within }) => {
+                let target = variables.iter().find(|(name, _)| name == "ACKLINE_TARGET");
+                let target = target.map(|(_, value)| value.to_string_lossy().into_owned());
+                let within = Duration::from_secs(within.into());
+                Ok(Wanted::Check(Check { target, within }))
+            }
             Some(InjectCommand::Serve(serve)) => Ok(Wanted::Serve(Box::new(serve.prepare()?))),
             None => {
                 let values = self.values.as_deref().map(read_values).transpose()?;

@@ -16,6 +16,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod fake;
 pub mod inject;
+pub mod inject_check;
 mod manual;
 pub mod operate;
 mod place;
@@ -85,6 +86,8 @@ pub enum Task {
     Operate(operate::Command),
     /// Give pods their sidecars: `ackline inject serve`.
     Inject(Box<inject::Server>),
+    /// See whether there is one: `ackline inject check`.
+    InjectCheck(inject_check::Check),
 }
 
 /// Does what the command line says. `carry_out` does what takes a while, and says how the process ends.
@@ -130,13 +133,16 @@ pub fn execute<E>(
         }
         Command::Inject(asked) => {
             let refused = |refused: inject::Refused| Failure::Input(refused.to_string());
-            match asked.prepare().map_err(refused)? {
+            match asked.prepare(&invocation.variables).map_err(refused)? {
                 inject::Wanted::Print(printed) => {
                     printed.write(out).map_err(Failure::Output)?;
                     Ok(ExitCode::SUCCESS)
                 }
                 inject::Wanted::Serve(server) => {
                     carry_out(Task::Inject(server)).map_err(Failure::Running)
+                }
+                inject::Wanted::Check(check) => {
+                    carry_out(Task::InjectCheck(check)).map_err(Failure::Running)
                 }
             }
         }

@@ -36,10 +36,19 @@ pub(super) fn container(
         "imagePullPolicy": sidecar.image.pull_policy,
         "args": args,
         "env": variables(sidecar),
-        "ports": [{"name": HTTP_PORT, "containerPort": port, "protocol": "TCP"}],
+        "ports": [{"name": HTTP_PORT, "containerPort": port}],
         // Needs no Kafka: a broker that is away must not keep the application from starting.
-        "startupProbe": probe("/startupz", sidecar.startup.period_seconds, sidecar.startup.failure_threshold),
-        "livenessProbe": probe("/livez", 10, 3),
+        "startupProbe": {
+            "httpGet": get("/startupz"),
+            "periodSeconds": sidecar.startup.period_seconds,
+            "failureThreshold": sidecar.startup.failure_threshold,
+        },
+        "livenessProbe": {
+            "httpGet": get("/livez"),
+            "periodSeconds": 10,
+            "failureThreshold": 3,
+            "timeoutSeconds": 5,
+        },
         // The kubelet runs it as soon as the pod is to end, long before the sidecar's own SIGTERM.
         "lifecycle": {"preStop": {"exec": {
             "command": [PROGRAM, "drain", "--notice", "--reason", "preStop"],
@@ -49,7 +58,7 @@ pub(super) fn container(
         "volumeMounts": mounts,
     });
     if asked.readiness.unwrap_or(sidecar.readiness) {
-        container["readinessProbe"] = probe("/readyz", 5, 3);
+        container["readinessProbe"] = json!({"httpGet": get("/readyz")});
     }
     if sidecar.mode == Mode::Native {
         container["restartPolicy"] = json!("Always");
@@ -62,18 +71,13 @@ pub(super) fn memory_mebibytes(config: &Config) -> u64 {
     memory_bytes_max(config).div_ceil(1 << 20)
 }
 
-fn probe(path: &str, period: u32, failures: u32) -> Value {
-    json!({
-        "httpGet": {"path": path, "port": HTTP_PORT},
-        "periodSeconds": period,
-        "failureThreshold": failures,
-        "timeoutSeconds": 5,
-    })
+fn get(path: &str) -> Value {
+    json!({"path": path, "port": HTTP_PORT})
 }
 
 fn variables(sidecar: &Sidecar) -> Vec<Value> {
     let field = |name: &str, path: &str| {
-        let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
+        let source = json!({"fieldRef": {"fieldPath": path}});
         json!({"name": name, "valueFrom": source})
     };
     let mut variables = vec![
@@ -100,11 +104,7 @@ fn resources(sidecar: &Sidecar, asked: &Asked, config: &Config) -> Value {
         .clone()
         .or_else(|| given.limits.memory())
         .unwrap_or_else(|| format!("{}Mi", memory_mebibytes(config)));
-    let requested = match asked.memory_limit {
-        Some(_) => None,
-        None => given.requests.memory(),
-    };
-    let mut requests = json!({"memory": requested.unwrap_or_else(|| memory.clone())});
+    let mut requests = json!({"memory": memory.clone()});
     let mut limits = json!({"memory": memory});
     if let Some(cpu) = asked.cpu_request.clone().or_else(|| given.requests.cpu()) {
         requests["cpu"] = json!(cpu);

@@ -319,9 +319,8 @@ impl<'a> Pod<'a> {
         let budget = config.drain.shutdown.as_secs();
         if grace < budget {
             warnings.push(format!(
-                "terminationGracePeriodSeconds is {grace}, less than the {budget} s that the sidecar may take to \
-                 end (drain.shutdown): its last commit may be cut off; raise the one, or lower the other with the \
-                 annotation ackline.dev/set.drain.shutdown"
+                "terminationGracePeriodSeconds is {grace}, but the sidecar may take {budget} s to end: its last \
+                 commit may be cut off; raise it, or lower ackline.dev/set.drain.shutdown"
             ));
         }
         let needed = memory_mebibytes(config);
@@ -332,16 +331,16 @@ impl<'a> Pod<'a> {
         if let Some(limit) = limit {
             if memory_bytes(&limit).is_some_and(|bytes| bytes < needed << 20) {
                 warnings.push(format!(
-                    "the sidecar's memory limit is {limit}, less than the {needed}Mi that its settings may need: \
-                     it may be killed; raise it, or lower in_flight.bytes"
+                    "the sidecar's memory limit of {limit} is less than the {needed}Mi that its settings may need; \
+                     raise it, or lower in_flight.bytes"
                 ));
             }
         }
         if self.pod.pointer("/spec/hostNetwork") == Some(&json!(true)) {
             let port = config.listen.http.map_or(0, |address| address.port());
             warnings.push(format!(
-                "the pod uses the network of its node: everybody who reaches the node reaches the sidecar's probes \
-                 and metrics at port {port}, and no two such pods fit on a node"
+                "with hostNetwork the sidecar's probes and metrics are at port {port} of the node, for everybody \
+                 who reaches it, and a node has room for one such pod"
             ));
         }
         warnings

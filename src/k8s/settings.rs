@@ -137,12 +137,12 @@ fn platform_layers(values: &Values, cluster: Option<(&str, &Cluster)>) -> Vec<La
     }];
     if let Some((name, cluster)) = cluster {
         layers.push(Layer {
-            name: format!("values, clusters.{name}"),
-            content: LayerContent::Tree(cluster.settings()),
-        });
-        layers.push(Layer {
             name: format!("values, clusters.{name}.config"),
             content: LayerContent::Tree(cluster.config.clone()),
+        });
+        layers.push(Layer {
+            name: format!("values, clusters.{name}"),
+            content: LayerContent::Tree(cluster.settings()),
         });
     }
     layers
@@ -155,15 +155,15 @@ impl Cluster {
         if !self.brokers.is_empty() {
             kafka["brokers"] = json!(self.brokers);
         }
-        if self.tls.enabled {
-            kafka["tls"] = json!({"enabled": true});
-        }
-        if !self.tls.ca_secret.name.is_empty() {
-            kafka["tls"]["ca_file"] = json!(CA_FILE);
-        }
-        if !self.tls.client_secret.name.is_empty() {
-            kafka["tls"]["cert_file"] = json!(CLIENT_CERT_FILE);
-            kafka["tls"]["key_file"] = json!(CLIENT_KEY_FILE);
+        if let Some(tls) = &self.tls {
+            kafka["tls"] = json!({"enabled": tls.enabled});
+            if tls.enabled && !tls.ca_secret.name.is_empty() {
+                kafka["tls"]["ca_file"] = json!(CA_FILE);
+            }
+            if tls.enabled && !tls.client_secret.name.is_empty() {
+                kafka["tls"]["cert_file"] = json!(CLIENT_CERT_FILE);
+                kafka["tls"]["key_file"] = json!(CLIENT_KEY_FILE);
+            }
         }
         if !self.sasl.mechanism.is_empty() {
             kafka["sasl"] = json!({

@@ -97,17 +97,20 @@ pub(super) struct Startup {
 #[serde(default)]
 pub(super) struct Cluster {
     pub(super) brokers: Vec<String>,
-    pub(super) tls: Tls,
+    pub(super) tls: Option<Tls>,
     pub(super) sasl: Sasl,
     /// Settings of this profile; they win over the general ones.
     pub(super) config: Value,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// Without `enabled` the Secrets are left alone, so that a profile can be switched.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Tls {
     pub(super) enabled: bool,
+    #[serde(default)]
     pub(super) ca_secret: CaSecret,
+    #[serde(default)]
     pub(super) client_secret: ClientSecret,
 }
 
@@ -156,7 +159,6 @@ pub(super) struct Allow {
 
 /// The keys that there are, as a tree. `null`: whatever Kubernetes or the settings have there.
 fn known_keys() -> Value {
-    let amounts = json!({"cpu": null, "memory": null});
     let cluster = json!({
         "brokers": null,
         "tls": {
@@ -171,7 +173,7 @@ fn known_keys() -> Value {
         "sidecar": {
             "image": {"repository": null, "tag": null, "digest": null, "pullPolicy": null},
             "mode": null,
-            "resources": {"requests": amounts, "limits": amounts},
+            "resources": {"requests": {"cpu": null}, "limits": {"cpu": null, "memory": null}},
             "securityContext": {"runAsUser": null, "runAsGroup": null},
             "startup": {"periodSeconds": null, "failureThreshold": null},
             "readiness": null,
@@ -311,22 +313,13 @@ impl Sidecar {
 impl Cluster {
     fn check(&self, name: &str, mistakes: &mut Vec<Mistake>) {
         let place = format!("clusters.{name}");
-        let secrets = [
-            ("tls.caSecret", &self.tls.ca_secret.name),
-            ("tls.clientSecret", &self.tls.client_secret.name),
-            ("sasl.secret", &self.sasl.secret.name),
-        ];
+        let mut secrets = vec![("sasl.secret", &self.sasl.secret.name)];
+        if let Some(tls) = &self.tls {
+            secrets.push(("tls.caSecret", &tls.ca_secret.name));
+            secrets.push(("tls.clientSecret", &tls.client_secret.name));
+        }
         for (key, secret) in secrets.iter().filter(|(_, name)| !name.is_empty()) {
             mistakes.extend(object_name(&format!("{place}.{key}.name"), secret).err());
-        }
-        if !self.tls.enabled {
-            for (key, _) in secrets[..2].iter().filter(|(_, name)| !name.is_empty()) {
-                mistakes.push(Mistake::new(
-                    format!("{place}.{key}"),
-                    "is given, but connections are not encrypted",
-                    format!("set `{place}.tls.enabled: true`, or remove it"),
-                ));
-            }
         }
         let (mechanism, secret) = (&self.sasl.mechanism, &self.sasl.secret.name);
         if mechanism.is_empty() != secret.is_empty() {

@@ -31,7 +31,7 @@ pub(super) struct Mounted {
 pub(super) fn volumes(cluster: Option<&Cluster>, config_map: Option<&str>) -> Vec<Mounted> {
     let settings = json!({"items": [{
         "path": "ackline.yaml",
-        "fieldRef": {"apiVersion": "v1", "fieldPath": format!("metadata.annotations['{SETTINGS}']")},
+        "fieldRef": {"fieldPath": format!("metadata.annotations['{SETTINGS}']")},
     }]});
     let mut volumes = vec![
         written(SOCKET, SOCKET_DIR),
@@ -59,23 +59,21 @@ pub(super) fn volumes(cluster: Option<&Cluster>, config_map: Option<&str>) -> Ve
 }
 
 fn secrets(cluster: &Cluster) -> Vec<Mounted> {
-    let (ca, client, sasl) = (
-        &cluster.tls.ca_secret,
-        &cluster.tls.client_secret,
-        &cluster.sasl.secret,
-    );
     let mut volumes = Vec::new();
-    if !ca.name.is_empty() {
+    let tls = cluster.tls.as_ref().filter(|tls| tls.enabled);
+    let used = |name: &str| !name.is_empty();
+    if let Some(ca) = tls.map(|it| &it.ca_secret).filter(|it| used(&it.name)) {
         let source = secret(&ca.name, &[(&ca.key, "ca.crt")]);
         volumes.push(read("ackline-tls-ca", "secret", source, "/etc/ackline/tls-ca"));
     }
-    if !client.name.is_empty() {
+    if let Some(client) = tls.map(|it| &it.client_secret).filter(|it| used(&it.name)) {
         let files = [(&client.cert_key, "tls.crt"), (&client.key_key, "tls.key")];
         let source = secret(&client.name, &files);
         let dir = "/etc/ackline/tls-client";
         volumes.push(read("ackline-tls-client", "secret", source, dir));
     }
-    if !sasl.name.is_empty() {
+    let sasl = &cluster.sasl.secret;
+    if used(&sasl.name) {
         let files = [
             (&sasl.username_key, "username"),
             (&sasl.password_key, "password"),

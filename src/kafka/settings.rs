@@ -228,6 +228,10 @@ impl ClientSettings {
                     list.push(key, file.to_string_lossy());
                 }
             }
+            if tls.ca_file.is_none() {
+                // OpenSSL is built in, and would look for the system's authorities where it was built.
+                list.push("ssl.ca.location", "probe");
+            }
         }
         if let Some(sasl) = &self.sasl {
             let mechanism = match sasl.mechanism {

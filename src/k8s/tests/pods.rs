@@ -248,12 +248,12 @@ fn a_config_map_may_bring_what_the_annotations_lack() {
 
 #[test]
 fn variables_of_the_platform_are_added_and_win() {
-    let text = "sidecar:\n  env:\n  - {name: NODE_NAME, value: n}\n  - {name: TZ, value: UTC}\nclusters: {a: {brokers: ['a:1']}}";
+    let text = "sidecar:\n  env:\n  - {name: NODE_NAME, value: here}\n  - {name: TZ, value: UTC}\nclusters: {a: {brokers: ['a:1']}}";
     let pod = injected(&pod(), &Values::parse(text).unwrap());
     let variables = sidecar(&pod)["env"].as_array().unwrap();
     let names: Vec<&str> = variables.iter().filter_map(|it| it["name"].as_str()).collect();
     assert_eq!(names, ["POD_NAME", "POD_NAMESPACE", "NODE_NAME", "TZ"]);
-    assert_eq!(named(&sidecar(&pod)["env"], "NODE_NAME")["value"], "n");
+    assert_eq!(named(&sidecar(&pod)["env"], "NODE_NAME")["value"], "here");
 }
 
 #[test]

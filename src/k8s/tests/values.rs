@@ -32,7 +32,7 @@ fn settings_of_the_platform_are_judged_before_a_pod_needs_them() {
     for part in [
         "values, config: order",
         "config.listen.app: is fixed in pods",
-        "values, clusters.a: kafka.brokers[0]",
+        "values, clusters.a: kafka.brokers: `nonsense`",
         "values, clusters.a.config: lane_dept",
         "did you mean `lane_depth`?",
     ] {
@@ -50,10 +50,10 @@ fn a_secret_among_properties_is_refused() {
 #[test]
 fn halves_are_mistakes() {
     let text = mistakes(
-        "clusters:\n  a:\n    brokers: ['a:1']\n    sasl: {mechanism: PLAIN}\n    tls: {caSecret: {name: ca}}\n",
+        "clusters:\n  a:\n    brokers: ['a:1']\n    sasl: {mechanism: PLAIN}\n    tls: {enabled: true, caSecret: {name: C_A}}\n",
     );
     assert!(text.contains("clusters.a.sasl: has only one of"), "{text}");
-    assert!(text.contains("clusters.a.tls.caSecret: is given, but connections are not encrypted"), "{text}");
+    assert!(text.contains("clusters.a.tls.caSecret.name = C_A: is not a name of an object"), "{text}");
     let text = mistakes("defaultCluster: mian\nclusters: {main: {brokers: ['a:1']}}");
     assert!(text.contains("did you mean `main`?"), "{text}");
 }

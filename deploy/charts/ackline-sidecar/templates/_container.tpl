@@ -29,7 +29,7 @@ env:
   {{- end }}
 ports:
   - name: ackline-http
-    containerPort: 7421
+    containerPort: {{ include "ackline-sidecar.port" . }}
 startupProbe:
   httpGet: {path: /startupz, port: ackline-http}
   periodSeconds: {{ int $sidecar.startup.periodSeconds }}
@@ -78,11 +78,20 @@ volumeMounts:
     mountPath: /run/ackline
   - name: ackline-admin
     mountPath: /run/ackline-admin
+  - name: ackline-no-token
+    mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    readOnly: true
   {{- range include "ackline-sidecar.mountedVolumes" . | fromYamlArray }}
   - name: {{ .name }}
     mountPath: /etc/ackline/{{ trimPrefix "ackline-" .name }}
     readOnly: true
   {{- end }}
+{{- end -}}
+
+{{/* Port of probes and metrics: that of `listen.http`. */}}
+{{- define "ackline-sidecar.port" -}}
+{{- $settings := include "ackline-sidecar.settings" . | fromYaml -}}
+{{- regexFind "[0-9]+$" (default "0.0.0.0:7421" (default dict $settings.listen).http) -}}
 {{- end -}}
 
 {{- define "ackline-sidecar.image" -}}

@@ -4,6 +4,10 @@
   emptyDir: {medium: Memory, sizeLimit: 1Mi}
 - name: ackline-admin
   emptyDir: {medium: Memory, sizeLimit: 1Mi}
+# The sidecar asks the API server for nothing, so it is not given the pod's token: an empty volume is in its place, which
+# the API server takes for one.
+- name: ackline-no-token
+  emptyDir: {sizeLimit: 1Mi}
 {{ include "ackline-sidecar.mountedVolumes" . }}
 {{- end -}}
 
@@ -18,7 +22,7 @@
         fieldRef: {fieldPath: "metadata.annotations['ackline.dev/settings']"}
 {{- with .Values.configMap }}
 - name: ackline-config-map
-  configMap: {name: {{ quote . }}}
+  configMap: {name: {{ quote . }}, items: [{key: ackline.yaml, path: ackline.yaml}]}
 {{- end }}
 {{- if $tls.enabled }}
 {{- with $tls.caSecret }}
