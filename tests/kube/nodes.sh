@@ -119,6 +119,8 @@ TEXT
 connect() { # NODE PID
   local address
   address=$(node_address "$1")
+  # The kernel takes its time to remove the one of a node that was lost.
+  ip link delete "ackline-$1" 2>/dev/null || true
   ip link add "ackline-$1" type veth peer name eth0 netns "$2"
   ip link set "ackline-$1" master "$bridge" up
   nsenter --net="/proc/$2/ns/net" ip -batch - <<TEXT
