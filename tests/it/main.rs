@@ -4,6 +4,7 @@
 //! - [`fake`]: `ackline fake`, which stands in for Kafka. Nothing else needs to run.
 //! - [`real`]: the binary of the sidecar, an application made from the `.proto`, and real Apache Kafka. Each scenario
 //!   cites the rows of `docs/failures.md` that it covers.
+//! - [`kube`]: real Kubernetes.
 //! - [`harness`]: what the scenarios are told with.
 //!
 //! One scenario alone: `cargo test --test it NAME`. Brokers are started as needed and end with the test process.
@@ -18,5 +19,6 @@
 
 mod fake;
 mod harness;
+mod kube;
 mod real;
 mod source;
