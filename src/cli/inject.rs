@@ -273,9 +273,8 @@ impl Serve {
 
 fn read_values(path: &Path) -> Result<Values, Refused> {
     let text = read_file(path, "values")?;
-    Values::parse(&text).map_err(|mistakes| {
-        Refused(format!("mistakes in {}:\n{mistakes}", path.display()))
-    })
+    Values::parse(&text)
+        .map_err(|mistakes| Refused(format!("mistakes in {}:\n{mistakes}", path.display())))
 }
 
 fn read_manifests(path: &Path) -> Result<String, Refused> {
@@ -283,7 +282,10 @@ fn read_manifests(path: &Path) -> Result<String, Refused> {
         return read_file(path, "manifests");
     }
     if io::stdin().is_terminal() {
-        let _ = writeln!(io::stderr(), "reading manifests from the terminal; end them with Ctrl-D");
+        let _ = writeln!(
+            io::stderr(),
+            "reading manifests from the terminal; end them with Ctrl-D"
+        );
     }
     let mut text = String::new();
     match io::stdin().read_to_string(&mut text) {

@@ -54,11 +54,11 @@ pub use model::{
 pub use per_topic::TopicRule;
 pub use print::{example_file, print, print_given};
 pub use problem::{Problem, Problems};
+pub(crate) use problem::{nearest, shown};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{PropertyMap, Secret};
 pub use table::DEFAULT_ADMIN_SOCKET;
-pub(crate) use problem::{nearest, shown};
 pub(crate) use units::parse_duration;
 
 /// A setting that has a flag of its own.

@@ -192,7 +192,10 @@ fn switch(place: &str, value: &str) -> Result<bool, Mistake> {
 }
 
 fn names(place: &str, value: &str) -> Result<Vec<String>, Mistake> {
-    let names: Vec<String> = value.split(',').map(|name| name.trim().to_owned()).collect();
+    let names: Vec<String> = value
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .collect();
     if names.iter().any(String::is_empty) {
         let remedy = "write the names of containers with commas between them";
         return Err(Mistake::of(place, value, "has an empty name", remedy));

@@ -29,7 +29,10 @@ pub(super) fn container(
     }
     let image = asked.image.clone();
     let mounts: Vec<&Value> = volumes.iter().map(|volume| &volume.mount).collect();
-    let port = config.listen.http.map_or(0, |address: SocketAddr| address.port());
+    let port = config
+        .listen
+        .http
+        .map_or(0, |address: SocketAddr| address.port());
     let mut container = json!({
         "name": NAME,
         "image": image.unwrap_or_else(|| sidecar.image.reference()),

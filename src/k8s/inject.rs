@@ -58,7 +58,9 @@ pub fn inject(pod: &Value, values: &Values) -> Result<Injection, Mistakes> {
     if !asked_for_what_is_allowed(&asked, values, &mut mistakes) || !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    let chosen = view.chosen(&asked).map_err(|mistake| Mistakes(vec![mistake]))?;
+    let chosen = view
+        .chosen(&asked)
+        .map_err(|mistake| Mistakes(vec![mistake]))?;
     if is_injected {
         // Another webhook may have put containers in their place meanwhile.
         let mut injection = Injection::default();
@@ -366,11 +368,7 @@ impl Injection {
     }
 }
 
-fn asked_for_what_is_allowed(
-    asked: &Asked,
-    values: &Values,
-    mistakes: &mut Vec<Mistake>,
-) -> bool {
+fn asked_for_what_is_allowed(asked: &Asked, values: &Values, mistakes: &mut Vec<Mistake>) -> bool {
     let wanted = [
         ("image", asked.image.is_some(), values.allow.image, "image"),
         (

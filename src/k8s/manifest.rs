@@ -81,7 +81,11 @@ impl Run<'_> {
         let kind = document.get("kind").and_then(Value::as_str).unwrap_or("");
         let template = match kind {
             "Pod" => "",
-            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job"
+            "Deployment"
+            | "StatefulSet"
+            | "DaemonSet"
+            | "ReplicaSet"
+            | "Job"
             | "ReplicationController" => "/spec/template",
             "CronJob" => "/spec/jobTemplate/spec/template",
             "PodTemplate" => "/template",
@@ -106,10 +110,11 @@ impl Run<'_> {
         let injection = match inject(pod, self.values) {
             Ok(injection) => injection,
             Err(mistakes) => {
-                self.mistakes.extend(mistakes.0.into_iter().map(|mistake| Mistake {
-                    place: format!("{whole}, {}", mistake.place),
-                    ..mistake
-                }));
+                self.mistakes
+                    .extend(mistakes.0.into_iter().map(|mistake| Mistake {
+                        place: format!("{whole}, {}", mistake.place),
+                        ..mistake
+                    }));
                 return;
             }
         };

@@ -64,7 +64,18 @@ mod tests {
         ] {
             assert_eq!(memory_bytes(text), Some(bytes), "{text}");
         }
-        for text in ["", "Mi", "0", "-1Mi", "1 Gi", "1mi", "1.Gi", ".5Gi", "99999999999Ti", "1e3"] {
+        for text in [
+            "",
+            "Mi",
+            "0",
+            "-1Mi",
+            "1 Gi",
+            "1mi",
+            "1.Gi",
+            ".5Gi",
+            "99999999999Ti",
+            "1e3",
+        ] {
             assert_eq!(memory_bytes(text), None, "{text}");
         }
     }

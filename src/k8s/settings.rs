@@ -27,10 +27,7 @@ pub(super) struct Resolved<'a> {
 /// # Errors
 ///
 /// All mistakes in them.
-pub(super) fn resolve<'a>(
-    values: &'a Values,
-    asked: &Asked,
-) -> Result<Resolved<'a>, Vec<Mistake>> {
+pub(super) fn resolve<'a>(values: &'a Values, asked: &Asked) -> Result<Resolved<'a>, Vec<Mistake>> {
     let name = cluster_of(values, asked).map_err(|mistake| vec![mistake])?;
     let cluster = name.and_then(|name| Some((name, values.clusters.get(name)?)));
     let mut layers = platform_layers(values, cluster);

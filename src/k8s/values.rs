@@ -193,12 +193,14 @@ impl Values {
     ///
     /// All mistakes in them.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
-        let tree: Option<Value> =
-            serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
-                .map_err(|error| {
-                    let what = format!("not valid YAML: {}", shown(&error.to_string()));
-                    Mistake::new("values", what, "correct the file there")
-                })?;
+        let tree: Option<Value> = serde_saphyr::from_str_with_options(
+            text,
+            serde_saphyr::options! { with_snippet: false },
+        )
+        .map_err(|error| {
+            let what = format!("not valid YAML: {}", shown(&error.to_string()));
+            Mistake::new("values", what, "correct the file there")
+        })?;
         let mut tree = match tree {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(tree)) => tree,

@@ -36,7 +36,12 @@ pub(super) fn volumes(cluster: Option<&Cluster>, config_map: Option<&str>) -> Ve
     let mut volumes = vec![
         written(SOCKET, SOCKET_DIR),
         written("ackline-admin", "/run/ackline-admin"),
-        read("ackline-settings", "downwardAPI", settings, "/etc/ackline/settings"),
+        read(
+            "ackline-settings",
+            "downwardAPI",
+            settings,
+            "/etc/ackline/settings",
+        ),
         // The sidecar asks the API server for nothing, so it is not given the pod's token: an empty volume is
         // in its place, which the API server takes for one.
         read(
@@ -64,7 +69,12 @@ fn secrets(cluster: &Cluster) -> Vec<Mounted> {
     let used = |name: &str| !name.is_empty();
     if let Some(ca) = tls.map(|it| &it.ca_secret).filter(|it| used(&it.name)) {
         let source = secret(&ca.name, &[(&ca.key, "ca.crt")]);
-        volumes.push(read("ackline-tls-ca", "secret", source, "/etc/ackline/tls-ca"));
+        volumes.push(read(
+            "ackline-tls-ca",
+            "secret",
+            source,
+            "/etc/ackline/tls-ca",
+        ));
     }
     if let Some(client) = tls.map(|it| &it.client_secret).filter(|it| used(&it.name)) {
         let files = [(&client.cert_key, "tls.crt"), (&client.key_key, "tls.key")];

@@ -94,7 +94,10 @@ impl InjectorObserver {
             let _ = writeln!(text, "ackline_{name}_total{{result=\"{result}\"}} {count}");
         }
         expiry.head(&mut text);
-        if let Some(since) = state.expires.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+        if let Some(since) = state
+            .expires
+            .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        {
             let _ = writeln!(text, "ackline_{} {}", expiry.name, since.as_secs());
         }
         text.push_str("# EOF\n");
@@ -173,12 +176,12 @@ fn line(event: &InjectorEvent) -> Line {
             make(level, admission.name(), message, place(pod).said(said))
         }
         InjectorEvent::CertificateServed { expires } => {
-            let until = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let left = expires.duration_since(SystemTime::now());
             let fields = Fields {
-                seconds: Some(until.as_secs()),
+                seconds: Some(left.unwrap_or_default().as_secs()),
                 ..Fields::default()
             };
-            let message = "a certificate is served, valid until `seconds` after 1970";
+            let message = "a certificate is served, valid for so many seconds more";
             make(Level::INFO, "certificate_served", message, fields)
         }
         InjectorEvent::CertificateStep { step } => {
@@ -207,7 +210,11 @@ fn line(event: &InjectorEvent) -> Line {
 /// Names and help of the injector's metrics, as Prometheus shows them.
 pub fn injector_metrics() -> impl Iterator<Item = (String, &'static str)> {
     METRICS.iter().map(|metric| {
-        let total = if metric.kind == "counter" { "_total" } else { "" };
+        let total = if metric.kind == "counter" {
+            "_total"
+        } else {
+            ""
+        };
         (format!("ackline_{}{total}", metric.name), metric.help)
     })
 }

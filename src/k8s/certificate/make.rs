@@ -49,8 +49,7 @@ pub(super) fn make(
     let mut builder = begin(&authority_name, &authority_name, &authority_key, now, valid)?;
     builder.append_extension(BasicConstraints::new().critical().ca().pathlen(0).build()?)?;
     builder.append_extension(KeyUsage::new().critical().key_cert_sign().build()?)?;
-    let identifier =
-        SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+    let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(identifier)?;
     builder.sign(&authority_key, MessageDigest::sha256())?;
     let authority = builder.build();

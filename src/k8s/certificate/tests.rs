@@ -78,7 +78,11 @@ fn for_years_what_is_served_is_trusted_and_was_for_a_while() {
             assert!(world.trusted.contains(&served), "turn {turn}: {step:?}");
             if served_before != served && !served_before.is_empty() {
                 // T1 and T2.
-                let since = trusted_since.iter().find(|(name, _)| *name == served).unwrap().1;
+                let since = trusted_since
+                    .iter()
+                    .find(|(name, _)| *name == served)
+                    .unwrap()
+                    .1;
                 assert!(now.duration_since(since).unwrap() >= TRUSTED_BEFORE_SERVED);
                 assert!(world.trusted.contains(&served_before));
             }
@@ -148,7 +152,10 @@ fn a_lease_is_taken_over_when_it_stood_still_for_its_whole_duration() {
     assert_eq!(candidate.decide(seen("1"), LEASE), Decision::Wait);
     assert_eq!(candidate.decide(seen("2"), LEASE + second), Decision::Wait);
     assert_eq!(candidate.decide(seen("2"), 2 * LEASE), Decision::Wait);
-    assert_eq!(candidate.decide(seen("2"), 2 * LEASE + second), Decision::Take);
+    assert_eq!(
+        candidate.decide(seen("2"), 2 * LEASE + second),
+        Decision::Take
+    );
     let ours = Seen {
         holder: "b".to_owned(),
         renewed: "3".to_owned(),
@@ -171,7 +178,10 @@ fn a_certificate_is_signed_by_its_authority_and_names_the_service() {
     assert_eq!(alternatives[0].dnsname(), Some("injector.ackline.svc"));
     assert_eq!(alternatives[1].ipaddress(), Some(&[127, 0, 0, 1][..]));
     let left = identity.expires().unwrap().duration_since(now).unwrap();
-    assert!(left <= VALID && left + Duration::from_secs(2) > VALID, "{left:?}");
+    assert!(
+        left <= VALID && left + Duration::from_secs(2) > VALID,
+        "{left:?}"
+    );
     identity.acceptor().unwrap();
     assert!(!format!("{identity:?}").contains("PRIVATE"));
 }

@@ -91,7 +91,10 @@ fn every_kind_that_makes_pods_is_known() {
 fn mistakes_name_the_workload_and_nothing_is_printed() {
     let wrong = DEPLOYMENT.replace("ackline.dev/start: earliest", "ackline.dev/start: first");
     let mistakes = inject_manifests(&wrong, &values()).unwrap_err().to_string();
-    assert!(mistakes.contains("Deployment orders, annotation ackline.dev/start"), "{mistakes}");
+    assert!(
+        mistakes.contains("Deployment orders, annotation ackline.dev/start"),
+        "{mistakes}"
+    );
     let broken = inject_manifests("a: [", &values()).unwrap_err().to_string();
     assert!(broken.contains("not valid YAML"), "{broken}");
 }
@@ -101,5 +104,9 @@ fn annotations_without_the_label_are_warned_of() {
     let forgotten = DEPLOYMENT.replace(", ackline.dev/inject: \"true\"", "");
     let result = inject_manifests(&forgotten, &values()).unwrap();
     assert_eq!(result.count, 0);
-    assert!(result.warnings[0].contains("Deployment orders"), "{:?}", result.warnings);
+    assert!(
+        result.warnings[0].contains("Deployment orders"),
+        "{:?}",
+        result.warnings
+    );
 }

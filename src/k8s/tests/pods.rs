@@ -34,7 +34,11 @@ fn a_pod_gets_a_native_sidecar_and_its_application_a_socket() {
         sidecar["lifecycle"]["preStop"]["exec"]["command"],
         json!(["/ackline", "drain", "--notice", "--reason", "preStop"])
     );
-    assert_eq!(sidecar.get("readinessProbe"), None, "it counts for the whole pod");
+    assert_eq!(
+        sidecar.get("readinessProbe"),
+        None,
+        "it counts for the whole pod"
+    );
     let app = named(&pod["spec"]["containers"], "app");
     let target = named(&app["env"], "ACKLINE_TARGET");
     assert_eq!(target["value"], "unix:/run/ackline/ackline.sock");
@@ -43,7 +47,10 @@ fn a_pod_gets_a_native_sidecar_and_its_application_a_socket() {
         json!([{"name": "ackline-socket", "mountPath": "/run/ackline", "readOnly": true}])
     );
     assert_eq!(pod["spec"].get("securityContext"), None, "no fsGroup");
-    assert_eq!(pod["metadata"]["annotations"]["ackline.dev/containers"], "app");
+    assert_eq!(
+        pod["metadata"]["annotations"]["ackline.dev/containers"],
+        "app"
+    );
 }
 
 #[test]
@@ -75,14 +82,21 @@ fn settings_of_platform_cluster_and_pod_come_together_the_later_winning() {
     assert_eq!(config.topics, ["orders", "payments"]);
     assert_eq!(config.kafka.brokers, ["kafka-0:9093", "kafka-1:9093"]);
     assert_eq!(config.commit.interval.as_secs(), 2, "of the platform");
-    assert_eq!(config.drain.revoke.as_secs(), 3, "of the pod, over its cluster's");
+    assert_eq!(
+        config.drain.revoke.as_secs(),
+        3,
+        "of the pod, over its cluster's"
+    );
     assert_eq!(config.dead_letter.topic, "{topic}.dlq");
     assert_eq!(config.group.instance_id, "orders-0");
     assert_eq!(config.listen.streams_max, 4);
     let text = &pod["metadata"]["annotations"]["ackline.dev/settings"];
     let text = text.as_str().unwrap();
     assert!(text.contains("# annotation ackline.dev/topics"), "{text}");
-    assert!(!text.contains("on_out_of_range"), "defaults are left out: {text}");
+    assert!(
+        !text.contains("on_out_of_range"),
+        "defaults are left out: {text}"
+    );
 }
 
 #[test]
@@ -101,12 +115,24 @@ fn secrets_are_files_of_the_sidecar_alone() {
         mount.as_str().unwrap().to_owned()
     };
     let file = |path: &Option<std::path::PathBuf>| path.clone().unwrap().display().to_string();
-    assert_eq!(file(&sasl.username_file), mounted("ackline-sasl") + "/username");
-    assert_eq!(file(&sasl.password_file), mounted("ackline-sasl") + "/password");
+    assert_eq!(
+        file(&sasl.username_file),
+        mounted("ackline-sasl") + "/username"
+    );
+    assert_eq!(
+        file(&sasl.password_file),
+        mounted("ackline-sasl") + "/password"
+    );
     let tls = &config.kafka.tls;
     assert_eq!(file(&tls.ca_file), mounted("ackline-tls-ca") + "/ca.crt");
-    assert_eq!(file(&tls.cert_file), mounted("ackline-tls-client") + "/tls.crt");
-    assert_eq!(file(&tls.key_file), mounted("ackline-tls-client") + "/tls.key");
+    assert_eq!(
+        file(&tls.cert_file),
+        mounted("ackline-tls-client") + "/tls.crt"
+    );
+    assert_eq!(
+        file(&tls.key_file),
+        mounted("ackline-tls-client") + "/tls.key"
+    );
     let app = named(&pod["spec"]["containers"], "app").to_string();
     assert!(!app.contains("sasl") && !app.contains("tls"), "{app}");
 }
@@ -115,7 +141,10 @@ fn secrets_are_files_of_the_sidecar_alone() {
 fn the_sidecar_has_no_token_of_the_api_server() {
     let pod = injected(&pod(), &values());
     let mount = named(&sidecar(&pod)["volumeMounts"], "ackline-no-token");
-    assert_eq!(mount["mountPath"], "/var/run/secrets/kubernetes.io/serviceaccount");
+    assert_eq!(
+        mount["mountPath"],
+        "/var/run/secrets/kubernetes.io/serviceaccount"
+    );
     assert!(named(&pod["spec"]["volumes"], "ackline-no-token")["emptyDir"].is_object());
 }
 
@@ -125,7 +154,10 @@ fn memory_follows_from_the_settings_and_is_requested_whole() {
     let pod = injected(&asked, &values());
     let mebibytes = memory_bytes_max(&settings(&pod)).div_ceil(1 << 20);
     let resources = &sidecar(&pod)["resources"];
-    assert_eq!(resources["limits"], json!({"memory": format!("{mebibytes}Mi")}));
+    assert_eq!(
+        resources["limits"],
+        json!({"memory": format!("{mebibytes}Mi")})
+    );
     assert_eq!(
         resources["requests"],
         json!({"cpu": "50m", "memory": format!("{mebibytes}Mi")})
@@ -141,7 +173,11 @@ fn resources_that_are_asked_for_win_and_too_little_memory_is_warned_of() {
     ]);
     let injection = inject(&asked, &values()).unwrap();
     assert_eq!(injection.warnings.len(), 1);
-    assert!(injection.warnings[0].contains("32Mi"), "{:?}", injection.warnings);
+    assert!(
+        injection.warnings[0].contains("32Mi"),
+        "{:?}",
+        injection.warnings
+    );
     let resources = sidecar(&super::applied(&asked, injection))["resources"].clone();
     assert_eq!(
         resources,
@@ -157,21 +193,37 @@ fn a_grace_period_below_the_time_for_the_end_is_warned_of() {
     let mut short = pod();
     short["spec"]["terminationGracePeriodSeconds"] = json!(10);
     let warnings = inject(&short, &values()).unwrap().warnings;
-    assert!(warnings[0].contains("terminationGracePeriodSeconds is 10"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("terminationGracePeriodSeconds is 10"),
+        "{warnings:?}"
+    );
     short["metadata"]["annotations"]["ackline.dev/set.drain.shutdown"] = json!("8s");
-    assert_eq!(inject(&short, &values()).unwrap().warnings, Vec::<String>::new());
+    assert_eq!(
+        inject(&short, &values()).unwrap().warnings,
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn readiness_counts_for_the_pod_only_if_somebody_asks() {
     let asked = with_annotations(&[("readiness", "true")]);
     let pod = injected(&asked, &values());
-    assert_eq!(sidecar(&pod)["readinessProbe"]["httpGet"]["path"], "/readyz");
+    assert_eq!(
+        sidecar(&pod)["readinessProbe"]["httpGet"]["path"],
+        "/readyz"
+    );
     let by_default = Values::parse("sidecar: {readiness: true}\nclusters: {a: {brokers: ['a:1']}}");
     let by_default = by_default.unwrap();
-    assert!(sidecar(&injected(&super::pod(), &by_default)).get("readinessProbe").is_some());
+    assert!(
+        sidecar(&injected(&super::pod(), &by_default))
+            .get("readinessProbe")
+            .is_some()
+    );
     let refused = with_annotations(&[("readiness", "false")]);
-    assert_eq!(sidecar(&injected(&refused, &by_default)).get("readinessProbe"), None);
+    assert_eq!(
+        sidecar(&injected(&refused, &by_default)).get("readinessProbe"),
+        None
+    );
 }
 
 #[test]
@@ -184,18 +236,32 @@ fn with_several_containers_those_that_are_named_get_the_socket() {
     assert_eq!([has(0), has(1), has(2)], [false, true, true]);
 
     let annotations = &mut several["metadata"]["annotations"];
-    annotations.as_object_mut().unwrap().remove("ackline.dev/containers");
+    annotations
+        .as_object_mut()
+        .unwrap()
+        .remove("ackline.dev/containers");
     annotations["kubectl.kubernetes.io/default-container"] = json!("a");
     let pod = injected(&several, &values());
-    assert!(pod["spec"]["containers"][0].to_string().contains("ackline-socket"));
-    assert!(!pod["spec"]["containers"][1].to_string().contains("ackline-socket"));
+    assert!(
+        pod["spec"]["containers"][0]
+            .to_string()
+            .contains("ackline-socket")
+    );
+    assert!(
+        !pod["spec"]["containers"][1]
+            .to_string()
+            .contains("ackline-socket")
+    );
 }
 
 #[test]
 fn what_another_webhook_adds_later_does_not_change_the_choice() {
     let mut pod = injected(&pod(), &values());
     let proxy = json!({"name": "mesh-proxy", "image": "mesh:1"});
-    pod["spec"]["containers"].as_array_mut().unwrap().insert(0, proxy);
+    pod["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .insert(0, proxy);
     assert_eq!(inject(&pod, &values()).unwrap().additions, []);
 }
 
@@ -209,7 +275,8 @@ fn a_container_that_lost_its_socket_gets_it_back_and_nothing_else_changes() {
 
 #[test]
 fn a_classic_sidecar_comes_before_the_application() {
-    let classic = Values::parse("sidecar: {mode: classic}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
+    let classic =
+        Values::parse("sidecar: {mode: classic}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
     let pod = injected(&pod(), &classic);
     assert_eq!(pod["spec"].get("initContainers"), None);
     let containers = pod["spec"]["containers"].as_array().unwrap();
@@ -236,8 +303,11 @@ fn a_config_map_may_bring_what_the_annotations_lack() {
     assert_eq!(
         sidecar(&pod)["args"],
         json!([
-            "run", "--config", "/etc/ackline/settings/ackline.yaml",
-            "--config", "/etc/ackline/config-map/ackline.yaml",
+            "run",
+            "--config",
+            "/etc/ackline/settings/ackline.yaml",
+            "--config",
+            "/etc/ackline/config-map/ackline.yaml",
         ])
     );
     assert_eq!(
@@ -251,7 +321,10 @@ fn variables_of_the_platform_are_added_and_win() {
     let text = "sidecar:\n  env:\n  - {name: NODE_NAME, value: here}\n  - {name: TZ, value: UTC}\nclusters: {a: {brokers: ['a:1']}}";
     let pod = injected(&pod(), &Values::parse(text).unwrap());
     let variables = sidecar(&pod)["env"].as_array().unwrap();
-    let names: Vec<&str> = variables.iter().filter_map(|it| it["name"].as_str()).collect();
+    let names: Vec<&str> = variables
+        .iter()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
     assert_eq!(names, ["POD_NAME", "POD_NAMESPACE", "NODE_NAME", "TZ"]);
     assert_eq!(named(&sidecar(&pod)["env"], "NODE_NAME")["value"], "here");
 }
@@ -260,7 +333,10 @@ fn variables_of_the_platform_are_added_and_win() {
 fn a_pod_without_the_label_is_left_alone() {
     let mut pod = pod();
     pod["metadata"]["labels"] = json!({"ackline.dev/inject": "false"});
-    assert_eq!(inject(&pod, &values()).unwrap(), super::super::Injection::default());
+    assert_eq!(
+        inject(&pod, &values()).unwrap(),
+        super::super::Injection::default()
+    );
 }
 
 #[test]

@@ -92,7 +92,11 @@ fn pods() -> impl Strategy<Value = Value> {
         spec.insert("containers".to_owned(), Value::from(containers));
         insert(&mut spec, "initContainers", init);
         insert(&mut spec, "volumes", volumes);
-        insert(&mut spec, "terminationGracePeriodSeconds", grace.map(Value::from));
+        insert(
+            &mut spec,
+            "terminationGracePeriodSeconds",
+            grace.map(Value::from),
+        );
         whole.insert("metadata".to_owned(), Value::Object(metadata));
         whole.insert("spec".to_owned(), Value::Object(spec));
         Value::Object(whole)

@@ -53,7 +53,11 @@ fn what_is_missing_is_told_with_the_annotation_to_write() {
     let mut bare = pod();
     bare["metadata"]["annotations"] = json!({});
     let text = refusal(&bare, &values());
-    for part in ["`ackline.dev/group`", "`ackline.dev/topics`", "`ackline.dev/start`"] {
+    for part in [
+        "`ackline.dev/group`",
+        "`ackline.dev/topics`",
+        "`ackline.dev/start`",
+    ] {
         assert!(text.contains(part), "{part} in:\n{text}");
     }
     let text = refusal(&pod(), &Values::default());
@@ -81,7 +85,8 @@ fn names_that_are_taken_are_not_taken_over() {
     assert!(refusal(&taken, &values()).contains("volume ackline-socket: has the name"));
 
     let mut taken = pod();
-    taken["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "x", "mountPath": "/run/ackline"}]);
+    taken["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "x", "mountPath": "/run/ackline"}]);
     assert!(refusal(&taken, &values()).contains("container app: has a volume at /run/ackline"));
 }
 
@@ -91,7 +96,10 @@ fn what_the_injector_writes_is_not_believed_without_a_sidecar() {
     assert!(text.contains("but the pod has no sidecar"), "{text}");
     // And a sidecar is not made of an annotation.
     let mut pod = injected(&pod(), &values());
-    pod["spec"].as_object_mut().unwrap().remove("initContainers");
+    pod["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("initContainers");
     assert!(refusal(&pod, &values()).contains("but the pod has no sidecar"));
 }
 
@@ -102,12 +110,16 @@ fn containers_that_are_not_there_and_a_choice_that_is_not_clear() {
     let mut two = pod();
     two["spec"]["containers"] = json!([{"name": "a"}, {"name": "b"}]);
     let text = refusal(&two, &values());
-    assert!(text.contains("name those that consume: some of a, b"), "{text}");
+    assert!(
+        text.contains("name those that consume: some of a, b"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_pod_that_ends_cannot_have_a_classic_sidecar() {
-    let classic = Values::parse("sidecar: {mode: classic}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
+    let classic =
+        Values::parse("sidecar: {mode: classic}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
     let mut job = pod();
     job["spec"]["restartPolicy"] = json!("Never");
     assert!(refusal(&job, &classic).contains("sidecar.mode: native"));
@@ -118,7 +130,8 @@ fn a_pod_that_ends_cannot_have_a_classic_sidecar() {
 fn what_the_platform_does_not_allow_is_refused() {
     let text = refusal(&with_annotations(&[("image", "mine:1")]), &values());
     assert!(text.contains("`allow.image: true`"), "{text}");
-    let strict = Values::parse("allow: {configMap: false}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
+    let strict =
+        Values::parse("allow: {configMap: false}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
     let text = refusal(&with_annotations(&[("config-map", "mine")]), &strict);
     assert!(text.contains("`allow.configMap: true`"), "{text}");
     let free = Values::parse("allow: {image: true}\nclusters: {a: {brokers: ['a:1']}}").unwrap();
@@ -131,5 +144,8 @@ fn labels_under_our_name_are_known_or_refused() {
     let mut wrong = pod();
     wrong["metadata"]["labels"]["ackline.dev/group"] = json!("orders");
     let text = refusal(&wrong, &values());
-    assert!(text.contains("label ackline.dev/group: there is no such label"), "{text}");
+    assert!(
+        text.contains("label ackline.dev/group: there is no such label"),
+        "{text}"
+    );
 }

@@ -40,7 +40,10 @@ fn the_answer_carries_a_patch_that_only_adds() {
     let patch: Vec<u8> = serde_json::from_value(response["patch"].clone()).unwrap();
     let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
     for operation in &patch.0 {
-        assert!(matches!(operation, json_patch::PatchOperation::Add(_)), "{operation:?}");
+        assert!(
+            matches!(operation, json_patch::PatchOperation::Add(_)),
+            "{operation:?}"
+        );
     }
     let mut object = pod();
     json_patch::patch(&mut object, &patch).unwrap();
@@ -53,7 +56,10 @@ fn a_refusal_says_why() {
     assert_eq!(admission, Admission::Refused);
     assert_eq!(answer["response"]["allowed"], false);
     let message = answer["response"]["status"]["message"].as_str().unwrap();
-    assert!(message.contains("did you mean `ackline.dev/topics`?"), "{message}");
+    assert!(
+        message.contains("did you mean `ackline.dev/topics`?"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -66,9 +72,15 @@ fn warnings_travel_with_the_patch() {
     let warnings = answer["response"]["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 3);
     // Longer ones may be cut by the API server.
-    assert!(warnings.iter().all(|it| it.as_str().unwrap().len() <= 256), "{warnings:?}");
+    assert!(
+        warnings.iter().all(|it| it.as_str().unwrap().len() <= 256),
+        "{warnings:?}"
+    );
     let warning = warnings[0].as_str().unwrap();
-    assert!(warning.starts_with("ackline: terminationGracePeriodSeconds is 5"), "{warning}");
+    assert!(
+        warning.starts_with("ackline: terminationGracePeriodSeconds is 5"),
+        "{warning}"
+    );
 }
 
 #[test]
@@ -85,7 +97,13 @@ fn what_has_its_sidecar_or_is_no_pod_passes() {
 
 #[test]
 fn nonsense_is_answered_and_not_admitted() {
-    for body in [&b""[..], b"{}", b"[]", b"\xff", br#"{"kind": "AdmissionReview"}"#] {
+    for body in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        b"\xff",
+        br#"{"kind": "AdmissionReview"}"#,
+    ] {
         let (admission, answer) = review(body, &values());
         assert_eq!(admission, Admission::Malformed);
         assert_eq!(answer["response"]["allowed"], false);

@@ -13,7 +13,8 @@ fn no_values_are_the_defaults() {
 
 #[test]
 fn all_unknown_keys_are_named_with_the_nearest() {
-    let text = mistakes("sidecar: {imgae: {}}\nclusters: {a: {broker: [x], sasl: {mechanisms: PLAIN}}}");
+    let text =
+        mistakes("sidecar: {imgae: {}}\nclusters: {a: {broker: [x], sasl: {mechanisms: PLAIN}}}");
     for part in [
         "sidecar.imgae: there is no such value\n    -> did you mean `image`?",
         "clusters.a.broker: there is no such value\n    -> did you mean `brokers`?",
@@ -38,7 +39,11 @@ fn settings_of_the_platform_are_judged_before_a_pod_needs_them() {
     ] {
         assert!(text.contains(part), "{part} in:\n{text}");
     }
-    assert_eq!(text.matches("values, config: order").count(), 1, "once for all clusters");
+    assert_eq!(
+        text.matches("values, config: order").count(),
+        1,
+        "once for all clusters"
+    );
 }
 
 #[test]
@@ -53,7 +58,10 @@ fn halves_are_mistakes() {
         "clusters:\n  a:\n    brokers: ['a:1']\n    sasl: {mechanism: PLAIN}\n    tls: {enabled: true, caSecret: {name: C_A}}\n",
     );
     assert!(text.contains("clusters.a.sasl: has only one of"), "{text}");
-    assert!(text.contains("clusters.a.tls.caSecret.name = C_A: is not a name of an object"), "{text}");
+    assert!(
+        text.contains("clusters.a.tls.caSecret.name = C_A: is not a name of an object"),
+        "{text}"
+    );
     let text = mistakes("defaultCluster: mian\nclusters: {main: {brokers: ['a:1']}}");
     assert!(text.contains("did you mean `main`?"), "{text}");
 }
@@ -74,7 +82,9 @@ fn the_container_is_looked_at() {
     ] {
         assert!(text.contains(part), "{part} in:\n{text}");
     }
-    assert!(mistakes("sidecar: {mode: native, startup: {periodSeconds: soon}}").contains("values:"));
+    assert!(
+        mistakes("sidecar: {mode: native, startup: {periodSeconds: soon}}").contains("values:")
+    );
     assert!(mistakes("config: {listen: {http: ''}}").contains("config.listen.http: is empty"));
     assert!(mistakes("[1, 2]").contains("are not a mapping"));
     assert!(mistakes("a: [").contains("not valid YAML"));

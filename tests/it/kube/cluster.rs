@@ -111,6 +111,38 @@ impl Kube {
         Ok(serde_json::from_str(&created).unwrap_or_default())
     }
 
+    /// Has an object created as far as the API server's last step; the error is what was said against it.
+    pub(crate) async fn try_dry_run(&self, object: &Value) -> Result<Value, String> {
+        let arguments = [
+            "create",
+            "--dry-run=server",
+            "--validate=strict",
+            "-o",
+            "json",
+            "-f",
+            "-",
+        ];
+        let created = self
+            .run("KUBE_KUBECTL", &arguments, &object.to_string())
+            .await?;
+        Ok(serde_json::from_str(&created).unwrap_or_default())
+    }
+
+    /// What `kubectl` warns of when it creates an object.
+    pub(crate) async fn warnings_of(&self, object: &Value) -> String {
+        // Told to fail at warnings, it says them where we can read.
+        let arguments = [
+            "create",
+            "--dry-run=server",
+            "--warnings-as-errors",
+            "-f",
+            "-",
+        ];
+        let object = object.to_string();
+        let said = self.run("KUBE_KUBECTL", &arguments, &object).await;
+        said.unwrap_err()
+    }
+
     /// Creates an object, or changes the one that is there.
     pub(crate) async fn apply(&self, object: &Value) {
         let applied = self

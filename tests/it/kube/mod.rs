@@ -2,4 +2,5 @@
 //!
 //! What is said to the API server goes through `kubectl`, as people do it.
 
+mod api;
 mod cluster;
