@@ -83,7 +83,9 @@ async fn serves(path: &Path) -> anyhow::Result<()> {
         .await?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        other => Err(anyhow!("it says {}", other.as_str_name())),
+        other @ (ServingStatus::Unknown
+        | ServingStatus::NotServing
+        | ServingStatus::ServiceUnknown) => Err(anyhow!("it says {}", other.as_str_name())),
     }
 }
 

@@ -330,13 +330,12 @@ impl<'a> Pod<'a> {
             .memory_limit
             .clone()
             .or_else(|| values.sidecar.resources.limits.memory());
-        if let Some(limit) = limit {
-            if memory_bytes(&limit).is_some_and(|bytes| bytes < needed << 20) {
-                warnings.push(format!(
+        let is_little = |limit: &String| memory_bytes(limit).is_some_and(|it| it < needed << 20);
+        if let Some(limit) = limit.filter(is_little) {
+            warnings.push(format!(
                     "the sidecar's memory limit of {limit} is less than the {needed}Mi that its settings may need; \
                      raise it, or lower in_flight.bytes"
                 ));
-            }
         }
         if self.pod.pointer("/spec/hostNetwork") == Some(&json!(true)) {
             let port = config.listen.http.map_or(0, |address| address.port());

@@ -111,6 +111,7 @@ struct Metric {
     /// Without the prefix `ackline_` and the `_total` of counters.
     name: &'static str,
     kind: &'static str,
+    labels: &'static [&'static str],
     help: &'static str,
 }
 
@@ -118,16 +119,19 @@ const METRICS: [Metric; 3] = [
     Metric {
         name: "injector_build_info",
         kind: "gauge",
+        labels: &["version"],
         help: "Always 1; the version is a label.",
     },
     Metric {
         name: "injector_admissions",
         kind: "counter",
+        labels: &["result"],
         help: "Calls of the API server, by how they were answered.",
     },
     Metric {
         name: "injector_certificate_expiry_timestamp_seconds",
         kind: "gauge",
+        labels: &[],
         help: "Until when the certificate that is served is valid; absent before there is one.",
     },
 ];
@@ -207,15 +211,12 @@ fn line(event: &InjectorEvent) -> Line {
     }
 }
 
-/// Names and help of the injector's metrics, as Prometheus shows them.
-pub fn injector_metrics() -> impl Iterator<Item = (String, &'static str)> {
+/// Names of the injector's metrics and of their labels, as Prometheus shows them.
+pub fn injector_metrics() -> impl Iterator<Item = (String, &'static [&'static str])> {
     METRICS.iter().map(|metric| {
-        let total = if metric.kind == "counter" {
-            "_total"
-        } else {
-            ""
-        };
-        (format!("ackline_{}{total}", metric.name), metric.help)
+        let is_counter = metric.kind == "counter";
+        let total = if is_counter { "_total" } else { "" };
+        (format!("ackline_{}{total}", metric.name), metric.labels)
     })
 }
 

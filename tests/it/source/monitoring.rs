@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use ackline::cli::{Invocation, execute};
 use ackline::core::Blocked;
+use ackline::k8s::Admission;
+use ackline::observe::injector_metrics;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,19 +29,6 @@ const KEDA: [&str; 2] = [
 
 /// What a PodMonitor gives to every series.
 const OF_THE_POD: [&str; 3] = ["namespace", "pod", "group"];
-
-/// Labels of a metric, with the values that they have.
-type Labels = &'static [(&'static str, &'static [&'static str])];
-
-/// Metrics of `ackline inject serve`.
-const INJECTOR: [(&str, Labels); 3] = [
-    (
-        "ackline_injector_admissions_total",
-        &[("result", &["injected", "unchanged", "refused"])],
-    ),
-    ("ackline_injector_certificate_expiry_timestamp_seconds", &[]),
-    ("ackline_injector_build_info", &[("version", &[])]),
-];
 
 #[derive(Deserialize)]
 struct Rules {
@@ -118,9 +107,9 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
         let name = names(cells[0]).pop()?;
         Some((name, names(cells[2]).into_iter().collect()))
     };
-    let injector = INJECTOR.iter().map(|(name, labels)| {
-        let labels = labels.iter().map(|(label, _)| (*label).to_owned());
-        ((*name).to_owned(), labels.collect())
+    let injector = injector_metrics().map(|(name, labels)| {
+        let labels = labels.iter().map(|label| (*label).to_owned());
+        (name, labels.collect())
     });
     reference.lines().filter_map(row).chain(injector).collect()
 }
@@ -256,16 +245,13 @@ fn every_label_that_is_asked_for_exists_and_can_have_that_value() {
                 "{file}: {metric} has no label {label}"
             );
             for value in values {
-                let injector = INJECTOR.iter().find(|(name, _)| *name == metric);
-                let exists = match injector {
-                    Some((_, labels)) => labels
-                        .iter()
-                        .any(|(name, values)| *name == label && values.contains(&value.as_str())),
-                    None if metric == "ackline_blocked" => {
-                        Blocked::LABELS.contains(&value.as_str())
+                let exists = match metric.as_str() {
+                    "ackline_injector_admissions_total" => {
+                        Admission::ALL.iter().any(|it| it.name() == value)
                     }
+                    "ackline_blocked" => Blocked::LABELS.contains(&value.as_str()),
                     // The words of other labels are literals where events and totals are named.
-                    None => sources.contains(&format!("\"{value}\"")),
+                    _ => sources.contains(&format!("\"{value}\"")),
                 };
                 assert!(exists, "{file}: {label} of {metric} is never {value}");
             }
