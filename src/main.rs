@@ -21,6 +21,7 @@ fn main() -> ExitCode {
                 let (output, run) = job.into_parts();
                 Ok(fake::tell(output, &runtime::fake::run(run)?))
             }
+            Task::Kubectl(asked) => asked.run(&mut std::io::stdout()),
             Task::InjectCheck(check) => check.run(&mut std::io::stdout()),
             Task::Inject(server) => runtime::injector::run(*server).map(|()| ExitCode::SUCCESS),
             Task::Operate(command) => command.run(&mut std::io::stdout()),

@@ -17,6 +17,7 @@ pub mod demo;
 pub mod fake;
 pub mod inject;
 pub mod inject_check;
+pub mod kubectl;
 mod manual;
 pub mod operate;
 mod place;
@@ -86,6 +87,8 @@ pub enum Task {
     Operate(operate::Command),
     /// Give pods their sidecars: `ackline inject serve`.
     Inject(Box<inject::Server>),
+    /// Ask many in a cluster: `kubectl ackline`.
+    Kubectl(kubectl::Kubectl),
     /// See whether there is one: `ackline inject check`.
     InjectCheck(inject_check::Check),
 }
@@ -100,7 +103,7 @@ pub fn execute<E>(
     out: &mut impl Write,
     carry_out: impl FnOnce(Task) -> Result<ExitCode, E>,
 ) -> Result<ExitCode, Failure<E>> {
-    let cli = match Cli::try_parse_from(invocation.arguments) {
+    let cli = match Cli::try_parse_from(kubectl::as_subcommand(invocation.arguments)) {
         Ok(cli) => cli,
         Err(refusal) => return Ok(answer(&refusal)),
     };
@@ -131,6 +134,7 @@ pub fn execute<E>(
             };
             carry_out(Task::DeadLetters(Box::new(request))).map_err(Failure::Running)
         }
+        Command::Kubectl(asked) => carry_out(Task::Kubectl(asked)).map_err(Failure::Running),
         Command::Inject(asked) => {
             let refused = |refused: inject::Refused| Failure::Input(refused.to_string());
             match asked.prepare(&invocation.variables).map_err(refused)? {
@@ -253,6 +257,14 @@ enum Command {
     DeadLetters(DeadLettersCommand),
     #[command(flatten)]
     Operate(operate::Operate),
+    /// Ask the sidecars of many pods at once: the plugin `kubectl ackline`
+    ///
+    /// Under the name `kubectl-ackline` somewhere on the PATH, this program is a plugin of kubectl:
+    ///   ln -s "$(command -v ackline)" /usr/local/bin/kubectl-ackline
+    /// It asks through `kubectl exec`, with the rights of whoever runs it. Without -l or --pod it asks all pods
+    /// of the namespace that have a sidecar; what changes something wants to be told which.
+    #[command(after_help = KUBECTL_EXAMPLES, verbatim_doc_comment)]
+    Kubectl(kubectl::Kubectl),
     /// Give pods on Kubernetes their sidecar: in manifests, or as the webhook of a cluster
     ///
     /// Injects into all pods and workloads of the files that have the label ackline.dev/inject: "true" on
@@ -297,6 +309,13 @@ Examples:
   ackline fake --records orders.jsonl --until-settled --timeout 60s
   ackline fake --records orders.jsonl --script bad-day.jsonl --until-settled --order key
   generate-orders | ackline fake --records - --topic orders --partitions 4 --until-settled -o json";
+
+const KUBECTL_EXAMPLES: &str = "\
+Examples:
+  kubectl ackline explain -n shop -l app=orders
+  kubectl ackline status -A
+  kubectl ackline pause -n shop -l app=orders orders/3 --reason 'bad deploy'
+  kubectl ackline drain -n shop --pod orders-7d4b9c-x2x1p --reason 'node is to go'";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

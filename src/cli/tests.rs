@@ -16,6 +16,7 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
         Task::Fake(job) => Err(format!("{job:?}")),
         Task::DeadLetters(request) => Err(format!("{request:?}")),
         Task::Operate(command) => Err(format!("{command:?}")),
+        Task::Kubectl(asked) => Err(format!("{asked:?}")),
         Task::InjectCheck(check) => Err(format!("{check:?}")),
         Task::Inject(server) => Err(format!("{server:?}")),
     });

@@ -1,6 +1,7 @@
 //! What only events tell, and nobody else adds up.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use crate::core::{Event, TopicIndex};
 use crate::observe::core_events::commit_failure_class;
@@ -16,6 +17,9 @@ pub(in crate::observe) struct Counts {
     pub(super) offsets_skipped: BTreeMap<(TopicIndex, &'static str), u64>,
     /// By reason.
     pub(super) refused: BTreeMap<&'static str, u64>,
+    /// When the process started. Kept, because wall and process clock drift apart: computed anew it would look like
+    /// a restart.
+    pub(super) started: OnceLock<f64>,
 }
 
 impl Counts {

@@ -28,12 +28,12 @@ pub(super) static PROCESS: &[Metric] = &[
         "start_timestamp",
         Some(Unit::Seconds),
         "When the process started",
-        |view| Some(view.unix_seconds(Moment(0))),
+        |view| Some(*view.counts.started.get_or_init(|| view.unix_seconds(Moment(0)))),
     ),
     gauge(
         "group_joined",
         None,
-        "1 while a member of the group, else 0",
+        "1 while a member of the group or about to be, else 0",
         |view| Some(switch(view.snapshot.status.joined)),
     ),
     gauge(
@@ -51,7 +51,7 @@ pub(super) static PROCESS: &[Metric] = &[
     gauge(
         "commits_stale",
         None,
-        "Partitions of which nothing new is delivered, since their commits have failed for longer than          `commit.staleness_max`",
+        "Partitions of which nothing new is delivered, since their commits have failed for longer than `commit.staleness_max`",
         |view| Some(float(view.snapshot.status.stale_partitions)),
     ),
     gauge(
@@ -211,7 +211,6 @@ const fn gauge(
     }
 }
 
-/// A total that the core keeps.
 /// A gauge of each partition.
 const fn partition(
     name: &'static str,
