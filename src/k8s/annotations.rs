@@ -241,3 +241,26 @@ fn memory(place: &str, value: &str) -> Result<String, Mistake> {
             Mistake::of(place, value, "is not an amount of memory", remedy)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_the_annotations_that_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let mut documented: Vec<&str> = page
+            .split(|c: char| !(c.is_ascii_alphanumeric() || "./-_".contains(c)))
+            .map(|word| word.trim_end_matches(['.', '-']))
+            .filter(|word| word.starts_with(PREFIX) && !word.starts_with(SET))
+            .collect();
+        documented.sort_unstable();
+        documented.dedup();
+        let mut known: Vec<&str> = SHORT.iter().map(|(short, _)| *short).collect();
+        known.extend(OTHERS);
+        known.push(INJECT);
+        known.sort_unstable();
+        assert_eq!(documented, known);
+    }
+}

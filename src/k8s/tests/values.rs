@@ -11,6 +11,17 @@ fn no_values_are_the_defaults() {
     }
 }
 
+/// What the chart's values.yaml has in our sections is what we know, and our defaults.
+#[test]
+fn the_charts_own_values_are_the_defaults() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/charts/ackline/values.yaml"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!(Values::parse(&text).unwrap(), Values::default());
+}
+
 #[test]
 fn all_unknown_keys_are_named_with_the_nearest() {
     let text =

@@ -28,7 +28,14 @@ pub(super) static PROCESS: &[Metric] = &[
         "start_timestamp",
         Some(Unit::Seconds),
         "When the process started",
-        |view| Some(*view.counts.started.get_or_init(|| view.unix_seconds(Moment(0)))),
+        |view| {
+            Some(
+                *view
+                    .counts
+                    .started
+                    .get_or_init(|| view.unix_seconds(Moment(0))),
+            )
+        },
     ),
     gauge(
         "group_joined",
