@@ -337,6 +337,7 @@ fn settings(case: &Case) -> Settings {
         drain_revoke: Duration::from_secs(5),
         join: JoinWhen::OnStream,
         leave_after: Duration::from_secs(360),
+        static_member: false,
         warn_unsettled_after: Duration::from_secs(60),
         assign_mode: AssignMode::Incremental,
         session_timeout: Duration::from_secs(45),

@@ -46,6 +46,7 @@ impl Config {
             drain_revoke: self.drain.revoke,
             join: self.group.join,
             leave_after: self.group.leave_after,
+            static_member: !self.group.instance_id.is_empty(),
             warn_unsettled_after: self.delivery.warn_unsettled_after,
             assign_mode: self.group.assign_mode(),
             session_timeout: self.group.session_timeout,

@@ -191,6 +191,8 @@ pub struct Settings {
     pub join: JoinWhen,
     /// How long after the last stream closed the group is left.
     pub leave_after: Duration,
+    /// The group knows the member by a name and keeps its partitions for it while it is started again.
+    pub static_member: bool,
     /// A delivery unsettled for this long is reported once. Zero: never.
     pub warn_unsettled_after: Duration,
     /// How the Kafka client takes assignments.

@@ -2,7 +2,7 @@
 //!
 //! Dispatch stops first, so that live deliveries can only become fewer. Streams stay open until the last
 //! commit, so that settlements have a way in. Then the streams end, the group is left, and only then is the
-//! process told that it may go.
+//! process told that it may go. A static member does not leave: the group keeps its partitions for its successor.
 //!
 //! - I-S6: after a drain that ended in time everything accepted is committed.
 //! - I-L4: every wait is bounded: the drain by its deadline, the last commit by 3 s, leaving by 3 s.
@@ -133,6 +133,10 @@ impl Core {
             self.leave_undone(Drained::Uncommitted);
         }
         self.end_streams();
+        if self.settings.static_member && self.is_member() {
+            self.finish();
+            return;
+        }
         self.leave();
         self.enter(Step::Leaving, LEAVING_MAX);
         self.continue_shutdown();

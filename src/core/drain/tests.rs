@@ -35,6 +35,31 @@ fn a_notice_stops_dispatch_takes_settlements_and_leaves_when_nothing_is_in_fligh
     assert!(bench.lines("finished").is_empty(), "the process goes on");
 }
 
+// N3
+#[test]
+fn a_static_member_that_is_drained_keeps_its_partitions_for_its_successor() {
+    let mut bench = Bench::flowing(Settings {
+        static_member: true,
+        ..settings()
+    });
+    bench.pop("a");
+    assert_eq!(bench.pull(1), "0");
+    notice(&mut bench);
+    bench.pass(seconds(1));
+    assert!(!bench.core.drain_status().unwrap().done, "0 is in flight");
+    bench.ack("0");
+    bench.pass(seconds(1));
+    assert_eq!(bench.broker[&partition(0)].offset, 1);
+    assert!(bench.core.drain_status().unwrap().done);
+    bench.pass(seconds(357));
+    assert!(
+        bench.lines("leave").is_empty(),
+        "2 s + 357 s are less than 6 minutes"
+    );
+    bench.pass(seconds(2));
+    assert_eq!(bench.lines("leave"), ["leave"]);
+}
+
 #[test]
 fn a_drained_process_ends_at_once_when_told_to() {
     let mut bench = Bench::flowing(settings());

@@ -106,6 +106,7 @@ pub(super) fn settings() -> Settings {
         drain_revoke: seconds(5),
         join: JoinWhen::OnStream,
         leave_after: seconds(360),
+        static_member: false,
         warn_unsettled_after: seconds(60),
         assign_mode: AssignMode::Incremental,
         session_timeout: seconds(45),

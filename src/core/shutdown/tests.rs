@@ -40,6 +40,23 @@ fn shutdown_drains_commits_ends_streams_leaves_and_only_then_finishes() {
     assert_eq!(bench.lines("finished"), ["finished Whole"]);
 }
 
+#[test]
+fn a_static_member_commits_and_ends_without_leaving_the_group() {
+    let mut bench = Bench::flowing(Settings {
+        static_member: true,
+        ..settings()
+    });
+    bench.pop("a");
+    bench.pull(1);
+    bench.shut_down(seconds(20));
+    bench.forget();
+    bench.ack("0");
+    assert_eq!(bench.lines("end"), ["end 1 GoingAway"]);
+    assert_eq!(bench.lines("finished"), ["finished Whole"]);
+    assert!(bench.lines("leave").is_empty());
+    assert_eq!(bench.broker[&partition(0)].offset, 1);
+}
+
 // I-L4
 #[test]
 fn application_that_never_settles_cannot_outlast_the_deadline() {

@@ -39,6 +39,16 @@ impl Cluster {
         })
     }
 
+    /// The one that pods reach, at an address that their nodes lead to: the one named by the environment, or else one that
+    /// is started now and ends with the test process.
+    pub(crate) fn for_pods(address: &str) -> &'static Self {
+        static FOR_PODS: OnceLock<Cluster> = OnceLock::new();
+        FOR_PODS.get_or_init(|| match std::env::var("ACKLINE_TEST_KAFKA_PODS") {
+            Ok(directory) => Self::running(PathBuf::from(directory), Vec::new(), false),
+            Err(_) => Self::start("for-pods", Line::Newest, &["--address", address], false),
+        })
+    }
+
     /// A cluster for one test, which may break it.
     pub(crate) fn own(name: &str, arguments: &[&str]) -> Self {
         Self::start(name, Line::Newest, arguments, true)

@@ -1,6 +1,6 @@
 //! What was committed, told by somebody else: Kafka's own tools, reading `__consumer_offsets`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -24,6 +24,26 @@ pub(crate) struct Commit {
 
 /// Every commit that the group has made so far, in the broker's order.
 pub(crate) async fn commits_of(cluster: &Cluster, group: &str) -> Vec<Commit> {
+    let entries = written_about(cluster, group, "OffsetsMessageFormatter").await;
+    entries
+        .iter()
+        .filter_map(|entry| commit_in(entry, group))
+        .collect()
+}
+
+/// Numbers of the generations that a group of the classic protocols has had: each is a rebalance that was completed.
+pub(crate) async fn generations_of(cluster: &Cluster, group: &str) -> BTreeSet<i64> {
+    let entries = written_about(cluster, group, "GroupMetadataMessageFormatter").await;
+    let of_group = |entry: &&Value| entry["key"]["data"]["group"] == group;
+    let generations = entries
+        .iter()
+        .filter(of_group)
+        .filter_map(|entry| entry["value"]["data"]["generation"].as_i64());
+    generations.collect()
+}
+
+/// What the broker's log of groups holds where this group is, as one of Kafka's formatters tells it.
+async fn written_about(cluster: &Cluster, group: &str, formatter: &str) -> Vec<Value> {
     let partition = offsets_partition(group);
     // The tool would wait for more at the end, so it is told how many records there are.
     let (start, end) = bounds(cluster, "__consumer_offsets", partition).await;
@@ -40,13 +60,11 @@ pub(crate) async fn commits_of(cluster: &Cluster, group: &str) -> Vec<Commit> {
             "--max-messages",
             &count,
             "--formatter",
-            "org.apache.kafka.tools.consumer.OffsetsMessageFormatter",
+            &format!("org.apache.kafka.tools.consumer.{formatter}"),
         ])
         .await;
     let entries = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-    entries
-        .filter_map(|entry| commit_in(&entry.unwrap(), group))
-        .collect()
+    entries.map(Result::unwrap).collect()
 }
 
 /// A commit of that group, if the entry is one. An entry without a value is a tombstone: the

@@ -176,24 +176,29 @@ impl Ledger {
 
     /// The application is about to acknowledge.
     pub(crate) fn acknowledging(&self, places: &[Place]) {
+        self.acknowledging_at(places, now_ms());
+    }
+
+    /// The application said that it was about to acknowledge, and when.
+    pub(crate) fn acknowledging_at(&self, places: &[Place], at_ms: i64) {
         let mut books = self.books();
         for place in places {
-            books
-                .entry(place.clone())
-                .acknowledged_ms
-                .get_or_insert_with(now_ms);
+            let entry = books.entry(place.clone());
+            entry.acknowledged_ms.get_or_insert(at_ms);
         }
     }
 
     /// The sidecar took the acknowledgements.
     pub(crate) fn accepted(&self, places: &[Place]) {
+        self.accepted_at(places, now_ms());
+    }
+
+    /// The application said that the sidecar took the acknowledgements, and when.
+    pub(crate) fn accepted_at(&self, places: &[Place], at_ms: i64) {
         let mut books = self.books();
         let step = books.step();
         for place in places {
-            let accepted = Accepted {
-                step,
-                at_ms: now_ms(),
-            };
+            let accepted = Accepted { step, at_ms };
             books.entry(place.clone()).accepted.get_or_insert(accepted);
         }
     }

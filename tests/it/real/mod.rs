@@ -31,7 +31,7 @@ mod throttled;
 mod zombie;
 
 /// Waits until the group's committed offset stands at the end of every partition that has records.
-async fn until_committed_to_the_end(cluster: &Cluster, group: &str, topic: &Topic<'_>) {
+pub(crate) async fn until_committed_to_the_end(cluster: &Cluster, group: &str, topic: &Topic<'_>) {
     until("everything is committed", async || {
         let offsets = described_offsets(cluster, group).await;
         for partition in 0..topic.partitions {
@@ -48,7 +48,7 @@ async fn until_committed_to_the_end(cluster: &Cluster, group: &str, topic: &Topi
 
 /// What must hold at the end of every scenario in which everything was worked off. Returns the
 /// group's commits for further questions.
-async fn assert_worked_off(
+pub(crate) async fn assert_worked_off(
     cluster: &Cluster,
     group: &str,
     topic: &Topic<'_>,

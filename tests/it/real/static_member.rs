@@ -4,8 +4,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
-    Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, commits_of, unique,
-    until,
+    Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, ackline, commits_of,
+    unique, until,
 };
 
 use super::assert_worked_off;
@@ -97,9 +97,27 @@ async fn a_second_member_of_the_same_name_waits_until_the_first_is_gone() {
     assert_worked_off(member.cluster, &group, &topic, &ledger).await;
 }
 
+/// How a static member ends before it is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    /// With an early notice, as pods are told.
+    Stopped,
+}
+
 // R10: what static membership is for
 #[tokio::test]
 async fn a_static_member_that_restarts_moves_no_partition() {
+    a_restart_moves_no_partition(End::Killed).await;
+}
+
+// R10
+#[tokio::test]
+async fn a_static_member_that_is_told_to_end_and_restarts_moves_no_partition() {
+    a_restart_moves_no_partition(End::Stopped).await;
+}
+
+async fn a_restart_moves_no_partition(end: End) {
     let member = Member::new(Line::Newest, Protocol::Cooperative);
     let (ledger, group) = (Ledger::default(), unique("group"));
     let topic = Topic::create(member.cluster, 4).await;
@@ -121,7 +139,13 @@ async fn a_static_member_that_restarts_moves_no_partition() {
         })
         .await;
         let rebalances = one.metric("ackline_rebalances_total", &[]).await;
-        let directory = two.kill().await;
+        let directory = match end {
+            End::Killed => two.kill().await,
+            End::Stopped => {
+                ackline(&two.socket(), &["drain", "--reason", "restart"]).await;
+                two.stop().await
+            }
+        };
         let two = Sidecar::start_in(directory, named("two")).await;
         ledger.until_accepted(ledger.accepted_count() + 500).await;
         written.cancel();

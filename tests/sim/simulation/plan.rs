@@ -364,6 +364,7 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         drain_revoke: random.millis(200..4000),
         join: random.pick(&[JoinWhen::OnStream, JoinWhen::AtStart]),
         leave_after: random.millis(1000..20_000),
+        static_member: false,
         warn_unsettled_after: random.pick(&[Duration::ZERO, Duration::from_secs(2)]),
         assign_mode: random.pick(&[
             AssignMode::Incremental,
