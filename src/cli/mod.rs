@@ -261,8 +261,9 @@ enum Command {
     ///
     /// Under the name `kubectl-ackline` somewhere on the PATH, this program is a plugin of kubectl:
     ///   ln -s "$(command -v ackline)" /usr/local/bin/kubectl-ackline
-    /// It asks through `kubectl exec`, with the rights of whoever runs it. Without -l or --pod it asks all pods
-    /// of the namespace that have a sidecar; what changes something wants to be told which.
+    /// It asks through `kubectl exec`, with the rights of whoever runs it. Without -l or --pod it
+    /// asks all pods of the namespace that have a sidecar; what changes something wants to be told
+    /// which.
     #[command(after_help = KUBECTL_EXAMPLES, verbatim_doc_comment)]
     Kubectl(kubectl::Kubectl),
     /// Give pods on Kubernetes their sidecar: in manifests, or as the webhook of a cluster

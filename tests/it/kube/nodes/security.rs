@@ -1,5 +1,7 @@
 //! What a sidecar may and can, and how it is looked at.
 
+use tokio::process::Command;
+
 use super::bench::Bench;
 use super::containers::{seen_by, sidecar_of};
 use super::{Manner, Scenario};
@@ -41,6 +43,51 @@ async fn a_sidecar_has_no_token_and_answers_what_its_operator_asks() {
         .kubectl(&["exec", "pod", "-c", "ackline", "--", "ackline", "status"])
         .await;
     assert!(status.contains(&scenario.group), "{status}");
+    scenario.finish().await;
+}
+
+#[tokio::test]
+async fn the_plugin_of_kubectl_asks_all_pods_of_a_selector() {
+    let scenario = Scenario::new("plugin", 2).await;
+    scenario.topic.write_numbered(&scenario.ledger, 100).await;
+    scenario
+        .create_deployment("asked", 2, &Manner::default())
+        .await;
+    scenario.reports.until_accepted_more(100).await;
+    let ask = async |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ackline"))
+            .args(["kubectl", words[0], "-n", &scenario.namespace])
+            .args(&words[1..])
+            .env_clear()
+            .env("KUBECONFIG", scenario.kube.kubeconfig())
+            .env("KUBECTL", scenario.kube.setting("KUBE_KUBECTL"))
+            .output()
+            .await
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), printed + &said)
+    };
+    let (code, explained) = ask(&["explain"]).await;
+    assert_eq!(code, Some(0), "{explained}");
+    assert!(
+        explained.contains("2 of 2 pods: all answered"),
+        "{explained}"
+    );
+    let (code, paused) = ask(&["pause", "-l", "app=asked", "--reason", "test"]).await;
+    assert_eq!(code, Some(0), "{paused}");
+    let (code, status) = ask(&["status", "-o", "json"]).await;
+    assert_eq!(code, Some(0), "{status}");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let pods = status["pods"].as_array().unwrap();
+    assert_eq!(pods.len(), 2);
+    let pauses = |pod: &serde_json::Value| pod["answer"]["pauses"].as_array().map(Vec::len);
+    assert!(pods.iter().all(|pod| pauses(pod) == Some(1)), "{status:#}");
+    let (code, refused) = ask(&["drain", "--pod", "nobody", "--reason", "test"]).await;
+    assert_eq!(code, Some(1));
+    assert!(refused.contains("there is no pod nobody"), "{refused}");
+    let (code, resumed) = ask(&["resume", "-l", "app=asked", "--reason", "test"]).await;
+    assert_eq!(code, Some(0), "{resumed}");
     scenario.finish().await;
 }
 
