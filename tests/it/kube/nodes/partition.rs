@@ -102,7 +102,8 @@ async fn a_node_that_was_cut_off_acknowledges_too_late_and_nothing_is_lost() {
         .ledger
         .assert_repeats_are_bounded(&commits, &[taken_over_ms], 2 * 100);
     figure(&format!(
-        "node cut off (session timeout 6 s): partitions taken over after {} ms, {} late acknowledgements refused, partitions again {} ms after it healed",
+        "node cut off (session timeout 6 s): partitions taken over after {} ms, {} late acknowledgements \
+         refused, partitions again {} ms after it healed",
         taken_over_ms - cut_ms,
         scenario.ledger.stale_count(),
         again_ms - healed_ms,

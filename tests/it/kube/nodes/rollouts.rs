@@ -38,7 +38,8 @@ async fn roll(scenario: &Scenario, workload: &str, what: &str) -> i64 {
     .await;
     let rebalances = scenario.generation().await - generation;
     figure(&format!(
-        "rolling update of {what}, three pods, 300 records a second: {took} ms, {rebalances} rebalances, {} records delivered again",
+        "rolling update of {what}, three pods, 300 records a second: {took} ms, {rebalances} rebalances, \
+         {} records delivered again",
         reports.redelivered() - redelivered,
     ));
     rebalances

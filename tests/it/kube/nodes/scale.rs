@@ -53,7 +53,8 @@ async fn scaling_from_1_to_6_to_2_pods_under_load_loses_nothing() {
     scenario.finish().await;
     scenario.ledger.assert_nothing_repeated();
     figure(&format!(
-        "scaled 1 to 6 to 2 pods, 12 partitions, 300 records a second: up in {up} ms, down in {down} ms, {} rebalances, {redelivered} records delivered again",
+        "scaled 1 to 6 to 2 pods, 12 partitions, 300 records a second: up in {up} ms, down in {down} ms, {} rebalances, \
+         {redelivered} records delivered again",
         scenario.generation().await,
     ));
 }
