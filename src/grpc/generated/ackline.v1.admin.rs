@@ -628,7 +628,8 @@ pub enum DrainState {
     Unspecified = 0,
     /// Deliveries in flight are waited for, or the group is being left.
     Draining = 1,
-    /// The group was left; everything accepted is committed.
+    /// The group was left, or a static member waits for its successor; everything accepted is
+    /// committed.
     Drained = 2,
     /// The group was left, and something accepted may come again elsewhere.
     DrainedUnclean = 3,
@@ -1030,6 +1031,7 @@ pub mod admin_service_client {
         }
         /// Delivers nothing new, tells streams, takes settlements, commits, and leaves the group when
         /// nothing is in flight. The process goes on running, and consumes nothing until it is restarted.
+        /// A static member stays in the group for group.leave_after, for its successor.
         pub async fn drain(
             &mut self,
             request: impl tonic::IntoRequest<super::DrainRequest>,
@@ -1146,6 +1148,7 @@ pub mod admin_service_server {
         ) -> std::result::Result<tonic::Response<super::SeekResponse>, tonic::Status>;
         /// Delivers nothing new, tells streams, takes settlements, commits, and leaves the group when
         /// nothing is in flight. The process goes on running, and consumes nothing until it is restarted.
+        /// A static member stays in the group for group.leave_after, for its successor.
         async fn drain(
             &self,
             request: tonic::Request<super::DrainRequest>,
