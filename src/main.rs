@@ -23,7 +23,9 @@ fn main() -> ExitCode {
             }
             Task::Kubectl(asked) => asked.run(&mut std::io::stdout()),
             Task::InjectCheck(check) => check.run(&mut std::io::stdout()),
-            Task::Inject(server) => runtime::injector::run(*server).map(|()| ExitCode::SUCCESS),
+            Task::Inject(server) => {
+                runtime::injector::run(server.injector, &server.log).map(|()| ExitCode::SUCCESS)
+            }
             Task::Operate(command) => command.run(&mut std::io::stdout()),
             Task::DeadLetters(request) => dead_letters::run(*request).map(|()| ExitCode::SUCCESS),
         },

@@ -6,13 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use super::operate::channel;
 
 /// Pause between two tries.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
@@ -70,15 +69,7 @@ impl Check {
 }
 
 async fn serves(path: &Path) -> anyhow::Result<()> {
-    let path = path.to_owned();
-    let connector = tower::service_fn(move |_| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-    });
-    let channel = Endpoint::from_static("http://localhost")
-        .connect_with_connector(connector)
-        .await?;
-    let answer = HealthClient::new(channel)
+    let answer = HealthClient::new(channel(path).await?)
         .check(HealthCheckRequest::default())
         .await?;
     match answer.into_inner().status() {

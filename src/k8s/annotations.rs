@@ -29,7 +29,6 @@ pub(super) const INJECTED: &str = "ackline.dev/injected";
 pub(super) const SETTINGS: &str = "ackline.dev/settings";
 /// Which containers get the socket; written by the injector if the pod does not say.
 pub(super) const CONTAINERS: &str = "ackline.dev/containers";
-const CONFIG_MAP: &str = "ackline.dev/config-map";
 const SET: &str = "ackline.dev/set.";
 
 /// Annotations that are settings, with the keys of these.
@@ -41,17 +40,16 @@ const SHORT: [(&str, &str); 5] = [
     ("ackline.dev/dead-letter-topic", "dead_letter.topic"),
 ];
 
-const OTHERS: [&str; 10] = [
+/// Those that a pod may have besides.
+const OTHERS: [&str; 8] = [
     "ackline.dev/cluster",
-    CONFIG_MAP,
+    "ackline.dev/config-map",
     CONTAINERS,
     "ackline.dev/readiness",
     "ackline.dev/image",
     "ackline.dev/cpu-request",
     "ackline.dev/cpu-limit",
     "ackline.dev/memory-limit",
-    INJECTED,
-    SETTINGS,
 ];
 
 /// Settings that are the platform's to choose, or that the pod's other parts rely on. Whoever sets where
@@ -159,21 +157,17 @@ fn unknown(name: &str) -> Mistake {
             "write `ackline.dev/inject: \"true\"` under the labels of the pod",
         );
     }
-    let known = SHORT.iter().map(|(short, _)| *short).chain(OTHERS);
-    let remedy = nearest(name, known).map_or_else(
+    let short = SHORT.iter().map(|(short, _)| *short);
+    let known: Vec<&str> = short.chain(OTHERS).collect();
+    // The part that all share would make all of them near.
+    let ends = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+    let end = name.strip_prefix(PREFIX).unwrap_or(name);
+    let remedy = nearest(end, ends).map_or_else(
         || {
-            let names: Vec<&str> = SHORT
-                .iter()
-                .map(|(short, _)| *short)
-                .chain(OTHERS)
-                .filter(|name| ![INJECTED, SETTINGS].contains(name))
-                .collect();
-            format!(
-                "remove it; there are {} and {SET}KEY for any other setting",
-                names.join(", ")
-            )
+            let names = known.join(", ");
+            format!("remove it; there are {names} and {SET}KEY for any other setting")
         },
-        |known| format!("did you mean `{known}`?"),
+        |end| format!("did you mean `{PREFIX}{end}`?"),
     );
     Mistake::new(place, "there is no such annotation", remedy)
 }
@@ -247,6 +241,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_injector_writes_is_not_suggested() {
+        let said = unknown("ackline.dev/setting").remedy;
+        assert!(!said.contains("ackline.dev/settings"), "{said}");
+    }
+
+    #[test]
     fn the_documentation_lists_the_annotations_that_there_are() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md");
         let page = std::fs::read_to_string(path).unwrap();
@@ -259,7 +259,7 @@ mod tests {
         documented.dedup();
         let mut known: Vec<&str> = SHORT.iter().map(|(short, _)| *short).collect();
         known.extend(OTHERS);
-        known.push(INJECT);
+        known.extend([INJECT, INJECTED, SETTINGS]);
         known.sort_unstable();
         assert_eq!(documented, known);
     }

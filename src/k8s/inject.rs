@@ -55,12 +55,11 @@ pub fn inject(pod: &Value, values: &Values) -> Result<Injection, Mistakes> {
     let (asked, mut mistakes) = annotations::read(view.annotations);
     mistakes.extend(unknown_labels(pod));
     let is_injected = view.check_traces(&mut mistakes);
-    if !asked_for_what_is_allowed(&asked, values, &mut mistakes) || !mistakes.is_empty() {
+    check_allowed(&asked, values, &mut mistakes);
+    if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    let chosen = view
-        .chosen(&asked)
-        .map_err(|mistake| Mistakes(vec![mistake]))?;
+    let chosen = view.chosen(&asked)?;
     if is_injected {
         // Another webhook may have put containers in their place meanwhile.
         let mut injection = Injection::default();
@@ -333,9 +332,9 @@ impl<'a> Pod<'a> {
         let is_little = |limit: &String| memory_bytes(limit).is_some_and(|it| it < needed << 20);
         if let Some(limit) = limit.filter(is_little) {
             warnings.push(format!(
-                    "the sidecar's memory limit of {limit} is less than the {needed}Mi that its settings may need; \
-                     raise it, or lower in_flight.bytes"
-                ));
+                "the sidecar's memory limit of {limit} is less than the {needed}Mi that its settings may need; \
+                 raise it, or lower in_flight.bytes"
+            ));
         }
         if self.pod.pointer("/spec/hostNetwork") == Some(&json!(true)) {
             let port = config.listen.http.map_or(0, |address| address.port());
@@ -367,7 +366,8 @@ impl Injection {
     }
 }
 
-fn asked_for_what_is_allowed(asked: &Asked, values: &Values, mistakes: &mut Vec<Mistake>) -> bool {
+/// That the platform lets pods have what this one asks for.
+fn check_allowed(asked: &Asked, values: &Values, mistakes: &mut Vec<Mistake>) {
     let wanted = [
         ("image", asked.image.is_some(), values.allow.image, "image"),
         (
@@ -377,7 +377,6 @@ fn asked_for_what_is_allowed(asked: &Asked, values: &Values, mistakes: &mut Vec<
             "configMap",
         ),
     ];
-    let before = mistakes.len();
     for (annotation, asked, allowed, value) in wanted {
         if asked && !allowed {
             mistakes.push(Mistake::new(
@@ -387,7 +386,6 @@ fn asked_for_what_is_allowed(asked: &Asked, values: &Values, mistakes: &mut Vec<
             ));
         }
     }
-    mistakes.len() == before
 }
 
 /// Labels under our name, of which there is one.

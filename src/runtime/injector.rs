@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 
-use crate::cli::inject::Server;
-use crate::k8s::serve;
+use crate::config::Log;
+use crate::k8s::{Injector, serve};
 use crate::observe::start_logging;
 use crate::shutdown::{Shutdown, Signals};
 
@@ -12,8 +12,8 @@ use crate::shutdown::{Shutdown, Signals};
 /// # Errors
 ///
 /// What kept it from starting.
-pub fn run(server: Server) -> anyhow::Result<()> {
-    start_logging(&server.log).context("could not start logging")?;
+pub fn run(injector: Injector, log: &Log) -> anyhow::Result<()> {
+    start_logging(log).context("could not start logging")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -21,7 +21,7 @@ pub fn run(server: Server) -> anyhow::Result<()> {
         let signals = Signals::install().context("could not listen for signals")?;
         let shutdown = Shutdown::new();
         tokio::select! {
-            ended = serve(server.injector, &shutdown) => Ok(ended?),
+            ended = serve(injector, &shutdown) => Ok(ended?),
             () = signals.forward_to(shutdown.clone()) => Ok(()),
         }
     })

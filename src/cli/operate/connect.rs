@@ -51,16 +51,22 @@ pub(super) async fn connect(path: &Path) -> anyhow::Result<Client> {
         let kind = error.kind();
         return Err(error).with_context(|| no_sidecar(path, kind));
     }
+    let channel = channel(path)
+        .await
+        .context("could not talk to the sidecar")?;
+    Ok(AdminServiceClient::new(channel).max_decoding_message_size(64 << 20))
+}
+
+/// Connects to a Unix socket.
+pub(in crate::cli) async fn channel(path: &Path) -> Result<Channel, tonic::transport::Error> {
     let path = path.to_owned();
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    let channel = Endpoint::from_static("http://localhost")
+    Endpoint::from_static("http://localhost")
         .connect_with_connector(connector)
         .await
-        .context("could not talk to the sidecar")?;
-    Ok(AdminServiceClient::new(channel).max_decoding_message_size(64 << 20))
 }
 
 fn no_sidecar(path: &Path, kind: ErrorKind) -> String {

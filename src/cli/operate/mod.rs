@@ -31,6 +31,7 @@ use tokio::time::{Duration, timeout};
 pub(super) use arguments::Operate;
 use arguments::{Asked, List, Output};
 use connect::Client;
+pub(in crate::cli) use connect::channel;
 
 use crate::grpc::admin_proto as proto;
 
