@@ -192,7 +192,7 @@ impl Inject {
                 for file in &self.files {
                     match inject_manifests(&read_manifests(file)?, &values) {
                         Ok(injected) => printed.take(file, injected),
-                        Err(found) => mistakes.push(format!("{}:\n{found}", file.display())),
+                        Err(found) => mistakes.push(format!("{}:\n{found}", name_of(file))),
                     }
                 }
                 if mistakes.is_empty() {
@@ -218,7 +218,7 @@ impl Printed {
             self.remarks.push(format!(
                 "note: {}: nothing was injected: no pod has the label ackline.dev/inject: \"true\", or all have \
                  their sidecars",
-                file.display()
+                name_of(file)
             ));
         }
     }
@@ -275,6 +275,15 @@ fn read_values(path: &Path) -> Result<Values, Refused> {
     let text = read_file(path, "values")?;
     Values::parse(&text)
         .map_err(|mistakes| Refused(format!("mistakes in {}:\n{mistakes}", path.display())))
+}
+
+/// What messages call a file of manifests.
+fn name_of(file: &Path) -> String {
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
 }
 
 fn read_manifests(path: &Path) -> Result<String, Refused> {
