@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::model::Config;
+use super::model::{Config, GroupProtocol};
 use super::per_topic;
 use super::topic_pattern::{TopicPattern, is_pattern};
 use crate::core::{CommitMode, FindTopics, Policy, Settings as CoreSettings};
@@ -47,6 +47,7 @@ impl Config {
             join: self.group.join,
             leave_after: self.group.leave_after,
             static_member: !self.group.instance_id.is_empty(),
+            brokers_share_out: self.group.protocol == GroupProtocol::Consumer,
             warn_unsettled_after: self.delivery.warn_unsettled_after,
             assign_mode: self.group.assign_mode(),
             session_timeout: self.group.session_timeout,

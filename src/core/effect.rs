@@ -63,6 +63,8 @@ pub enum Effect {
         /// Its name.
         name: String,
     },
+    /// Ask which partitions the group's members own.
+    DescribeGroup,
     /// Send one commit request.
     Commit {
         /// Its name.

@@ -50,6 +50,17 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// The group gave partitions of topics that are not read: it is left and joined again, so that others get them.
+    UnreadAssigned {
+        /// How many.
+        partitions: usize,
+    },
+    /// Nobody owned partitions of topics that this static member reads: it leaves the group and joins again, so that they
+    /// are handed out.
+    Unowned {
+        /// How many.
+        partitions: usize,
+    },
     /// Topics that match a pattern were found, and are read from now on.
     TopicsFound {
         /// How many.

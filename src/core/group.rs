@@ -126,7 +126,7 @@ impl Core {
 
     fn join(&mut self) {
         if self.group.is_out()
-            && !self.subscription.is_empty()
+            && self.knows_what_to_read()
             && self.shutdown.is_none()
             && self.drain.is_none()
         {
@@ -135,6 +135,7 @@ impl Core {
             }
             self.group.joined_at_start = true;
             self.group.membership = Membership::Joined;
+            self.watch_group();
             self.effects.push(Effect::Join);
         }
     }
@@ -190,8 +191,9 @@ impl Core {
         self.report(Event::Assigned {
             partitions: partitions.len(),
         });
+        let read = self.only_read(partitions);
         let mut ids = Vec::new();
-        for partition in partitions {
+        for partition in &read {
             if let Some(old) = self.owned.get(partition).copied() {
                 // The group gives what it never took: whatever we knew of it is worth nothing.
                 self.end_assignment(old, WithdrawReason::Lost);
@@ -207,6 +209,10 @@ impl Core {
             answers_rebalance: true,
         });
         self.read_positions(&ids);
+        self.look_at_group_soon();
+        if read.len() < partitions.len() {
+            self.unread_assigned(partitions.len() - read.len());
+        }
     }
 
     pub(super) fn group_revoked(&mut self, partitions: &[PartitionId]) {
@@ -382,14 +388,19 @@ impl Core {
         }
     }
 
+    /// A member that leaves and joins again gets what it asks for.
+    pub(super) fn leave_and_join(&mut self) {
+        if self.is_member() {
+            self.group.rejoin = true;
+            self.leave();
+        }
+    }
+
     /// The client is to be replaced without a loss: leave as in any shutdown, and join again. Out of the group, or on the
     /// way out, that is the next join, whenever it comes.
     pub(super) fn rejoin(&mut self) {
         self.group.replaces_client = true;
-        if self.group.membership == Membership::Joined {
-            self.group.rejoin = true;
-            self.leave();
-        }
+        self.leave_and_join();
     }
 
     /// The client is made anew.
@@ -419,12 +430,16 @@ impl Core {
     fn lose_everything(&mut self) {
         self.membership_is_certain();
         self.group.revocation = None;
-        let ids: Vec<Assignment> = self.assignments.keys().copied().collect();
-        for id in ids {
-            self.end_assignment(id, WithdrawReason::Lost);
-        }
+        self.end_all_assignments(WithdrawReason::Lost);
         self.in_client.clear();
         self.commit_is_lost();
+    }
+
+    pub(super) fn end_all_assignments(&mut self, reason: WithdrawReason) {
+        let ids: Vec<Assignment> = self.assignments.keys().copied().collect();
+        for id in ids {
+            self.end_assignment(id, reason);
+        }
     }
 
     /// The end of an assignment, for whatever reason. What it held is forgotten; its ids are dead.

@@ -27,6 +27,12 @@ pub enum Input<'a> {
         /// What is new (incremental), or everything (whole).
         partitions: Vec<PartitionId>,
     },
+    /// The group gave partitions of topics that the core does not know, as it does to a static member that comes back:
+    /// they are what it had before. Told after the [`Self::GroupAssigned`] that leaves them out.
+    UnreadAssigned {
+        /// How many.
+        partitions: usize,
+    },
     /// The group takes partitions away. Must be answered by an [`super::Effect::Unassign`].
     GroupRevoked {
         /// What leaves (incremental), or everything (whole).
@@ -55,6 +61,11 @@ pub enum Input<'a> {
         assignment: Assignment,
         /// The log's range.
         answer: Result<LogRange, ReadError>,
+    },
+    /// Answer to [`super::Effect::DescribeGroup`].
+    GroupDescribed {
+        /// Who owns what.
+        answer: Result<GroupDescription, ReadError>,
     },
     /// Answer to [`super::Effect::DescribeTopics`], also sent whenever the edge looked by itself.
     TopicDescribed {
@@ -230,6 +241,15 @@ pub struct LogRange {
     pub earliest: i64,
     /// One past the newest offset a consumer may read.
     pub latest: i64,
+}
+
+/// Who owns what in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// No rebalance is under way.
+    pub rests: bool,
+    /// What its members own together, of topics that the core knows.
+    pub owned: Vec<PartitionId>,
 }
 
 /// What a broker says of a topic.

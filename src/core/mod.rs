@@ -117,6 +117,7 @@ mod timers;
 mod tokens;
 mod topic;
 mod trust;
+mod unread;
 mod window;
 mod withdraw;
 
@@ -154,6 +155,7 @@ use timers::{Timer, Timers};
 use tokens::Bucket;
 use topic::Topic;
 use trust::Trust;
+use unread::Unread;
 
 /// See the module.
 #[derive(Debug)]
@@ -167,6 +169,7 @@ pub struct Core {
     cluster: Option<String>,
     topics: Vec<Topic>,
     subscription: Subscription,
+    unread: Unread,
     /// A look at all topics is due some time.
     describing: bool,
     group: Group,
@@ -233,6 +236,7 @@ impl Core {
             cluster: None,
             topics,
             subscription,
+            unread: Unread::default(),
             describing: false,
             group: Group::default(),
             shutdown: None,
@@ -282,11 +286,13 @@ impl Core {
             Input::GroupRevoked { partitions } => self.group_revoked(&partitions),
             Input::GroupLost { .. } | Input::ClientRestarted => {} // done before
             Input::GroupLeft => self.group_left(),
+            Input::UnreadAssigned { partitions } => self.unread_assigned(partitions),
             Input::Rejoin => self.rejoin(),
             Input::CommittedRead { answers, siblings } => self.committed_read(answers, &siblings),
             Input::OffsetsListed { assignment, answer } => self.offsets_listed(assignment, answer),
             Input::TopicDescribed { topic, answer } => self.topic_described(topic, answer),
             Input::TopicsFound { answer } => self.topics_found(answer),
+            Input::GroupDescribed { answer } => self.group_described(answer),
             Input::Popped { runs } => self.popped(runs),
             Input::PositionSampled {
                 partition,
@@ -420,6 +426,7 @@ impl Core {
             Timer::Describe(topic) => self.describe(topic),
             Timer::DescribeAll => self.describe_all(),
             Timer::FindTopics => self.look_for_topics(),
+            Timer::Group => self.look_at_group(),
             Timer::Full => self.pause_full(),
             Timer::Rebalance => self.continue_rebalance(),
             Timer::Shutdown => self.continue_shutdown(),

@@ -193,6 +193,9 @@ pub struct Settings {
     pub leave_after: Duration,
     /// The group knows the member by a name and keeps its partitions for it while it is started again.
     pub static_member: bool,
+    /// Brokers share the group's partitions out, and know what each member reads. If not, one of the members does, when
+    /// it is asked.
+    pub brokers_share_out: bool,
     /// A delivery unsettled for this long is reported once. Zero: never.
     pub warn_unsettled_after: Duration,
     /// How the Kafka client takes assignments.

@@ -158,6 +158,8 @@ impl Core {
             .shutdown
             .as_ref()
             .map_or(Drained::Whole, |shutdown| shutdown.drained);
+        // A static member ends with its partitions: who still waits for something of them is told.
+        self.end_all_assignments(WithdrawReason::Shutdown);
         self.enter(Step::Done, Duration::ZERO);
         self.effects.push(Effect::Finished { drained });
     }

@@ -265,7 +265,7 @@ impl Core {
             held_bytes: self.held_bytes(),
             budget_bytes: self.settings.in_flight_bytes_max,
             joined: !self.group.is_out(),
-            without_topics: self.subscription.is_empty(),
+            without_topics: !self.knows_what_to_read(),
             rebalancing: self.group.rebalancing(),
             shutting_down: self.shutdown.is_some(),
             drain: self.drain_status(),

@@ -12,6 +12,8 @@
 //! - What came into being while we looked is read from its beginning, whatever `start` says.
 //! - At most `topics_max` topics are read. Those that are read already go on; what is left out is told.
 //! - The group is joined for at least one topic: the client takes an empty subscription for leaving.
+//! - A static member joins when it has found topics for the first time: the group gives it what it had, and it should
+//!   know all of it.
 
 use std::collections::BTreeSet;
 
@@ -48,10 +50,6 @@ impl Subscription {
             ..Self::default()
         }
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.read.is_empty()
-    }
 }
 
 /// The index of the topic at this place. There are fewer than 65,536.
@@ -63,6 +61,12 @@ impl Core {
     /// The topics that the group is joined for, rising.
     pub fn topics_read(&self) -> impl Iterator<Item = TopicIndex> {
         self.subscription.read.iter().copied()
+    }
+
+    /// Whether the group can be joined.
+    pub(super) fn knows_what_to_read(&self) -> bool {
+        let must_look = self.settings.static_member && self.settings.find_topics.is_some();
+        !self.subscription.read.is_empty() && (self.subscription.looked || !must_look)
     }
 
     /// How the records of a topic are delivered.
@@ -112,7 +116,7 @@ impl Core {
         let before = self.subscription.read.clone();
         self.leave_out_what_is_gone(&names);
         self.read_what_is_new(names, &finder);
-        self.subscription.looked = true;
+        let first = !std::mem::replace(&mut self.subscription.looked, true);
         let read = &self.subscription.read;
         let (found, gone) = (
             read.difference(&before).count(),
@@ -126,6 +130,8 @@ impl Core {
         }
         if found + gone > 0 {
             self.subscription_changed();
+        } else if first {
+            self.join_for_topics();
         }
     }
 
@@ -187,14 +193,18 @@ impl Core {
     }
 
     fn subscription_changed(&mut self) {
-        if self.subscription.is_empty() {
+        if self.subscription.read.is_empty() {
             self.leave_for_want_of_topics();
         } else if self.is_member() {
             self.effects.push(Effect::Subscribe);
         } else {
-            self.join_at_start();
-            self.join_if_wanted();
+            self.join_for_topics();
         }
+    }
+
+    fn join_for_topics(&mut self) {
+        self.join_at_start();
+        self.join_if_wanted();
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     DescribeAll,
     /// Look which topics there are.
     FindTopics,
+    /// Look whether the group leaves something without an owner.
+    Group,
     /// Partitions may have been full for long enough to be paused.
     Full,
     /// A commit may be due.

@@ -133,6 +133,9 @@ impl Core {
             Err(error) => {
                 known.tries += 1;
                 let wait = backoff(known.tries);
+                if !self.owned.keys().any(|partition| partition.topic == topic) {
+                    return; // whoever asked does so again
+                }
                 return self.read_failed("topic", error, wait, Timer::Describe(topic));
             }
         }

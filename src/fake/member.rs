@@ -7,8 +7,8 @@ use super::batch::{Batch, Run};
 use super::cluster::{Cluster, State};
 use crate::core::{
     Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Fetch,
-    FetchStart, FramePlan, Input, LogRange, Moment, PartitionId, PoppedRecord, Status,
-    TopicDescription, TopicIndex, TopicUuid,
+    FetchStart, FramePlan, GroupDescription, Input, LogRange, Moment, PartitionId, PoppedRecord,
+    Status, TopicDescription, TopicIndex, TopicUuid,
 };
 use crate::kafka::Wake;
 use crate::key_hash::key_hash;
@@ -240,6 +240,16 @@ impl Member {
                 }),
             });
         }
+        state.wake();
+    }
+
+    /// Answers with what the group has given to its members.
+    pub fn describe_group(&mut self) {
+        let state = self.cluster.lock();
+        let owned = state.group.owned.iter().copied().collect();
+        self.ready.push(Input::GroupDescribed {
+            answer: Ok(GroupDescription { rests: true, owned }),
+        });
         state.wake();
     }
 

@@ -63,6 +63,7 @@ impl Client {
             | EventKind::CommittedRead
             | EventKind::OffsetsListed
             | EventKind::TopicsDescribed
+            | EventKind::GroupDescribed
             | EventKind::Written
             | EventKind::Other => {
                 tracing::debug!(kind = ?event.kind(), "an event of kafka that nobody asked for");
@@ -75,10 +76,12 @@ impl Client {
             self.let_everything_go();
             return;
         }
-        let partitions = event
+        let ids: Vec<Option<PartitionId>> = event
             .partitions()
-            .filter_map(|view| self.topics.id_of(&view));
-        let partitions: Vec<PartitionId> = partitions.collect();
+            .map(|view| self.topics.id_of(&view))
+            .collect();
+        let partitions: Vec<PartitionId> = ids.iter().copied().flatten().collect();
+        let unread = ids.len() - partitions.len();
         if event.code() == Code::of(E::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
             if self.mode == AssignMode::Whole {
                 self.owned.clear();
@@ -86,6 +89,9 @@ impl Client {
             self.owned.extend(&partitions);
             self.rebalance = Some(Rebalance::Assign);
             inputs.push(Input::GroupAssigned { partitions });
+            if unread > 0 {
+                inputs.push(Input::UnreadAssigned { partitions: unread });
+            }
             return;
         }
         self.rebalance = Some(Rebalance::Revoke(partitions.clone()));

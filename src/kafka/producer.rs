@@ -201,6 +201,7 @@ impl DeadLetterProducer {
             | EventKind::CommittedRead
             | EventKind::OffsetsListed
             | EventKind::TopicsDescribed
+            | EventKind::GroupDescribed
             | EventKind::Record
             | EventKind::Other => {
                 tracing::debug!(kind = ?event.kind(), "an event of kafka that nobody asked for");

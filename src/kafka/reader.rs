@@ -432,6 +432,7 @@ impl LogReader {
                 | EventKind::CommittedRead
                 | EventKind::OffsetsListed
                 | EventKind::TopicsDescribed
+                | EventKind::GroupDescribed
                 | EventKind::Record
                 | EventKind::Written
                 | EventKind::Other => {}

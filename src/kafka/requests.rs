@@ -9,8 +9,8 @@ use super::client::{Client, refused};
 use super::error::{Error, commit_error, read_error};
 use super::ffi::{Event, EventKind, Failure, LogEnd, Partitions};
 use crate::core::{
-    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Input,
-    LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
+    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset,
+    GroupDescription, Input, LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
 };
 
 /// The requests that are out.
@@ -31,6 +31,7 @@ enum Request {
     /// The first offset that is not older than a timestamp.
     Timestamp(Assignment, PartitionId),
     Topics(Vec<TopicIndex>),
+    Group,
 }
 
 /// One entry of a commit, with its result if that is known before the broker answers.
@@ -139,6 +140,14 @@ impl Client {
             .map_err(refused("describe topics"))
     }
 
+    /// Asks who owns what in the group; answered by [`Input::GroupDescribed`].
+    pub fn describe_group(&mut self) -> Result<(), Error> {
+        let number = self.requests.open(Request::Group);
+        self.handle
+            .describe_group(&self.group, &self.replies, number)
+            .map_err(refused("describe the group"))
+    }
+
     /// Sends one commit; answered by [`Input::CommitDone`].
     ///
     /// The fence: brokers do not check that a member owns what it commits. An entry whose partition
@@ -194,6 +203,10 @@ impl Client {
         match &mut request {
             Request::Commit(..) => {}
             Request::Topics(asked) => return self.on_topics(event, asked, inputs),
+            Request::Group => {
+                let answer = self.described_group(event);
+                return inputs.push(Input::GroupDescribed { answer });
+            }
             Request::Timestamp(assignment, id) => {
                 let answer = self.found_offset(event, *id);
                 return inputs.push(Input::OffsetFound {
@@ -238,7 +251,8 @@ impl Client {
             unfinished @ (Request::Committed(_)
             | Request::Offsets(_)
             | Request::Timestamp(..)
-            | Request::Topics(_)) => {
+            | Request::Topics(_)
+            | Request::Group) => {
                 self.requests.open.insert(number, unfinished);
             }
         }
@@ -327,6 +341,18 @@ impl Client {
             }
         }
         Err(left_out())
+    }
+
+    fn described_group(&self, event: &Event) -> Result<GroupDescription, ReadError> {
+        let group = event.group().map_err(read_error)?;
+        let group = group.ok_or_else(|| {
+            ReadError::Transient("the broker left the group out of its answer".to_owned())
+        })?;
+        let owned = group.owned.iter();
+        Ok(GroupDescription {
+            rests: group.rests,
+            owned: owned.filter_map(|view| self.topics.id_of(view)).collect(),
+        })
     }
 
     fn on_topics(&self, event: &Event, asked: &[TopicIndex], inputs: &mut Vec<Input<'static>>) {

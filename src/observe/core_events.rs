@@ -19,6 +19,14 @@ pub(super) fn line(event: &Event) -> Line {
     }
 }
 
+/// Every class that [`commit_failure_class`] can give.
+pub(super) const COMMIT_FAILURE_CLASSES: [&str; 4] = [
+    "not_member",
+    "transient",
+    "metadata_too_large",
+    "unauthorized",
+];
+
 /// The class of a failed commit, as a metric label.
 pub(super) fn commit_failure_class(error: &CommitError) -> &'static str {
     match error {
@@ -64,6 +72,18 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
             WARN,
             "metadata_ignored",
             "commit metadata is not used; records finished above the committed offset may come again",
+        ),
+        E::UnreadAssigned { .. } => (
+            WARN,
+            "unread_assigned",
+            "the group gave this member partitions of topics that it does not read, because an earlier process with its \
+             `group.instance_id` did; it leaves the group and joins again, so that others get them",
+        ),
+        E::Unowned { .. } => (
+            WARN,
+            "unowned",
+            "no member of the group owned partitions of topics that this static member reads, as happens when topics are \
+             added to the settings of static members; it leaves the group and joins again, so that they are handed out",
         ),
         E::TopicsFound { .. } => (
             INFO,
@@ -238,9 +258,11 @@ fn stop_remedy(reason: StopReason) -> &'static str {
 fn fields(event: &Event) -> Fields {
     use Event as E;
     match event {
-        E::Assigned { partitions } | E::Revoking { partitions } | E::Lost { partitions } => {
-            Fields::count(*partitions)
-        }
+        E::Assigned { partitions }
+        | E::Revoking { partitions }
+        | E::Lost { partitions }
+        | E::UnreadAssigned { partitions }
+        | E::Unowned { partitions } => Fields::count(*partitions),
         E::TopicsFound { topics } | E::TopicsGone { topics } | E::TopicsLeftOut { topics } => {
             Fields::count(*topics)
         }

@@ -48,6 +48,8 @@ fn every_event() -> Vec<Event> {
             partition,
             reason: "checksum",
         },
+        Event::UnreadAssigned { partitions: 2 },
+        Event::Unowned { partitions: 2 },
         Event::TopicsFound { topics: 2 },
         Event::TopicsGone { topics: 1 },
         Event::TopicsLeftOut { topics: 3 },

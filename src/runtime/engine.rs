@@ -318,6 +318,7 @@ impl Engine {
             | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
             | Effect::FindTopics
+            | Effect::DescribeGroup
             | Effect::Commit { .. } => {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);
@@ -446,11 +447,13 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::ClusterKnown { .. }
         | Input::GroupRevoked { .. }
         | Input::GroupLost { .. }
+        | Input::UnreadAssigned { .. }
         | Input::GroupLeft
         | Input::Rejoin
         | Input::OffsetsListed { .. }
         | Input::TopicDescribed { .. }
         | Input::TopicsFound { .. }
+        | Input::GroupDescribed { .. }
         | Input::Popped { .. }
         | Input::PositionSampled { .. }
         | Input::EndSampled { .. }

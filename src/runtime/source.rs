@@ -98,6 +98,7 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
             client.find_topics();
             Ok(())
         }
+        Effect::DescribeGroup => client.describe_group(),
         Effect::Commit { request, entries } => client.commit(*request, entries),
         Effect::Join
         | Effect::Subscribe
@@ -140,6 +141,7 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
         } => member.find_offset(*assignment, *partition, *timestamp),
         Effect::DescribeTopics(topics) => member.describe_topics(topics),
         Effect::FindTopics => member.find_topics(),
+        Effect::DescribeGroup => member.describe_group(),
         Effect::Commit { request, entries } => member.commit(*request, entries),
         Effect::Join
         | Effect::Subscribe

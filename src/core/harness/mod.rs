@@ -107,6 +107,7 @@ pub(super) fn settings() -> Settings {
         join: JoinWhen::OnStream,
         leave_after: seconds(360),
         static_member: false,
+        brokers_share_out: false,
         warn_unsettled_after: seconds(60),
         assign_mode: AssignMode::Incremental,
         session_timeout: seconds(45),

@@ -297,3 +297,18 @@ fn who_was_alone_for_long_when_a_topic_comes_does_not_join_for_it() {
     bench.open(2);
     assert_eq!(bench.lines("join").len(), 1);
 }
+
+/// The group gives a static member what it had, which may be partitions of topics that are not found yet.
+#[test]
+fn a_static_member_joins_when_it_has_looked_for_topics() {
+    let mut bench = Bench::new(Settings {
+        static_member: true,
+        ..finding()
+    });
+    bench.open(1);
+    bench.pass(seconds(1));
+    assert_eq!(bench.lines("join").len(), 0);
+    assert!(bench.core.status().without_topics);
+    found(&mut bench, &["t"]);
+    assert_eq!(bench.lines("join").len(), 1, "though nothing was found");
+}

@@ -103,6 +103,32 @@ impl Handle {
         Ok(())
     }
 
+    /// Asks who owns what in `group`.
+    pub(in crate::kafka) fn describe_group(
+        &self,
+        group: &CStr,
+        results: &Queue,
+        request: usize,
+    ) -> Result<(), Failure> {
+        let options = Options::new(
+            self,
+            rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+            request,
+        )?;
+        let mut names = [group.as_ptr()];
+        // SAFETY: client, options and queue are valid; the array holds one C string, and both are copied.
+        unsafe {
+            sys::rd_kafka_DescribeConsumerGroups(
+                self.as_ptr(),
+                names.as_mut_ptr(),
+                names.len(),
+                options.as_ptr(),
+                results.as_ptr(),
+            );
+        }
+        Ok(())
+    }
+
     /// Asks for ids and partition counts of these topics.
     pub(in crate::kafka) fn describe_topics<'a>(
         &self,

@@ -26,6 +26,8 @@ pub(in crate::kafka) enum EventKind {
     OffsetsListed,
     /// The result of describing topics.
     TopicsDescribed,
+    /// The result of describing the group.
+    GroupDescribed,
     /// A record, which should have gone to the queue of records.
     Record,
     /// What became of records that were to be written.
@@ -62,6 +64,7 @@ impl Event {
             sys::RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => EventKind::CommittedRead,
             sys::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => EventKind::OffsetsListed,
             sys::RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT => EventKind::TopicsDescribed,
+            sys::RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT => EventKind::GroupDescribed,
             _ => EventKind::Other,
         }
     }
@@ -200,6 +203,26 @@ impl Event {
         }
     }
 
+    /// The group described: whether it rests, and what its members own. `None` if the answer is about no group.
+    pub(in crate::kafka) fn group(&self) -> Result<Option<DescribedGroup<'_>>, Failure> {
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        // SAFETY: the event is ours; the result and its descriptions live as long as it does, and
+        // `groups` has `count` elements. A result of another kind is null.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeConsumerGroups_result(self.event.as_ptr());
+            if result.is_null() {
+                return Ok(None);
+            }
+            let mut count = 0;
+            let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+            (count > 0)
+                .then(|| DescribedGroup::read(*groups))
+                .transpose()
+        }
+    }
+
     /// The topics described.
     pub(in crate::kafka) fn described(&self) -> Result<Vec<DescribedTopic<'_>>, Failure> {
         if let Some(failure) = self.failure() {
@@ -269,6 +292,47 @@ impl DescribedTopic<'_> {
                 name,
                 answer: Ok((id, count)),
             }
+        }
+    }
+}
+
+/// Who owns what in a group.
+pub(in crate::kafka) struct DescribedGroup<'a> {
+    /// No rebalance is under way.
+    pub(in crate::kafka) rests: bool,
+    /// What its members own.
+    pub(in crate::kafka) owned: Vec<PartitionView<'a>>,
+}
+
+impl DescribedGroup<'_> {
+    /// Reads a description.
+    ///
+    /// # Safety
+    ///
+    /// `group` is valid as long as the result is used.
+    unsafe fn read(
+        group: *const sys::rd_kafka_ConsumerGroupDescription_t,
+    ) -> Result<Self, Failure> {
+        use sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
+        // SAFETY: valid by the contract, and so are its members, of which there are so many, and their lists.
+        unsafe {
+            let error = sys::rd_kafka_ConsumerGroupDescription_error(group);
+            if !error.is_null() {
+                return Err(Failure::copy_of(error));
+            }
+            let mut owned = Vec::new();
+            for index in 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group) {
+                let member = sys::rd_kafka_ConsumerGroupDescription_member(group, index);
+                let assignment = sys::rd_kafka_MemberDescription_assignment(member);
+                if !assignment.is_null() {
+                    owned.extend(views(sys::rd_kafka_MemberAssignment_partitions(assignment)));
+                }
+            }
+            let state = sys::rd_kafka_ConsumerGroupDescription_state(group);
+            Ok(Self {
+                rests: state == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE,
+                owned,
+            })
         }
     }
 }

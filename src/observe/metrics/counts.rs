@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use crate::core::{Event, TopicIndex};
-use crate::observe::core_events::commit_failure_class;
+use crate::observe::core_events::{COMMIT_FAILURE_CLASSES, commit_failure_class};
 
 /// Totals since the start. Their keys come from closed sets and configured topics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::observe) struct Counts {
     /// By name of the event.
     pub(super) events: BTreeMap<&'static str, u64>,
@@ -20,6 +20,20 @@ pub(in crate::observe) struct Counts {
     /// When the process started. Kept, because wall and process clock drift apart: computed anew it would look like
     /// a restart.
     pub(super) started: OnceLock<f64>,
+}
+
+impl Default for Counts {
+    /// Nothing was counted. Classes of failures are there from the beginning: a total that appears with its first event
+    /// shows Prometheus no increase.
+    fn default() -> Self {
+        Self {
+            events: BTreeMap::new(),
+            commit_failures: COMMIT_FAILURE_CLASSES.map(|class| (class, 0)).into(),
+            offsets_skipped: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            started: OnceLock::new(),
+        }
+    }
 }
 
 impl Counts {

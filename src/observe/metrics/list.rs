@@ -159,6 +159,12 @@ pub(super) static PARTITIONS: &[Metric] = &[
         |_, at| Some(float(at.waiting_bytes)),
     ),
     partition(
+        "partition_aside_records",
+        None,
+        "Records set aside: parked, or on their way to the dead-letter topic",
+        |_, at| Some(float(at.aside)),
+    ),
+    partition(
         "watermark_offset",
         None,
         "Lowest offset that is not finished",

@@ -1,11 +1,14 @@
 //! Static members: a name of one's own, and what happens when two bear it.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
-    Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker, ackline, commits_of,
-    unique, until,
+    Ledger, Line, Manner, Member, Protocol, Reader, Settings, Sidecar, Topic, Worker, ackline,
+    commits_of, unique, until,
 };
 
 use super::assert_worked_off;
@@ -161,4 +164,93 @@ async fn a_restart_moves_no_partition(end: End) {
     one.stop().await;
     two.stop().await;
     assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+
+/// Reads `topic` as the only member of a group, which is static, and ends without leaving.
+async fn read_as_static_member(settings: Settings, ledger: &Ledger) -> Arc<TempDir> {
+    let sidecar = Sidecar::start(settings).await;
+    let worker = Worker::start(sidecar.socket(), ledger, Manner::new(32));
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    sidecar.stop().await
+}
+
+fn static_settings(member: Member, group: &str, topics: &[&str]) -> Settings {
+    Settings::new(member.cluster.brokers(), group, topics)
+        .with(json!({"group": member.group_settings()}))
+        .with(json!({"group": {"instance_id": "only-one", "session_timeout": "40s"}}))
+}
+
+/// The group gives a static member that comes back what it had, and asks nobody for what: not even the member that wants
+/// more topics than before.
+async fn a_topic_that_is_new_to_a_static_member_is_read(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let old = Topic::create(member.cluster, 1).await;
+    let new = Topic::create(member.cluster, 1).await;
+    old.write_numbered(&ledger, 10).await;
+    let directory =
+        read_as_static_member(static_settings(member, &group, &[&old.name]), &ledger).await;
+    new.write_numbered(&ledger, 10).await;
+    let settings = static_settings(member, &group, &[&old.name, &new.name]);
+    let sidecar = Sidecar::start_in(directory, settings).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(33));
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    sidecar.stop().await;
+    assert_worked_off(member.cluster, &group, &new, &ledger).await;
+}
+
+/// A leader that comes back is not told that it is the leader, so that nobody looks whether topics grow.
+async fn a_partition_that_is_new_to_a_static_member_is_read(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let mut topic = Topic::create(member.cluster, 1).await;
+    topic.write_numbered(&ledger, 10).await;
+    let settings = static_settings(member, &group, &[&topic.name]);
+    let directory = read_as_static_member(settings.clone(), &ledger).await;
+    let sidecar = Sidecar::start_in(directory, settings).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(34));
+    topic.write_numbered(&ledger, 10).await;
+    ledger.until_all_accepted().await;
+    topic.grow(2).await;
+    topic.write_numbered(&ledger, 20).await;
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    sidecar.stop().await;
+    assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+
+// B7
+#[tokio::test]
+async fn topics_that_are_new_to_a_cooperative_static_member_are_read() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    a_topic_that_is_new_to_a_static_member_is_read(member).await;
+}
+
+// B7
+#[tokio::test]
+async fn topics_that_are_new_to_an_eager_static_member_are_read() {
+    let member = Member::new(Line::Oldest, Protocol::Eager);
+    a_topic_that_is_new_to_a_static_member_is_read(member).await;
+}
+
+// B7
+#[tokio::test]
+async fn partitions_that_are_new_to_a_cooperative_static_member_are_read() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    a_partition_that_is_new_to_a_static_member_is_read(member).await;
+}
+
+// B7
+#[tokio::test]
+async fn partitions_that_are_new_to_an_eager_static_member_are_read() {
+    let member = Member::new(Line::Oldest, Protocol::Eager);
+    a_partition_that_is_new_to_a_static_member_is_read(member).await;
+}
+
+// B7
+#[tokio::test]
+async fn topics_and_partitions_that_are_new_to_a_static_member_of_the_consumer_protocol_are_read() {
+    let member = Member::new(Line::Newest, Protocol::Consumer);
+    a_topic_that_is_new_to_a_static_member_is_read(member).await;
+    a_partition_that_is_new_to_a_static_member_is_read(member).await;
 }

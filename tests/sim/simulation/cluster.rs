@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use ackline::core::{
-    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Input,
-    LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
+    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset,
+    GroupDescription, Input, LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
 };
 
-use super::group::{Grant, Heartbeat};
+use super::group::{Grant, Heartbeat, Join};
 use super::world::{CommitInFlight, Happening, What, World};
 
 /// An answer on its way to a process.
@@ -30,6 +30,7 @@ pub(crate) enum Answer {
         answer: Result<TopicDescription, ReadError>,
     },
     Topics(Result<Vec<String>, ReadError>),
+    Group(Result<GroupDescription, ReadError>),
     Commit {
         request: CommitId,
         results: Vec<(Assignment, Result<(), CommitError>)>,
@@ -127,6 +128,13 @@ impl World {
         }
     }
 
+    pub(crate) fn describe_group(&mut self, member: usize) {
+        let (wait, error) = self.read_fate(member);
+        let answer = error.map_or_else(|| Ok(self.group.describe()), Err);
+        let answer = Box::new(Answer::Group(answer));
+        self.later_of_client(member, wait, What::Answer(answer));
+    }
+
     pub(crate) fn answered(&mut self, member: usize, answer: Answer) {
         match answer {
             Answer::Committed { answers, siblings } => {
@@ -154,6 +162,7 @@ impl World {
                 self.tell(member, Input::TopicDescribed { topic, answer })
             }
             Answer::Topics(answer) => self.tell(member, Input::TopicsFound { answer }),
+            Answer::Group(answer) => self.tell(member, Input::GroupDescribed { answer }),
             Answer::Commit { request, results } => {
                 self.oracle.commit_answered(member, request);
                 self.tell(member, Input::CommitDone { request, results });
@@ -343,14 +352,20 @@ impl World {
         {
             return self.lose(member);
         }
-        let name = self.group.join(
-            now,
-            process.library.name,
-            process.library.owned.clone(),
-            process.library.topics.clone(),
-        );
+        let is_static = self.plan.settings.static_member;
+        let join = Join {
+            name: process.library.name,
+            owned: process.library.owned.clone(),
+            topics: process.library.topics.clone(),
+            instance: is_static.then_some(member),
+        };
+        let (name, grant) = self.group.join(now, join);
         process.library.name = Some(name);
         process.heard_of_at = now;
+        if let Some(grant) = grant {
+            let wait = self.latency();
+            self.later_of_client(member, wait, What::Granted(grant));
+        }
         self.complete_rebalance();
     }
 

@@ -4,17 +4,24 @@
 //! generation and hands out partitions. An eager member has given everything up before it joins; a
 //! cooperative one keeps what it owns, and a partition that must move is first taken from its owner and
 //! handed out by the rebalance after. Members that joined for other topics get partitions of those alone.
+//!
+//! A static member that comes back before its session is over takes the place of its former self: under a new name,
+//! with what that one was given last, in the same generation and without a rebalance. The former name is nobody's from
+//! then on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ackline::core::{Moment, PartitionId, TopicIndex};
+use ackline::core::{GroupDescription, Moment, PartitionId, TopicIndex};
 
 use super::plan::Plan;
 use super::random::Random;
 
 /// Names a member for the coordinator; a process that joins again gets a new one.
 pub(crate) type MemberName = u64;
+
+/// `group.instance.id` of a static member.
+pub(crate) type Instance = usize;
 
 const REBALANCE_TIMEOUT: Duration = Duration::from_secs(12);
 
@@ -25,6 +32,9 @@ struct Joined {
     owned: BTreeSet<PartitionId>,
     /// The topics that it joined for.
     topics: BTreeSet<TopicIndex>,
+    instance: Option<Instance>,
+    /// What the last rebalance gave to it.
+    given: BTreeSet<PartitionId>,
 }
 
 /// What a heartbeat is answered with.
@@ -33,6 +43,15 @@ pub(crate) enum Heartbeat {
     Fine,
     RebalanceInProgress,
     UnknownMember,
+}
+
+/// What a member says when it joins.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) name: Option<MemberName>,
+    pub(crate) owned: BTreeSet<PartitionId>,
+    pub(crate) topics: BTreeSet<TopicIndex>,
+    pub(crate) instance: Option<Instance>,
 }
 
 /// What a rebalance gives to one member.
@@ -73,6 +92,14 @@ impl Group {
         }
     }
 
+    pub(crate) fn describe(&self) -> GroupDescription {
+        let members = self.members.values();
+        GroupDescription {
+            rests: self.is_settled(),
+            owned: members.flat_map(|member| member.given.clone()).collect(),
+        }
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
         self.joining_until.is_none()
     }
@@ -81,31 +108,66 @@ impl Group {
         self.members.contains_key(&name)
     }
 
-    /// A member joins, under a name it has or gets one. Whether the rebalance may end is asked separately.
-    pub(crate) fn join(
-        &mut self,
-        now: Moment,
-        name: Option<MemberName>,
-        owned: BTreeSet<PartitionId>,
-        topics: BTreeSet<TopicIndex>,
-    ) -> MemberName {
-        let known = name.filter(|name| self.members.contains_key(name));
+    /// A member joins, under a name it has or gets one. Whether the rebalance may end is asked separately. A static
+    /// member that takes its own place again is answered at once.
+    pub(crate) fn join(&mut self, now: Moment, join: Join) -> (MemberName, Option<Grant>) {
+        let known = join.name.filter(|name| self.members.contains_key(name));
         let name = known.unwrap_or_else(|| {
             self.next_name += 1;
             self.next_name - 1
         });
+        let former = known
+            .is_none()
+            .then(|| self.former(join.instance))
+            .flatten();
+        let given = former.map(|former| self.replace(former, name));
         let session_until = now.plus(self.session);
-        self.members.insert(
-            name,
-            Joined {
-                session_until,
-                owned,
-                topics,
-            },
-        );
+        let member = Joined {
+            session_until,
+            owned: join.owned,
+            topics: join.topics,
+            instance: join.instance,
+            given: given.clone().unwrap_or_default(),
+        };
+        self.members.insert(name, member);
+        if let Some(partitions) = given
+            && self.joining_until.is_none()
+        {
+            let grant = self.grant(name, partitions);
+            return (name, grant);
+        }
         self.begin_rebalance(now);
         self.joined.insert(name);
-        name
+        (name, None)
+    }
+
+    /// Who has the place of this static member.
+    fn former(&self, instance: Option<Instance>) -> Option<MemberName> {
+        let instance = instance?;
+        let mut members = self.members.iter();
+        members
+            .find(|(_, member)| member.instance == Some(instance))
+            .map(|(name, _)| *name)
+    }
+
+    /// Gives the place of one name to another. Returns what the former was given last.
+    fn replace(&mut self, former: MemberName, name: MemberName) -> BTreeSet<PartitionId> {
+        for target in self.target.values_mut().filter(|target| **target == former) {
+            *target = name;
+        }
+        self.joined.remove(&former);
+        self.members
+            .remove(&former)
+            .map_or_else(BTreeSet::new, |member| member.given)
+    }
+
+    fn grant(&self, name: MemberName, partitions: BTreeSet<PartitionId>) -> Option<Grant> {
+        Some(Grant {
+            member: name,
+            generation: self.generation,
+            topics: self.members.get(&name)?.topics.clone(),
+            partitions,
+        })
     }
 
     pub(crate) fn leave(&mut self, now: Moment, name: MemberName) {
@@ -241,22 +303,16 @@ impl Group {
                 owners.extend(member.owned.iter().map(|partition| (*partition, *name)));
             }
         }
-        self.members
-            .iter()
-            .map(|(name, joined)| Grant {
-                member: *name,
-                generation: self.generation,
-                topics: joined.topics.clone(),
-                // What somebody else still owns is handed out by the next rebalance.
-                partitions: self
-                    .target
-                    .iter()
-                    .filter(|(partition, target)| {
-                        *target == name && owners.get(partition).is_none_or(|owner| owner == name)
-                    })
-                    .map(|(partition, _)| *partition)
-                    .collect(),
-            })
+        for (name, member) in &mut self.members {
+            // What somebody else still owns is handed out by the next rebalance.
+            let given = self.target.iter().filter(|(partition, target)| {
+                *target == name && owners.get(partition).is_none_or(|owner| owner == name)
+            });
+            member.given = given.map(|(partition, _)| *partition).collect();
+        }
+        let members = self.members.iter();
+        members
+            .filter_map(|(name, member)| self.grant(*name, member.given.clone()))
             .collect()
     }
 }

@@ -136,6 +136,7 @@ impl Plan {
             settings,
         };
         plan.finding = finding(seed, topics, plan.chaos);
+        plan.settings.static_member = static_member(seed);
         plan
     }
 
@@ -277,6 +278,11 @@ fn certificates_every(seed: u64) -> Duration {
 }
 
 /// Drawn apart as well.
+fn static_member(seed: u64) -> bool {
+    Random::new(seed ^ 0x57a7).chance(250)
+}
+
+/// Drawn apart as well.
 fn finding(seed: u64, topics: usize, chaos: Duration) -> Option<Finding> {
     let mut random = Random::new(seed ^ 0xf14d);
     let random = &mut random;
@@ -365,6 +371,7 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         join: random.pick(&[JoinWhen::OnStream, JoinWhen::AtStart]),
         leave_after: random.millis(1000..20_000),
         static_member: false,
+        brokers_share_out: false,
         warn_unsettled_after: random.pick(&[Duration::ZERO, Duration::from_secs(2)]),
         assign_mode: random.pick(&[
             AssignMode::Incremental,

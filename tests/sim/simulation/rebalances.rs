@@ -129,22 +129,30 @@ impl World {
     }
 
     pub(crate) fn raise(&mut self, member: usize, event: Rebalance) {
-        let list =
-            |partitions: &BTreeSet<PartitionId>| partitions.iter().copied().collect::<Vec<_>>();
+        let known = self
+            .process(member)
+            .map_or(0, |process| process.topics_known);
+        // The edge tells of no topic that the core does not know.
+        let list = |partitions: &BTreeSet<PartitionId>| {
+            let partitions = partitions.iter().copied();
+            partitions
+                .filter(|partition| usize::from(partition.topic.0) < known)
+                .collect::<Vec<_>>()
+        };
         match &event {
-            Rebalance::Assign(partitions) => {
-                self.tell(
-                    member,
-                    Input::GroupAssigned {
-                        partitions: list(partitions),
-                    },
-                );
+            Rebalance::Assign(given) => {
+                let partitions = list(given);
+                let unread = given.len() - partitions.len();
+                self.tell(member, Input::GroupAssigned { partitions });
                 let answered = self
                     .process(member)
                     .is_none_or(|process| process.library.event.as_ref() != Some(&event));
                 self.oracle.check(answered, || {
                     "an assignment is not answered at once".to_owned()
                 });
+                if unread > 0 {
+                    self.tell(member, Input::UnreadAssigned { partitions: unread });
+                }
             }
             Rebalance::Revoke(partitions) => {
                 self.oracle.revoking(member, partitions);

@@ -150,13 +150,19 @@ impl World {
                     self.oracle.confirmed(member, *assignment, *number);
                 }
             }
-            Input::GroupLeft | Input::ClientRestarted => self.oracle.commit_given_up(member),
+            Input::GroupLeft => self.oracle.commit_given_up(member),
+            Input::ClientRestarted => {
+                self.oracle.commit_given_up(member);
+                self.oracle.client_restarted(member);
+            }
             Input::Shutdown { .. } => self.oracle.shutting_down(member),
             Input::Operate(operation) => self.oracle.operated(member, operation),
             Input::TopicsFound { answer } => self.oracle.topics_found(member, answer, &self.plan),
             Input::Tick
             | Input::ClusterKnown { .. }
             | Input::GroupAssigned { .. }
+            | Input::UnreadAssigned { .. }
+            | Input::GroupDescribed { .. }
             | Input::GroupRevoked { .. }
             | Input::GroupLost { .. }
             | Input::CommittedRead { .. }
@@ -261,6 +267,7 @@ impl World {
             Effect::Sought { ask, answer } => {
                 self.oracle.sought(member, ask, &answer, &self.broker);
             }
+            Effect::DescribeGroup => self.describe_group(member),
             Effect::DescribeTopics(topics) => self.describe_topics(member, topics),
             Effect::Commit { request, entries } => self.commit(member, request, entries),
             Effect::DeadLetter(letter) => self.send_dead_letter(member, *letter),

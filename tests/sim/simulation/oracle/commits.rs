@@ -357,6 +357,11 @@ impl Oracle {
         }
     }
 
+    /// What the old client had is not what the next one may give back.
+    pub(crate) fn client_restarted(&mut self, member: usize) {
+        self.members[member].newest.clear();
+    }
+
     /// M4: what was finished before a partition is given back is committed, if the commit did not take too long.
     pub(crate) fn given_back(
         &mut self,

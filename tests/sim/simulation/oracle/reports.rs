@@ -56,6 +56,8 @@ impl Oracle {
             Event::Assigned { .. }
             | Event::Revoking { .. }
             | Event::Lost { .. }
+            | Event::UnreadAssigned { .. }
+            | Event::Unowned { .. }
             | Event::TopicsFound { .. }
             | Event::TopicsGone { .. }
             | Event::TopicsLeftOut { .. }
