@@ -22,12 +22,11 @@ use axum::routing::post;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use openssl::ssl::{Ssl, SslAcceptor};
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
-use super::admission::review;
+use super::admission::{Reviewed, review};
 use super::certificate::{Files, Identity, Keeper, Names};
 use super::values::Values;
 use crate::http::{self, Health, serve_one};
@@ -222,39 +221,18 @@ async fn encrypted(stream: TcpStream, acceptor: &SslAcceptor) -> Option<SslStrea
 }
 
 async fn mutate(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let (admission, answer) = review(&body, &shared.values);
+    let Reviewed {
+        admission,
+        pod,
+        said,
+        answer,
+    } = review(&body, &shared.values);
     shared.report(&InjectorEvent::Answered {
         admission,
-        pod: pod_of(&body),
-        said: said(&answer),
+        pod,
+        said,
     });
     ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
-}
-
-/// Namespace and name, as far as they are known: a Deployment's pod gets its name later.
-fn pod_of(body: &[u8]) -> String {
-    let review: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |path: &str| {
-        let found = review.pointer(path).and_then(Value::as_str);
-        found.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let namespace = text("/request/namespace").unwrap_or_default();
-    let name = text("/request/object/metadata/name")
-        .or_else(|| text("/request/object/metadata/generateName"));
-    format!("{namespace}/{}", name.unwrap_or_default())
-}
-
-fn said(answer: &Value) -> String {
-    let message = answer.pointer("/response/status/message");
-    let warnings = answer.pointer("/response/warnings");
-    let message = message.and_then(Value::as_str).unwrap_or_default();
-    let warnings = warnings.and_then(Value::as_array).into_iter().flatten();
-    let parts: Vec<&str> = warnings
-        .filter_map(Value::as_str)
-        .chain([message])
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.join("; ")
 }
 
 /// A source that is ready to be asked.
