@@ -7,6 +7,7 @@
 //!
 //! - Its values were checked whole before a socket was bound.
 //! - A certificate that changes is used for the next connection; no connection is cut.
+//! - One that is not whole, or not with its own key, is told and not used; the one before it stays.
 //! - At its end it answers on for a while: the API server hears of an endpoint's end later than we do.
 
 use std::net::SocketAddr;
@@ -254,6 +255,16 @@ impl Source {
         })
     }
 
+    /// Where it is, as the log names it.
+    fn place(&self) -> String {
+        match self {
+            Self::Files(Files { certificate, key }) => {
+                format!("{} and {}", certificate.display(), key.display())
+            }
+            Self::Managed(_) => "its Secret".to_owned(),
+        }
+    }
+
     async fn look(
         &mut self,
         shared: &Shared,
@@ -262,10 +273,7 @@ impl Source {
         match self {
             Self::Files(files) => match files.read() {
                 Ok(identity) => Ok(Some(identity)),
-                Err(error) => {
-                    let (certificate, key) = (files.certificate.display(), files.key.display());
-                    Err(format!("cannot read {certificate} and {key}: {error}"))
-                }
+                Err(error) => Err(format!("cannot read {}: {error}", self.place())),
             },
             Self::Managed(keeper) => {
                 let turn = keeper.turn(SystemTime::now(), running).await;
@@ -281,21 +289,26 @@ impl Source {
 
 async fn look_after(mut source: Source, shared: &Shared) {
     let started = Instant::now();
-    let mut served = String::new();
+    let mut served = None;
     loop {
         match source.look(shared, started.elapsed()).await {
-            Ok(Some(identity)) if identity.certificate != served => {
+            // A key that no longer fits is found here too, before a restart would find it.
+            Ok(Some(identity)) if served.as_ref() != Some(&identity) => {
                 match shared.serve_with(&identity) {
-                    Ok(()) => served = identity.certificate,
+                    Ok(()) => served = Some(identity),
                     Err(error) => shared.report(&InjectorEvent::CertificateTrouble {
-                        error: chain(&error),
+                        error: format!(
+                            "{} are no certificate with its own key: {}",
+                            source.place(),
+                            chain(&error)
+                        ),
                     }),
                 }
             }
             Ok(_) => {}
             Err(error) => shared.report(&InjectorEvent::CertificateTrouble { error }),
         }
-        let pause = if served.is_empty() {
+        let pause = if served.is_none() {
             LOOK_EVERY_AT_FIRST
         } else {
             LOOK_EVERY
@@ -314,3 +327,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,12 +34,12 @@ clusters:
 defaultCluster: main
 ";
 
-fn values() -> Values {
+pub(super) fn values() -> Values {
     Values::parse(VALUES).unwrap()
 }
 
 /// A pod that asks for a sidecar, as a ReplicaSet makes it.
-fn pod() -> Value {
+pub(super) fn pod() -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
