@@ -1,5 +1,6 @@
 //! Injection, from values and a pod to the pod that results.
 
+mod golden;
 mod manifests;
 mod pods;
 mod random;
