@@ -199,3 +199,16 @@ fn values_are_asked_for_with_a_reason_and_an_end_is_not_nothing() {
         assert!(errors.contains(says), "{words:?}: {errors}");
     }
 }
+
+#[test]
+fn a_system_that_gives_no_file_descriptors_is_named_as_what_is_in_the_way() {
+    // One is left for what is read at the start, and what waits for sockets needs two.
+    let script = format!(
+        "ulimit -n 4; exec '{}' inject check",
+        env!("CARGO_BIN_EXE_ackline")
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let errors = text(&output.stderr);
+    assert!(errors.contains("`ulimit -n`"), "{errors}");
+    assert_eq!(output.status.code(), Some(1));
+}

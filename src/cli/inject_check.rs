@@ -12,6 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::operate::channel;
+use crate::runtime::one_thread;
 
 /// Pause between two tries.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
@@ -34,9 +35,7 @@ impl Check {
     ///
     /// That there is none, or that it does not answer, with what to do.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = one_thread()?;
         let target = runtime.block_on(self.ask())?;
         super::write_all(out, &format!("the sidecar at {target} answers\n"))?;
         Ok(ExitCode::SUCCESS)

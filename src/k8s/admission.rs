@@ -43,44 +43,85 @@ impl Admission {
     }
 }
 
+/// A call and its answer.
+#[derive(Debug)]
+pub struct Reviewed {
+    /// What became of it.
+    pub admission: Admission,
+    /// Namespace and name of the pod, as far as they are known: a Deployment's pod gets its name later.
+    pub pod: String,
+    /// What the caller is told beside the patch: warnings, or mistakes.
+    pub said: String,
+    /// What is sent back.
+    pub answer: Value,
+}
+
 /// Answers a call, whatever it holds.
 #[must_use]
-pub fn review(body: &[u8], values: &Values) -> (Admission, Value) {
-    let request: Result<AdmissionRequest<DynamicObject>, String> =
-        serde_json::from_slice::<AdmissionReview<DynamicObject>>(body)
-            .map_err(|error| error.to_string())
-            .and_then(|review| review.try_into().map_err(|_| "has no request".to_owned()));
-    let (admission, response) = match request {
-        Ok(request) => answer(&request, body, values),
-        Err(error) => {
-            let message = format!("ackline does not understand the admission review: {error}");
-            (Admission::Malformed, AdmissionResponse::invalid(message))
-        }
-    };
-    let review = serde_json::to_value(response.into_review());
-    (admission, review.unwrap_or_else(|_| json!({})))
+pub fn review(body: &[u8], values: &Values) -> Reviewed {
+    let parsed = serde_json::from_slice::<Value>(body).map_err(|error| error.to_string());
+    let pod = parsed.as_ref().map_or_else(|_| "/".to_owned(), pod_of);
+    let answered = parsed.and_then(|mut review| {
+        // The types of a call do not know the pod: it is taken as it was sent, with what nobody knows yet.
+        let object = review.pointer_mut("/request/object").map(Value::take);
+        let request: AdmissionRequest<DynamicObject> =
+            serde_json::from_value::<AdmissionReview<DynamicObject>>(review)
+                .map_err(|error| error.to_string())?
+                .try_into()
+                .map_err(|_| "has no request")?;
+        answer(&request, object.unwrap_or_default(), values)
+    });
+    let (admission, response) = answered.unwrap_or_else(|error| {
+        let message = format!("ackline does not understand the admission review: {error}");
+        (Admission::Malformed, AdmissionResponse::invalid(message))
+    });
+    Reviewed {
+        admission,
+        pod,
+        said: said(&response),
+        answer: serde_json::to_value(response.into_review()).unwrap_or_else(|_| json!({})),
+    }
 }
 
 fn answer(
     request: &AdmissionRequest<DynamicObject>,
-    body: &[u8],
+    object: Value,
     values: &Values,
-) -> (Admission, AdmissionResponse) {
+) -> Result<(Admission, AdmissionResponse), String> {
     let response = AdmissionResponse::from(request);
-    // The types above know the call, not the pod: it is taken as it was sent, with what nobody knows yet.
-    let pod = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|mut review| Some(review.pointer_mut("/request/object")?.take()));
-    let Some(pod) = pod.filter(|_| request.kind.kind == "Pod") else {
-        return (Admission::Unchanged, response);
-    };
-    match inject(&pod, values) {
+    if request.kind.kind != "Pod" || object.is_null() {
+        return Ok((Admission::Unchanged, response));
+    }
+    if !object.is_object() {
+        return Err("its pod is no object".to_owned());
+    }
+    Ok(match inject(&object, values) {
         Ok(injection) => accept(response, injection),
         Err(mistakes) => {
             let message = format!("ackline cannot be injected:\n{mistakes}");
             (Admission::Refused, response.deny(message))
         }
-    }
+    })
+}
+
+fn pod_of(review: &Value) -> String {
+    let text = |path: &str| {
+        let found = review.pointer(path).and_then(Value::as_str);
+        found.filter(|text| !text.is_empty())
+    };
+    let namespace = text("/request/namespace").unwrap_or_default();
+    let name = text("/request/object/metadata/name")
+        .or_else(|| text("/request/object/metadata/generateName"));
+    format!("{namespace}/{}", name.unwrap_or_default())
+}
+
+fn said(response: &AdmissionResponse) -> String {
+    let warnings = response.warnings.iter().flatten().map(String::as_str);
+    let parts: Vec<&str> = warnings
+        .chain([response.result.message.as_str()])
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join("; ")
 }
 
 fn accept(response: AdmissionResponse, injection: Injection) -> (Admission, AdmissionResponse) {

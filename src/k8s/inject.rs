@@ -208,7 +208,9 @@ impl<'a> Pod<'a> {
             let Some(container) = self.containers.iter().find(|it| name_of(it) == name) else {
                 continue;
             };
-            if mounts(container).any(|mount| mount.get("mountPath") == Some(&json!(SOCKET_DIR))) {
+            let mut paths = mounts(container)
+                .filter_map(|mount| mount.get("mountPath").and_then(Value::as_str));
+            if paths.any(|path| steps(path) == steps(SOCKET_DIR)) {
                 mistakes.push(Mistake::new(
                     format!("container {name}"),
                     format!("has a volume at {SOCKET_DIR}, where the sidecar's socket goes"),
@@ -415,6 +417,22 @@ fn written_by_us(annotation: &str) -> Mistake {
 fn mounts(container: &Value) -> impl Iterator<Item = &Value> {
     let mounts = container.get("volumeMounts").and_then(Value::as_array);
     mounts.into_iter().flatten()
+}
+
+/// Where the path of a mount leads, as the container runtime sees it: from the root, without detours. The API server
+/// compares such paths by their letters, so it takes two that lead to the same place.
+fn steps(path: &str) -> Vec<&str> {
+    let mut steps = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => {
+                steps.pop();
+            }
+            name => steps.push(name),
+        }
+    }
+    steps
 }
 
 /// The name of a container, volume, mount or variable.

@@ -41,7 +41,7 @@ mod settings;
 mod values;
 mod volumes;
 
-pub use admission::{Admission, review};
+pub use admission::{Admission, Reviewed, review};
 pub use inject::{Addition, Injection, inject};
 pub use manifest::{Injected, inject_manifests};
 pub use mistake::{Mistake, Mistakes};

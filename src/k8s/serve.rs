@@ -7,6 +7,7 @@
 //!
 //! - Its values were checked whole before a socket was bound.
 //! - A certificate that changes is used for the next connection; no connection is cut.
+//! - One that is not whole, or not with its own key, is told and not used; the one before it stays.
 //! - At its end it answers on for a while: the API server hears of an endpoint's end later than we do.
 
 use std::net::SocketAddr;
@@ -22,12 +23,11 @@ use axum::routing::post;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use openssl::ssl::{Ssl, SslAcceptor};
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
-use super::admission::review;
+use super::admission::{Reviewed, review};
 use super::certificate::{Files, Identity, Keeper, Names};
 use super::values::Values;
 use crate::http::{self, Health, serve_one};
@@ -222,39 +222,18 @@ async fn encrypted(stream: TcpStream, acceptor: &SslAcceptor) -> Option<SslStrea
 }
 
 async fn mutate(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let (admission, answer) = review(&body, &shared.values);
+    let Reviewed {
+        admission,
+        pod,
+        said,
+        answer,
+    } = review(&body, &shared.values);
     shared.report(&InjectorEvent::Answered {
         admission,
-        pod: pod_of(&body),
-        said: said(&answer),
+        pod,
+        said,
     });
     ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
-}
-
-/// Namespace and name, as far as they are known: a Deployment's pod gets its name later.
-fn pod_of(body: &[u8]) -> String {
-    let review: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |path: &str| {
-        let found = review.pointer(path).and_then(Value::as_str);
-        found.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let namespace = text("/request/namespace").unwrap_or_default();
-    let name = text("/request/object/metadata/name")
-        .or_else(|| text("/request/object/metadata/generateName"));
-    format!("{namespace}/{}", name.unwrap_or_default())
-}
-
-fn said(answer: &Value) -> String {
-    let message = answer.pointer("/response/status/message");
-    let warnings = answer.pointer("/response/warnings");
-    let message = message.and_then(Value::as_str).unwrap_or_default();
-    let warnings = warnings.and_then(Value::as_array).into_iter().flatten();
-    let parts: Vec<&str> = warnings
-        .filter_map(Value::as_str)
-        .chain([message])
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.join("; ")
 }
 
 /// A source that is ready to be asked.
@@ -276,6 +255,16 @@ impl Source {
         })
     }
 
+    /// Where it is, as the log names it.
+    fn place(&self) -> String {
+        match self {
+            Self::Files(Files { certificate, key }) => {
+                format!("{} and {}", certificate.display(), key.display())
+            }
+            Self::Managed(_) => "its Secret".to_owned(),
+        }
+    }
+
     async fn look(
         &mut self,
         shared: &Shared,
@@ -284,10 +273,7 @@ impl Source {
         match self {
             Self::Files(files) => match files.read() {
                 Ok(identity) => Ok(Some(identity)),
-                Err(error) => {
-                    let (certificate, key) = (files.certificate.display(), files.key.display());
-                    Err(format!("cannot read {certificate} and {key}: {error}"))
-                }
+                Err(error) => Err(format!("cannot read {}: {error}", self.place())),
             },
             Self::Managed(keeper) => {
                 let turn = keeper.turn(SystemTime::now(), running).await;
@@ -303,21 +289,26 @@ impl Source {
 
 async fn look_after(mut source: Source, shared: &Shared) {
     let started = Instant::now();
-    let mut served = String::new();
+    let mut served = None;
     loop {
         match source.look(shared, started.elapsed()).await {
-            Ok(Some(identity)) if identity.certificate != served => {
+            // A key that no longer fits is found here too, before a restart would find it.
+            Ok(Some(identity)) if served.as_ref() != Some(&identity) => {
                 match shared.serve_with(&identity) {
-                    Ok(()) => served = identity.certificate,
+                    Ok(()) => served = Some(identity),
                     Err(error) => shared.report(&InjectorEvent::CertificateTrouble {
-                        error: chain(&error),
+                        error: format!(
+                            "{} are no certificate with its own key: {}",
+                            source.place(),
+                            chain(&error)
+                        ),
                     }),
                 }
             }
             Ok(_) => {}
             Err(error) => shared.report(&InjectorEvent::CertificateTrouble { error }),
         }
-        let pause = if served.is_empty() {
+        let pause = if served.is_none() {
             LOOK_EVERY_AT_FIRST
         } else {
             LOOK_EVERY
@@ -336,3 +327,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

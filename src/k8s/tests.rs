@@ -1,5 +1,6 @@
 //! Injection, from values and a pod to the pod that results.
 
+mod golden;
 mod manifests;
 mod pods;
 mod random;
@@ -34,12 +35,12 @@ clusters:
 defaultCluster: main
 ";
 
-fn values() -> Values {
+pub(super) fn values() -> Values {
     Values::parse(VALUES).unwrap()
 }
 
 /// A pod that asks for a sidecar, as a ReplicaSet makes it.
-fn pod() -> Value {
+pub(super) fn pod() -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",

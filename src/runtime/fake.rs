@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::source::Origin;
-use super::{Sidecar, entropy};
+use super::{Sidecar, entropy, one_thread};
 use crate::config::{Config, Kafka};
 use crate::core::AssignMode;
 use crate::fake::{Cluster, Ended, Mistakes, Verdict, read_rest};
@@ -47,9 +47,7 @@ pub struct Outcome {
 /// What kept it from starting, or ended it before its time.
 pub fn run(run: Run) -> anyhow::Result<Outcome> {
     start_logging(&run.config.log).context("could not start logging")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = one_thread()?;
     runtime.block_on(Box::pin(serve(run)))
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 
+use super::one_thread;
 use crate::config::Log;
 use crate::k8s::{Injector, serve};
 use crate::observe::start_logging;
@@ -14,9 +15,7 @@ use crate::shutdown::{Shutdown, Signals};
 /// What kept it from starting.
 pub fn run(injector: Injector, log: &Log) -> anyhow::Result<()> {
     start_logging(log).context("could not start logging")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = one_thread()?;
     runtime.block_on(async {
         let signals = Signals::install().context("could not listen for signals")?;
         let shutdown = Shutdown::new();

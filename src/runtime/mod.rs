@@ -22,6 +22,7 @@
 //! | `telling` | what the edges saw, for people |
 //! | `fake` | the same without Kafka |
 //! | `clock` | the one place that reads the clock |
+//! | `thread` | what waits, on the one thread |
 //!
 //! # The end
 //!
@@ -48,6 +49,7 @@ mod source;
 mod store;
 mod streams;
 mod telling;
+mod thread;
 mod topics;
 
 use std::sync::Arc;
@@ -73,6 +75,7 @@ use engine::{Ended, Engine};
 use places::{listen, tell_places, terms};
 use sidecar::Handle;
 use source::Origin;
+pub(crate) use thread::one_thread;
 
 /// The engine turns at least this often, in case a wake-up of the client is lost.
 const TURN_EVERY: Duration = Duration::from_millis(250);
@@ -97,9 +100,7 @@ pub(crate) fn entropy() -> u64 {
 pub fn run(config: Config) -> anyhow::Result<()> {
     forbid_core_dumps().context("could not forbid core dumps")?;
     start_logging(&config.log).context("could not start logging")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = one_thread()?;
     runtime.block_on(async {
         let signals = Signals::install().context("could not listen for signals")?;
         let shutdown = Shutdown::new();

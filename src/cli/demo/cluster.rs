@@ -14,7 +14,7 @@ use super::options::Place;
 use crate::config::{Config, FlagValue, Sources};
 use crate::core::Status;
 use crate::kafka::EmbeddedBroker;
-use crate::runtime::{Sidecar, StatusSource};
+use crate::runtime::{Sidecar, StatusSource, one_thread};
 use crate::shutdown::Shutdown;
 
 /// The topic of the sample records.
@@ -156,9 +156,7 @@ fn run(
     started: oneshot::Sender<StatusSource>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = one_thread()?;
     runtime.block_on(async {
         let sidecar = Sidecar::start(config).await?;
         // Nobody waits any more if starting took too long; the sidecar then ends with the process.

@@ -57,6 +57,7 @@ use self::play::Play;
 use self::producer::Producer;
 use self::summary::Summary;
 use self::view::{Scene, View};
+use crate::runtime::one_thread;
 use crate::shutdown::{Shutdown, Signals};
 
 /// Of producer and application.
@@ -84,9 +85,7 @@ enum Stage {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let news = News::new();
     news.take_log()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = one_thread()?;
     let summary = runtime.block_on(Box::pin(demonstrate(options, &news)))?;
     // If standard output is gone, the exit code still answers.
     let _ = write!(std::io::stdout(), "{summary}");

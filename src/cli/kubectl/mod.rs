@@ -28,6 +28,8 @@ use tokio::time::timeout;
 
 use pods::{Pod, pods_in};
 
+use crate::runtime::one_thread;
+
 /// Pods that are asked at one time.
 const AT_ONCE: usize = 8;
 /// How long one answer may take unless it is told: a drain waits up to 25 s by itself.
@@ -136,9 +138,7 @@ impl Kubectl {
                 self.verb.name()
             );
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = one_thread()?;
         let answers = runtime.block_on(self.ask_all())?;
         let failed = answers.iter().filter(|it| it.said.is_err()).count();
         let text = match self.output {

@@ -34,6 +34,7 @@ use connect::Client;
 pub(in crate::cli) use connect::channel;
 
 use crate::grpc::admin_proto as proto;
+use crate::runtime::one_thread;
 
 /// How long an answer may take, drains and watches left out.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -66,9 +67,7 @@ impl Command {
     ///
     /// That there is no sidecar, or that it refuses, with what to do about it.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = one_thread()?;
         runtime.block_on(self.ask(out))
     }
 

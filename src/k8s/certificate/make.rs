@@ -22,7 +22,7 @@ const BACKDATED: Duration = Duration::from_secs(3_600);
 const SERIAL_BITS: i32 = 127;
 
 /// A certificate with its key, ready to be served.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     /// PEM, the chain if there is one.
     pub certificate: String,
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Identity {
 }
 
 /// Makes an authority and a certificate that it signs, both valid for `valid` from now on.
-pub(super) fn make(
+pub(in crate::k8s) fn make(
     names: &[String],
     now: SystemTime,
     valid: Duration,

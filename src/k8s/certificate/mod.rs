@@ -26,6 +26,8 @@ mod plan;
 pub use files::Files;
 pub use keeper::{Keeper, Names};
 pub use make::Identity;
+#[cfg(test)]
+pub(super) use make::make;
 
 #[cfg(test)]
 mod tests;

@@ -104,7 +104,7 @@ fn pods() -> impl Strategy<Value = Value> {
 }
 
 /// Whether everything of `before` is in `after`, lists in their order.
-fn contains(after: &Value, before: &Value) -> bool {
+pub(super) fn contains(after: &Value, before: &Value) -> bool {
     match (after, before) {
         (Value::Object(after), Value::Object(before)) => before
             .iter()

@@ -83,11 +83,31 @@ fn names_that_are_taken_are_not_taken_over() {
     let mut taken = pod();
     taken["spec"]["volumes"] = json!([{"name": "ackline-socket", "emptyDir": {}}]);
     assert!(refusal(&taken, &values()).contains("volume ackline-socket: has the name"));
+}
 
-    let mut taken = pod();
-    taken["spec"]["containers"][0]["volumeMounts"] =
-        json!([{"name": "x", "mountPath": "/run/ackline"}]);
-    assert!(refusal(&taken, &values()).contains("container app: has a volume at /run/ackline"));
+#[test]
+fn the_place_of_the_socket_is_known_however_it_is_written() {
+    let mounted_at = |path: &str| {
+        let mut pod = pod();
+        pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "x", "mountPath": path}]);
+        pod
+    };
+    for path in [
+        "/run/ackline",
+        "/run/ackline/",
+        "/run//ackline",
+        "//run/./ackline/.",
+        "/run/other/../ackline",
+        "/../run/ackline",
+        "run/ackline",
+    ] {
+        let text = refusal(&mounted_at(path), &values());
+        let said = "container app: has a volume at /run/ackline";
+        assert!(text.contains(said), "{path}: {text}");
+    }
+    for path in ["/run", "/run/acklines", "/run/ackline/..", "/var/ackline"] {
+        injected(&mounted_at(path), &values());
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::{Admission, review};
+use super::super::{Admission, Reviewed, review};
 use super::{injected, pod, values};
 
 fn call(object: &Value) -> Value {
@@ -24,8 +24,13 @@ fn call(object: &Value) -> Value {
     })
 }
 
+fn reviewed(call: &Value) -> Reviewed {
+    review(call.to_string().as_bytes(), &values())
+}
+
 fn answer(object: &Value) -> (Admission, Value) {
-    review(call(object).to_string().as_bytes(), &values())
+    let reviewed = reviewed(&call(object));
+    (reviewed.admission, reviewed.answer)
 }
 
 #[test]
@@ -91,8 +96,35 @@ fn what_has_its_sidecar_or_is_no_pod_passes() {
     assert_eq!(answer["response"].get("patch"), None);
     let mut other = call(&json!({"metadata": {"labels": {"ackline.dev/inject": "true"}}}));
     other["request"]["kind"]["kind"] = json!("Service");
-    let (admission, _) = review(other.to_string().as_bytes(), &values());
-    assert_eq!(admission, Admission::Unchanged);
+    assert_eq!(reviewed(&other).admission, Admission::Unchanged);
+    let deleted = reviewed(&call(&Value::Null));
+    assert_eq!(deleted.admission, Admission::Unchanged);
+}
+
+#[test]
+fn the_log_names_the_pod_and_says_what_its_owner_is_told() {
+    let mut short = pod();
+    short["spec"]["terminationGracePeriodSeconds"] = json!(5);
+    let warned = reviewed(&call(&short));
+    assert_eq!(warned.pod, "shop/orders-");
+    let said = &warned.said;
+    assert!(
+        said.starts_with("ackline: terminationGracePeriodSeconds is 5"),
+        "{said}"
+    );
+
+    let mut wrong = super::with_annotations(&[("topix", "x")]);
+    wrong["metadata"]["name"] = json!("orders-7");
+    let refused = reviewed(&call(&wrong));
+    assert_eq!(refused.pod, "shop/orders-7");
+    let said = &refused.said;
+    assert!(
+        said.starts_with("ackline cannot be injected:\n  annotation ackline.dev/topix"),
+        "{said}"
+    );
+
+    assert_eq!(reviewed(&call(&pod())).said, "");
+    assert_eq!(review(b"", &values()).pod, "/");
 }
 
 #[test]
@@ -103,9 +135,15 @@ fn nonsense_is_answered_and_not_admitted() {
         b"[]",
         b"\xff",
         br#"{"kind": "AdmissionReview"}"#,
+        call(&json!("no pod")).to_string().as_bytes(),
     ] {
-        let (admission, answer) = review(body, &values());
-        assert_eq!(admission, Admission::Malformed);
-        assert_eq!(answer["response"]["allowed"], false);
+        let reviewed = review(body, &values());
+        assert_eq!(reviewed.admission, Admission::Malformed);
+        assert_eq!(reviewed.answer["response"]["allowed"], false);
+        let said = &reviewed.said;
+        assert!(
+            said.starts_with("ackline does not understand the admission review"),
+            "{said}"
+        );
     }
 }

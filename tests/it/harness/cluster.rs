@@ -1,9 +1,10 @@
 //! Real Apache Kafka, by the scripts under `tests/kafka`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+
+use super::environment::Environment;
 
 /// The lines of Kafka that are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     /// Arguments that started it; also start again what was stopped.
     arguments: Vec<String>,
-    environment: BTreeMap<String, String>,
+    environment: Environment,
     ends_with_test: bool,
 }
 
@@ -74,18 +75,10 @@ impl Cluster {
     }
 
     fn running(directory: PathBuf, arguments: Vec<String>, ends_with_test: bool) -> Self {
-        let file = directory.join("cluster.env");
-        let text = std::fs::read_to_string(&file)
-            .unwrap_or_else(|error| panic!("no cluster runs in {}: {error}", directory.display()));
-        let environment = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
         Self {
+            environment: Environment::read(&directory.join("cluster.env")),
             directory,
             arguments,
-            environment,
             ends_with_test,
         }
     }
@@ -97,9 +90,7 @@ impl Cluster {
 
     /// A line of the cluster's `cluster.env`.
     pub(crate) fn setting(&self, name: &str) -> &str {
-        self.environment
-            .get(name)
-            .unwrap_or_else(|| panic!("the cluster has no {name}"))
+        self.environment.get(name)
     }
 
     /// Stops nodes; no number means all of them.

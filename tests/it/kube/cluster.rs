@@ -1,6 +1,5 @@
 //! Real Kubernetes clusters, by the scripts under `tests/kube`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::harness::{repository, unique};
+use crate::harness::{Environment, repository, unique};
 
 /// The two kinds of cluster that are tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub(crate) enum Kind {
 /// A running cluster.
 pub(crate) struct Kube {
     pub(crate) directory: PathBuf,
-    environment: BTreeMap<String, String>,
+    environment: Environment,
 }
 
 impl Kube {
@@ -66,24 +65,15 @@ impl Kube {
     }
 
     fn running(directory: PathBuf) -> Self {
-        let text = std::fs::read_to_string(directory.join("env"))
-            .unwrap_or_else(|error| panic!("no cluster runs in {}: {error}", directory.display()));
-        let environment = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
         Self {
+            environment: Environment::read(&directory.join("env")),
             directory,
-            environment,
         }
     }
 
     /// A line of the cluster's `env`.
     pub(crate) fn setting(&self, name: &str) -> &str {
-        self.environment
-            .get(name)
-            .unwrap_or_else(|| panic!("the cluster has no {name}"))
+        self.environment.get(name)
     }
 
     /// File with the credentials of an administrator.

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -14,8 +15,8 @@ fn decoded(secret: &Value, key: &str) -> Option<String> {
     Some(String::from_utf8(STANDARD.decode(text).unwrap()).unwrap())
 }
 
-/// A certificate that ends in ten days, as an injector would have stored it eighty days ago.
-async fn old_certificate(installed: &Installed) -> Value {
+/// A certificate for ten days, with its authority, as the data of a Secret.
+async fn made_by_openssl(installed: &Installed) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let service = format!("{}.{}.svc", installed.name, installed.namespace);
     let script = format!(
@@ -60,7 +61,8 @@ async fn a_certificate_is_replaced_without_a_gap() {
     let installed = Installed::new().await;
     let namespace = restricted(installed.kube).await;
     let secret = format!("{}-certificate", installed.name);
-    let old = old_certificate(&installed).await;
+    // As an injector would have stored it eighty days ago.
+    let old = made_by_openssl(&installed).await;
     patch_secret(&installed, old.clone()).await;
     let _injector = installed.start_injector("one", true).await;
     installed.until_it_answers(&namespace).await;
@@ -110,6 +112,67 @@ async fn a_certificate_is_replaced_without_a_gap() {
         bundle.contains(&previous.unwrap()),
         "the old one is trusted until the next change"
     );
+}
+
+/// Stores a certificate that somebody else made, and has it where the kubelet would have put it.
+async fn give(installed: &Installed, made: &Value, folder: &Path) {
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "given", "namespace": installed.namespace},
+        "type": "kubernetes.io/tls",
+        "data": made,
+    });
+    installed.kube.apply(&secret).await;
+    let stored = installed.object("secret", "given").await;
+    for name in ["tls.crt", "tls.key"] {
+        std::fs::write(folder.join(name), decoded(&stored, name).unwrap()).unwrap();
+    }
+}
+
+/// Has the chart tell the API server to trust whoever made a certificate.
+async fn trust(installed: &Installed, made: &Value, folder: &Path) {
+    let file = folder.join("ca.crt");
+    std::fs::write(&file, decoded(&json!({"data": made}), "ca.crt").unwrap()).unwrap();
+    let bundle = format!("webhook.certificate.secret.caBundle={}", file.display());
+    let flags = [
+        "--set",
+        "webhook.certificate.mode=secret",
+        "--set",
+        "webhook.certificate.secret.name=given",
+        "--set-file",
+        &bundle,
+    ];
+    installed.install(&flags).await;
+}
+
+/// The injector needs no rights for it, and no restart for the next one.
+#[tokio::test]
+async fn a_certificate_from_a_secret_that_is_given_serves_and_so_does_the_next_one() {
+    let installed = Installed::prepared().await;
+    let namespace = restricted(installed.kube).await;
+    let folder = tempfile::tempdir().unwrap();
+    let first = made_by_openssl(&installed).await;
+    give(&installed, &first, folder.path()).await;
+    trust(&installed, &first, folder.path()).await;
+    let _injector = installed.start_injector_with(folder.path());
+    installed.until_it_answers(&namespace).await;
+    let pod = installed.pod("orders", &namespace);
+    let created = installed.kube.try_create(&pod).await.unwrap();
+    assert_eq!(created["spec"]["initContainers"][0]["name"], "ackline");
+
+    // The order is the wrong one for a person, but shows which certificate is served.
+    let second = made_by_openssl(&installed).await;
+    trust(&installed, &second, folder.path()).await;
+    let late = installed.pod("late", &namespace);
+    let refused = until("the first one is not trusted any more", async || {
+        installed.would_create(&late).await.err()
+    })
+    .await;
+    assert!(refused.contains("certificate"), "{refused}");
+    give(&installed, &second, folder.path()).await;
+    installed.until_it_answers(&namespace).await;
+    installed.kube.try_create(&late).await.unwrap();
 }
 
 /// T4: one writes; when it is gone another one does.

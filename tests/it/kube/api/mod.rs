@@ -5,7 +5,7 @@ mod library;
 mod monitoring;
 mod webhook;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -37,6 +37,13 @@ impl Installed {
     /// Installs it. No pod of it runs here, so the test runs injectors, with the rights that the chart gives them, and
     /// makes them the endpoints of the chart's Service.
     pub(super) async fn new() -> Self {
+        let prepared = Self::prepared().await;
+        prepared.install(&[]).await;
+        prepared
+    }
+
+    /// A namespace, in which nothing is installed yet.
+    pub(super) async fn prepared() -> Self {
         let kube = Kube::shared(Kind::Api);
         let namespace = kube.create_namespace("injector", None).await;
         let installed = Self {
@@ -47,22 +54,26 @@ impl Installed {
             namespace,
         };
         std::fs::write(installed.values(), VALUES).unwrap();
-        let label = format!(
-            "webhook.objectSelector.matchLabels.test={}",
-            installed.namespace
-        );
-        let full_name = format!("fullnameOverride={}", installed.namespace);
-        let values = installed.values().display().to_string();
+        installed.point_service_at_us().await;
+        installed
+    }
+
+    /// Installs the chart, or changes it; `more` are flags of Helm.
+    pub(super) async fn install(&self, more: &[&str]) {
+        let label = format!("webhook.objectSelector.matchLabels.test={}", self.namespace);
+        let full_name = format!("fullnameOverride={}", self.namespace);
+        let values = self.values().display().to_string();
         let chart = repository()
             .join("deploy/charts/ackline")
             .display()
             .to_string();
         let arguments = [
-            "install",
-            &installed.namespace,
+            "upgrade",
+            "--install",
+            &self.namespace,
             &chart,
             "--namespace",
-            &installed.namespace,
+            &self.namespace,
             "--values",
             &values,
             "--set",
@@ -70,9 +81,7 @@ impl Installed {
             "--set",
             &full_name,
         ];
-        kube.helm(&arguments).await;
-        installed.point_service_at_us().await;
-        installed
+        self.kube.helm(&[&arguments, more].concat()).await;
     }
 
     fn values(&self) -> PathBuf {
@@ -103,7 +112,6 @@ impl Installed {
 
     /// Runs an injector as the chart's service account. Its log goes to the test's output.
     pub(super) async fn start_injector(&self, identity: &str, serves: bool) -> Child {
-        let port = if serves { self.port } else { free_port() };
         let names = [
             ("--service", self.name.clone()),
             ("--secret", format!("{}-certificate", self.name)),
@@ -111,28 +119,38 @@ impl Installed {
             ("--webhook", self.name.clone()),
             ("--namespace", self.namespace.clone()),
             ("--identity", identity.to_owned()),
-            ("--values", self.values().display().to_string()),
-            ("--listen", format!("0.0.0.0:{port}")),
-            ("--http", "127.0.0.1:0".to_owned()),
         ];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
-        command.args([
-            "inject",
-            "serve",
-            "--manage-certificate",
-            "--log-level",
-            "warn",
-        ]);
+        let port = if serves { self.port } else { free_port() };
+        let mut command = self.injector(port);
+        command.arg("--manage-certificate");
         for (flag, value) in names {
             command.args([flag, &value]);
         }
+        command.env("KUBECONFIG", self.kubeconfig_of_injector().await);
+        command.spawn().unwrap()
+    }
+
+    /// Runs an injector with the certificate of a folder. It has no rights at the API server, and does not know where
+    /// that is.
+    pub(super) fn start_injector_with(&self, folder: &Path) -> Child {
+        let mut command = self.injector(self.port);
+        command.arg("--certificate").arg(folder.join("tls.crt"));
+        command.arg("--key").arg(folder.join("tls.key"));
+        command.spawn().unwrap()
+    }
+
+    fn injector(&self, port: u16) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ackline"));
         command
+            .args(["inject", "serve", "--log-level", "warn"])
+            .args(["--listen", &format!("0.0.0.0:{port}")])
+            .args(["--http", "127.0.0.1:0"])
+            .arg("--values")
+            .arg(self.values())
             .env_clear()
-            .env("KUBECONFIG", self.kubeconfig_of_injector().await)
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+            .kill_on_drop(true);
+        command
     }
 
     async fn kubeconfig_of_injector(&self) -> PathBuf {
