@@ -74,6 +74,7 @@ make_certificates() {
   client scheduler system:kube-scheduler
   client proxy system:kube-proxy
   client dns dns
+  if [ -n "$policies" ]; then client policies policies; fi
 }
 
 client() { # NAME USER
@@ -134,14 +135,17 @@ start_controllers() {
       --secure-port 0
 }
 
+may_watch() { # USER RESOURCES
+  kubectl create clusterrole "test-$1" --verb=list,watch,get --resource="$2" --dry-run=client -o yaml |
+    kubectl apply -f - >/dev/null
+  kubectl create clusterrolebinding "test-$1" --clusterrole="test-$1" --user="$1" --dry-run=client -o yaml |
+    kubectl apply -f - >/dev/null
+}
+
 # DNS runs beside the API server and not in a pod, which saves its image and its start.
 start_dns() {
   process_of "$directory" dns >/dev/null && return
-  kubectl create clusterrole test-dns --verb=list,watch \
-    --resource=services,namespaces,pods,endpointslices.discovery.k8s.io --dry-run=client -o yaml |
-    kubectl apply -f - >/dev/null
-  kubectl create clusterrolebinding test-dns --clusterrole=test-dns --user=dns --dry-run=client -o yaml |
-    kubectl apply -f - >/dev/null
+  may_watch dns services,namespaces,pods,endpointslices.discovery.k8s.io
   cat >"$directory/Corefile" <<TEXT
 .:53 {
   bind $dns_address
@@ -159,6 +163,7 @@ start_control() {
   process_of "$directory" apiserver >/dev/null || start_api_server
   if [ -n "$controllers" ]; then start_controllers; fi
   if [ "$node_count" -gt 0 ]; then start_dns; fi
+  [ -z "$policies" ] || may_watch policies pods,nodes,namespaces,networkpolicies.networking.k8s.io
   # Pods are refused until their namespace has its service account.
   [ -z "$controllers" ] || ready controller-manager answers "$server/api/v1/namespaces/default/serviceaccounts/default"
 }

@@ -143,11 +143,11 @@ prepare_node() { # NODE
   write_proxy_settings "$1"
   make_control_groups "$1"
   # What a machine forgets when it starts anew.
-  rm -rf "$directory/$1"/{connected,admitted,containerd.sock,state,runc}
+  rm -rf "$directory/$1"/{connected,admitted,registered,containerd.sock,state,runc}
   # All that runs on the node, and all that it mounts, ends with this process: the kernel sees to it.
   PATH=$(dirname "$(in_cache usr/sbin/runc usr/bin/runc)"):$debian/usr/bin:$PATH \
     start "$1" unshare --mount --net --pid --fork --kill-child --mount-proc "$scripts/node" "$directory/$1" "$binaries" \
-    "$(node_address "$1")"
+    "$(node_address "$1")" "$policies"
   pid=$(cat "$directory/pid/$1")
   until [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do
     if gone "$pid"; then not_ready "$1" "ended"; fi
@@ -172,6 +172,14 @@ load_images() {
   done
 }
 
+# Waits until NetworkPolicies are enforced there.
+ready_for_policies() { # NODE
+  local pid
+  pid=$(cat "$directory/pid/$1")
+  touch "$directory/$1/registered"
+  ready "$1" nsenter --net="/proc/$pid/ns/net" iptables --list-rules KUBE-ROUTER-FORWARD
+}
+
 start_nodes() {
   local number
   for number in $(seq "$node_count"); do
@@ -181,5 +189,6 @@ start_nodes() {
   for number in $(seq "$node_count"); do
     ready "node-$number" kubectl get node "node-$number"
     kubectl wait --for=condition=Ready "node/node-$number" --timeout=60s >/dev/null || not_ready "node-$number" "is not ready"
+    [ -z "$policies" ] || ready_for_policies "node-$number"
   done
 }

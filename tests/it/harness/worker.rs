@@ -98,11 +98,14 @@ impl Worker {
     }
 }
 
-/// The sidecar went away; every other end is a mistake of somebody.
+/// The sidecar went away, which tonic may call cancelled too; every other end is a mistake of somebody.
 fn expect_reconnect(status: &Status) {
     let code = status.code();
     assert!(
-        matches!(code, tonic::Code::Unavailable | tonic::Code::Unknown),
+        matches!(
+            code,
+            tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled
+        ),
         "the stream ended: {status}"
     );
 }

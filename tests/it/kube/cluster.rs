@@ -42,7 +42,7 @@ impl Kube {
                 &NODES,
                 "ACKLINE_TEST_KUBE_NODES",
                 "kube-nodes",
-                &["--nodes", "2"],
+                &["--nodes", "2", "--policies"],
             ),
         };
         cell.get_or_init(|| match std::env::var(variable) {

@@ -110,8 +110,12 @@ impl Application {
                     let (code, message) = (i32::from(status.code()), status.message());
                     self.reporter
                         .report("ended", json!({"code": code, "message": message}));
-                    // Everything else is a mistake of somebody, and trying again would hide it.
-                    if !matches!(status.code(), Code::Unavailable | Code::Unknown) {
+                    // Everything else is a mistake of somebody, and trying again would hide it. Cancelled is what tonic
+                    // says of a call that was on its way when the connection broke.
+                    if !matches!(
+                        status.code(),
+                        Code::Unavailable | Code::Unknown | Code::Cancelled
+                    ) {
                         break 1;
                     }
                 }

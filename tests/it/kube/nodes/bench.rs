@@ -11,6 +11,9 @@ use crate::kube::cluster::{Kind, Kube, run_to_end, script};
 /// Image of the application that the pods of tests run.
 pub(super) const APPLICATION: &str = "ackline-test/application:1";
 
+/// Label of namespaces that may read the metrics of the injector.
+pub(super) const SCRAPES: (&str, &str) = ("ackline-test/scrapes", "yes");
+
 /// Nodes with the chart, and the Kafka that pods reach.
 #[derive(Clone, Copy)]
 pub(super) struct Bench {
@@ -44,12 +47,15 @@ impl Bench {
     async fn install(&self) {
         let values = self.kube.directory.join("ackline.yaml");
         let brokers: Vec<&str> = self.kafka.brokers().split(',').collect();
+        let (key, value) = SCRAPES;
+        let policy = json!({
+            "enabled": true,
+            "metricsFrom": [{"namespaceSelector": {"matchLabels": {key: value}}}],
+            "apiServer": {"cidrs": [format!("{}/32", self.kube.setting("KUBE_ADDRESS"))]},
+        });
         // JSON is YAML.
-        std::fs::write(
-            &values,
-            json!({"clusters": {"main": {"brokers": brokers}}}).to_string(),
-        )
-        .unwrap();
+        let content = json!({"clusters": {"main": {"brokers": brokers}}, "networkPolicy": policy});
+        std::fs::write(&values, content.to_string()).unwrap();
         // A cluster that was kept from an earlier run has it already.
         self.kube
             .helm(&[

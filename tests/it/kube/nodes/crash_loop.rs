@@ -17,6 +17,8 @@ async fn an_application_that_crashes_again_and_again_keeps_its_partitions() {
             ..Manner::default()
         };
         scenario.create_pod("stable", &Manner::default()).await;
+        // The other one to join is that which crashes: what it works off is then of partitions that it keeps.
+        reports.until_accepted_by("stable", 20).await;
         scenario.create_pod("crashing", &crashing).await;
         reports.until_event("exiting", "crashing").await;
         let since = now_ms();

@@ -20,6 +20,7 @@ mod crash_loop;
 mod ending;
 mod jobs;
 mod partition;
+mod policies;
 mod restarts;
 mod rollouts;
 mod scale;
