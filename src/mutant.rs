@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 30] = [
+pub const MUTANTS: [(&str, &str); 29] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -101,10 +101,6 @@ pub const MUTANTS: [(&str, &str); 30] = [
     (
         "newcomer-is-trusted",
         "fills a stream that is opened after a death before it has settled anything",
-    ),
-    (
-        "unread-partitions-kept",
-        "keeps partitions that the group gives back to a static member, and does not read them",
     ),
     (
         "found-topic-by-policy",

@@ -338,6 +338,7 @@ fn settings(case: &Case) -> Settings {
         join: JoinWhen::OnStream,
         leave_after: Duration::from_secs(360),
         static_member: false,
+        brokers_share_out: false,
         warn_unsettled_after: Duration::from_secs(60),
         assign_mode: AssignMode::Incremental,
         session_timeout: Duration::from_secs(45),

@@ -28,7 +28,6 @@ use super::ids::{Moment, PartitionId, TopicIndex};
 use super::input::{GroupDescription, ReadError};
 use super::start::backoff;
 use super::timers::Timer;
-use crate::mutant;
 
 /// How long after a join, and after a look, the group is looked at; and once more as long, by chance, so that members
 /// that were started together do not all leave.
@@ -74,9 +73,7 @@ impl Core {
     /// The group gave partitions of topics that we do not read.
     pub(super) fn unread_assigned(&mut self, partitions: usize) {
         self.report(Event::UnreadAssigned { partitions });
-        if !mutant::planted("unread-partitions-kept") {
-            self.leave_and_join();
-        }
+        self.leave_and_join();
     }
 
     /// The group is joined: from now on it is watched, if it may leave something without an owner.

@@ -210,10 +210,13 @@ impl<'a> Pod<'a> {
             };
             let mut paths = mounts(container)
                 .filter_map(|mount| mount.get("mountPath").and_then(Value::as_str));
-            if paths.any(|path| steps(path) == steps(SOCKET_DIR)) {
+            // Below it as well: the socket's volume is read-only there, so that nothing can be mounted in it.
+            if paths.any(|path| steps(path).starts_with(&steps(SOCKET_DIR))) {
                 mistakes.push(Mistake::new(
                     format!("container {name}"),
-                    format!("has a volume at {SOCKET_DIR}, where the sidecar's socket goes"),
+                    format!(
+                        "has a volume at or below {SOCKET_DIR}, where the sidecar's socket goes"
+                    ),
                     "mount it elsewhere",
                 ));
             }
@@ -338,8 +341,17 @@ impl<'a> Pod<'a> {
                  raise it, or lower in_flight.bytes"
             ));
         }
+        let port = config.listen.http.map_or(0, |address| address.port());
+        for container in self.init_containers.iter().chain(self.containers) {
+            if ports(container).any(|own| own == u64::from(port)) {
+                warnings.push(format!(
+                    "container {} has port {port}, which is that of the sidecar's probes and metrics, and a pod has it \
+                     once: use another one, or have the platform set `config.listen.http` in the values of the chart",
+                    name_of(container)
+                ));
+            }
+        }
         if self.pod.pointer("/spec/hostNetwork") == Some(&json!(true)) {
-            let port = config.listen.http.map_or(0, |address| address.port());
             warnings.push(format!(
                 "with hostNetwork the sidecar's probes and metrics are at port {port} of the node, for everybody \
                  who reaches it, and a node has room for one such pod"
@@ -433,6 +445,14 @@ fn steps(path: &str) -> Vec<&str> {
         }
     }
     steps
+}
+
+/// The TCP ports that a container says it listens on.
+fn ports(container: &Value) -> impl Iterator<Item = u64> {
+    let ports = container.get("ports").and_then(Value::as_array);
+    let is_tcp = |port: &&Value| port.get("protocol").is_none_or(|it| it == "TCP");
+    let ports = ports.into_iter().flatten().filter(is_tcp);
+    ports.filter_map(|port| port.get("containerPort").and_then(Value::as_u64))
 }
 
 /// The name of a container, volume, mount or variable.

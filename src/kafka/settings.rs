@@ -13,6 +13,10 @@ use super::properties::{
 };
 use crate::core::AssignMode;
 
+/// Members hear of a rebalance with their next heartbeat, which is most of the time that a hand-over takes
+/// (`docs/kubernetes.md`). Most clients wait for 3 s.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(1);
+
 /// Settings of one client. `config` has checked them; librdkafka checks what only it can.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
@@ -201,7 +205,7 @@ impl ClientSettings {
         };
         list.push("group.protocol", "classic");
         list.push("partition.assignment.strategy", strategy);
-        let heartbeat = (self.session_timeout / 3).min(Duration::from_secs(3));
+        let heartbeat = (self.session_timeout / 3).min(HEARTBEAT_MAX);
         list.push(
             "session.timeout.ms",
             self.session_timeout.as_millis().to_string(),

@@ -99,16 +99,12 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::Sought { ask, answer } => sought(*ask, answer),
         Effect::DescribeGroup => "describe group".to_owned(),
         Effect::DescribeTopics(topics) => {
-            format!(
-                "describe{}",
-                joined(topics.iter().map(|topic| format!(" {}", topic.0)))
-            )
+            let topics = topics.iter().map(|topic| format!(" {}", topic.0));
+            format!("describe{}", joined(topics))
         }
         Effect::Commit { entries, .. } => {
-            format!(
-                "commit{}",
-                joined(entries.iter().map(|entry| format!(" {}", committed(entry))))
-            )
+            let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
+            format!("commit{}", joined(entries))
         }
         Effect::DeadLetter(letter) => dead_letter(letter),
         Effect::Wake(stream) => format!("wake {}", stream.0),

@@ -347,3 +347,21 @@ fn users_may_be_left_to_the_cluster() {
     assert_eq!(context.get("runAsUser"), None);
     assert_eq!(context["runAsNonRoot"], true);
 }
+
+#[test]
+fn an_application_that_wants_the_sidecars_port_is_warned_of() {
+    let warnings = |port: Value| {
+        let mut pod = pod();
+        pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080}, port]);
+        inject(&pod, &values()).unwrap().warnings
+    };
+    assert_eq!(
+        warnings(json!({"containerPort": 7421, "protocol": "UDP"})),
+        [""; 0]
+    );
+    let said = warnings(json!({"containerPort": 7421}));
+    assert!(
+        said.len() == 1 && said[0].starts_with("container app has port 7421"),
+        "{said:?}"
+    );
+}

@@ -176,9 +176,13 @@ async fn read_as_static_member(settings: Settings, ledger: &Ledger) -> Arc<TempD
 }
 
 fn static_settings(member: Member, group: &str, topics: &[&str]) -> Settings {
-    Settings::new(member.cluster.brokers(), group, topics)
-        .with(json!({"group": member.group_settings()}))
-        .with(json!({"group": {"instance_id": "only-one", "session_timeout": "40s"}}))
+    let mut of_group = member.group_settings();
+    // Long enough to come back in time; brokers that share partitions out have one of their own.
+    if let Some(session) = of_group.get_mut("session_timeout") {
+        *session = json!("30s");
+    }
+    of_group["instance_id"] = json!("only-one");
+    Settings::new(member.cluster.brokers(), group, topics).with(json!({"group": of_group}))
 }
 
 /// The group gives a static member that comes back what it had, and asks nobody for what: not even the member that wants
@@ -217,6 +221,57 @@ async fn a_partition_that_is_new_to_a_static_member_is_read(member: Member) {
     worker.finish().await;
     sidecar.stop().await;
     assert_worked_off(member.cluster, &group, &topic, &ledger).await;
+}
+
+/// What a member that comes back was given, and does not want any more, must not stay with it.
+async fn a_topic_that_a_static_member_reads_no_more_goes_to_another(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let kept = Topic::create(member.cluster, 2).await;
+    let left = Topic::create(member.cluster, 2).await;
+    let settings = |name: &str, topics: &[&str]| {
+        static_settings(member, &group, topics).with(json!({"group": {"instance_id": name}}))
+    };
+    let both = [kept.name.as_str(), left.name.as_str()];
+    let one = Sidecar::start(settings("one", &both)).await;
+    let worker_one = Worker::start(one.socket(), &ledger, Manner::new(35));
+    kept.write_numbered(&ledger, 20).await;
+    ledger.until_all_accepted().await;
+    let two = Sidecar::start(settings("two", &both)).await;
+    let worker_two = Worker::start(two.socket(), &ledger, Manner::new(36));
+    until("both have their share", async || {
+        let one = one.metric("ackline_partitions", &[]).await;
+        let two = two.metric("ackline_partitions", &[]).await;
+        ((one - 2.0).abs() < 0.5 && (two - 2.0).abs() < 0.5).then_some(())
+    })
+    .await;
+    worker_one.finish().await;
+    let directory = one.stop().await;
+    let one = Sidecar::start_in(directory, settings("one", &both[..1])).await;
+    let worker_one = Worker::start(one.socket(), &ledger, Manner::new(37));
+    left.write_numbered(&ledger, 20).await;
+    kept.write_numbered(&ledger, 20).await;
+    ledger.until_all_accepted().await;
+    worker_one.finish().await;
+    worker_two.finish().await;
+    one.stop().await;
+    two.stop().await;
+    for topic in [&kept, &left] {
+        assert_worked_off(member.cluster, &group, topic, &ledger).await;
+    }
+}
+
+// B7
+#[tokio::test]
+async fn topics_that_a_cooperative_static_member_reads_no_more_go_to_another() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    a_topic_that_a_static_member_reads_no_more_goes_to_another(member).await;
+}
+
+// B7
+#[tokio::test]
+async fn topics_that_an_eager_static_member_reads_no_more_go_to_another() {
+    let member = Member::new(Line::Oldest, Protocol::Eager);
+    a_topic_that_a_static_member_reads_no_more_goes_to_another(member).await;
 }
 
 // B7

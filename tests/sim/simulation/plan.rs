@@ -136,7 +136,7 @@ impl Plan {
             settings,
         };
         plan.finding = finding(seed, topics, plan.chaos);
-        plan.settings.static_member = static_member(seed);
+        plan.settings.static_member = static_member(seed, plan.finding.is_some());
         plan
     }
 
@@ -277,9 +277,9 @@ fn certificates_every(seed: u64) -> Duration {
     }
 }
 
-/// Drawn apart as well.
-fn static_member(seed: u64) -> bool {
-    Random::new(seed ^ 0x57a7).chance(250)
+/// Drawn apart as well; more often where members may come back to topics that they do not know.
+fn static_member(seed: u64, finds: bool) -> bool {
+    Random::new(seed ^ 0x57a7).chance(if finds { 600 } else { 200 })
 }
 
 /// Drawn apart as well.
