@@ -81,8 +81,11 @@ fn commit_in(entry: &Value, group: &str) -> Option<Commit> {
     })
 }
 
-/// Committed offset and log end of each partition, as `--describe` shows them. Partitions without a commit are absent.
-pub(crate) async fn described_offsets(cluster: &Cluster, group: &str) -> BTreeMap<i32, (i64, i64)> {
+/// Committed offset and log end by topic and partition, as `--describe` shows them. Partitions without a commit are absent.
+pub(crate) async fn described_offsets(
+    cluster: &Cluster,
+    group: &str,
+) -> BTreeMap<(String, i32), (i64, i64)> {
     let text = cluster
         .tool(&["groups", "--describe", "--offsets", "--group", group])
         .await;
@@ -91,7 +94,8 @@ pub(crate) async fn described_offsets(cluster: &Cluster, group: &str) -> BTreeMa
         .filter(|fields| fields.len() > 4 && fields[0] == group && fields[3] != "-")
         .map(|fields| {
             let number = |index: usize| fields[index].parse::<i64>().unwrap();
-            (i32::try_from(number(2)).unwrap(), (number(3), number(4)))
+            let place = (fields[1].to_owned(), i32::try_from(number(2)).unwrap());
+            (place, (number(3), number(4)))
         })
         .collect()
 }

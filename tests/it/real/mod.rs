@@ -36,7 +36,8 @@ pub(crate) async fn until_committed_to_the_end(cluster: &Cluster, group: &str, t
         let offsets = described_offsets(cluster, group).await;
         for partition in 0..topic.partitions {
             let (start, end) = topic.bounds(partition).await;
-            let committed = offsets.get(&partition).map(|&(committed, _)| committed);
+            let offsets = offsets.get(&(topic.name.clone(), partition));
+            let committed = offsets.map(|&(committed, _)| committed);
             if start < end && committed != Some(end) {
                 return None;
             }
