@@ -25,7 +25,8 @@ pub struct Status {
     pub budget_bytes: u64,
     /// Whether the group is joined.
     pub joined: bool,
-    /// Whether there is no topic to read: no name in the settings, and none found that matches a pattern.
+    /// Whether the group is not joined because no topic was found so far: there is none to read, or, for a static member,
+    /// there may be more than the settings name.
     pub without_topics: bool,
     /// Whether a rebalance event waits for its answer.
     pub rebalancing: bool,

@@ -249,5 +249,5 @@ fn a_process_without_topics_says_so() {
     let told = |view: &View| explained(view, &[], &[]).process;
     assert!(told(&view).contains("opens a stream"));
     view.status.without_topics = true;
-    assert!(told(&view).contains("no topic is known"));
+    assert!(told(&view).contains("no topic so far"));
 }

@@ -60,8 +60,8 @@ pub(super) fn process(status: &Status, not_ready: Option<&str>) -> String {
     match (not_ready, status.joined) {
         (Some(reason), _) => reason.to_owned(),
         (None, false) if status.without_topics => {
-            "not in the group: no topic is known that a pattern in `topics` matches; brokers are asked again every \
-             `topics_refresh`"
+            "not in the group: brokers have named no topic so far that a pattern in `topics` matches; they are asked \
+             again every `topics_refresh`"
                 .to_owned()
         }
         (None, false) => {
