@@ -23,6 +23,8 @@
 //! | `delivery`, `frame` | whose is this id, is it alive, and where are its bytes? |
 //! | `assignment` | the life of one partition here |
 //! | `group` | joining, leaving, rebalances |
+//! | `subscription` | which topics are read? |
+//! | `unread` | what does a group of static members leave unread? |
 //! | `start` | where does a partition begin? |
 //! | `topic` | is a topic still the one it was? |
 //! | `fetch` | what is handed to the client, and when? |

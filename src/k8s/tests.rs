@@ -5,7 +5,7 @@ mod manifests;
 mod pods;
 mod random;
 mod refusals;
-mod reviews;
+pub(super) mod reviews;
 mod values;
 
 use serde_json::{Value, json};

@@ -20,6 +20,15 @@ fn joined(settings: Settings) -> Bench {
     bench
 }
 
+/// The same, and brokers have not described the topics.
+fn joined_unknowing() -> Bench {
+    let mut bench = Bench::new(static_member());
+    bench.answers.topics = false;
+    bench.open(1);
+    bench.assign(&[0]);
+    bench
+}
+
 /// How often the group was looked at since this was last asked.
 fn looks(bench: &mut Bench) -> usize {
     bench.lines("describe group").len()
@@ -143,10 +152,7 @@ fn a_question_that_failed_is_asked_again_unless_brokers_know_no_answer() {
 
 #[test]
 fn topics_that_do_not_exist_are_missed_by_nobody() {
-    let mut bench = Bench::new(static_member());
-    bench.answers.topics = false;
-    bench.open(1);
-    bench.assign(&[0]);
+    let mut bench = joined_unknowing();
     let answers = [
         Ok(describe(0, 2)),
         Err(ReadError::UnknownTopic("no such topic".to_owned())),
@@ -165,10 +171,7 @@ fn topics_that_do_not_exist_are_missed_by_nobody() {
 
 #[test]
 fn a_group_whose_topics_are_not_described_yet_is_not_judged() {
-    let mut bench = Bench::new(static_member());
-    bench.answers.topics = false;
-    bench.open(1);
-    bench.assign(&[0]);
+    let mut bench = joined_unknowing();
     bench.pass(seconds(11));
     assert_eq!(looks(&mut bench), 0);
     for topic in 0..2 {
@@ -203,4 +206,36 @@ fn partitions_of_topics_that_are_not_read_are_left_to_others() {
     bench.forget();
     bench.input(Input::GroupLeft);
     assert_eq!(bench.lines("join").len(), 1);
+}
+
+/// Known from earlier, and not read any more: the group does not know that of a static member whose client was made anew.
+#[test]
+fn a_static_member_takes_nothing_of_a_topic_that_it_reads_no_more() {
+    let wanted = |topic: &str| (topic == "u").then(policy);
+    let mut bench = Bench::new(Settings {
+        topics: vec!["t".to_owned()],
+        policies: vec![policy()],
+        find_topics: Some(FindTopics {
+            every: seconds(60),
+            topics_max: 2,
+            policy_of: std::sync::Arc::new(wanted),
+        }),
+        ..static_member()
+    });
+    let found = |bench: &mut Bench, names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        bench.input(Input::TopicsFound { answer: Ok(names) });
+    };
+    bench.open(1);
+    found(&mut bench, &["t", "u"]);
+    found(&mut bench, &["t"]);
+    bench.input(Input::ClientRestarted);
+    bench.forget();
+    bench.assign_all(vec![partition(0), other_topic(0)]);
+    assert_eq!(bench.core.owned(), [partition(0)]);
+    assert_eq!(
+        bench.lines("event UnreadAssigned"),
+        ["event UnreadAssigned { partitions: 1 }"]
+    );
+    assert_eq!(left(&mut bench), 1);
 }

@@ -9,10 +9,10 @@ use std::sync::MutexGuard;
 use openssl::ssl::{SslConnector, SslMethod};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::certificate::make;
-use super::super::tests::{pod, values};
+use super::super::tests::{pod, reviews, values};
 use super::*;
 
 /// What the API server calls us.
@@ -171,20 +171,7 @@ fn connector(trusted: &str) -> SslConnector {
 /// Calls as the API server does: the certificate that it saw, and the answer.
 fn call(mut stream: openssl::ssl::SslStream<std::net::TcpStream>) -> (String, Value) {
     let certificate = stream.ssl().peer_certificate().unwrap().to_pem().unwrap();
-    let body = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "7f0c",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "namespace": "shop",
-            "operation": "CREATE",
-            "userInfo": {},
-            "object": pod(),
-        },
-    })
-    .to_string();
+    let body = reviews::call(&pod()).to_string();
     let head = format!(
         "POST /mutate HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()

@@ -204,7 +204,7 @@ async fn a_topic_that_is_new_to_a_static_member_is_read(member: Member) {
     assert_worked_off(member.cluster, &group, &new, &ledger).await;
 }
 
-/// A leader that comes back is not told that it is the leader, so that nobody looks whether topics grow.
+/// A leader that comes back is not told that it is the leader; that topics grow is noticed by its client all the same.
 async fn a_partition_that_is_new_to_a_static_member_is_read(member: Member) {
     let (ledger, group) = (Ledger::default(), unique("group"));
     let mut topic = Topic::create(member.cluster, 1).await;
@@ -260,28 +260,28 @@ async fn a_topic_that_a_static_member_reads_no_more_goes_to_another(member: Memb
     }
 }
 
-// B7
+// B51
 #[tokio::test]
 async fn topics_that_a_cooperative_static_member_reads_no_more_go_to_another() {
     let member = Member::new(Line::Newest, Protocol::Cooperative);
     a_topic_that_a_static_member_reads_no_more_goes_to_another(member).await;
 }
 
-// B7
+// B51
 #[tokio::test]
 async fn topics_that_an_eager_static_member_reads_no_more_go_to_another() {
     let member = Member::new(Line::Oldest, Protocol::Eager);
     a_topic_that_a_static_member_reads_no_more_goes_to_another(member).await;
 }
 
-// B7
+// B51
 #[tokio::test]
 async fn topics_that_are_new_to_a_cooperative_static_member_are_read() {
     let member = Member::new(Line::Newest, Protocol::Cooperative);
     a_topic_that_is_new_to_a_static_member_is_read(member).await;
 }
 
-// B7
+// B51
 #[tokio::test]
 async fn topics_that_are_new_to_an_eager_static_member_are_read() {
     let member = Member::new(Line::Oldest, Protocol::Eager);
@@ -302,7 +302,7 @@ async fn partitions_that_are_new_to_an_eager_static_member_are_read() {
     a_partition_that_is_new_to_a_static_member_is_read(member).await;
 }
 
-// B7
+// B7 B51
 #[tokio::test]
 async fn topics_and_partitions_that_are_new_to_a_static_member_of_the_consumer_protocol_are_read() {
     let member = Member::new(Line::Newest, Protocol::Consumer);
