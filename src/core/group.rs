@@ -26,6 +26,8 @@ use super::settings::{AssignMode, JoinWhen};
 use super::timers::Timer;
 use crate::mutant;
 
+mod alone;
+
 /// How long the outstanding and the last commit of a revocation may take together.
 pub(super) const LAST_COMMIT_MAX: Duration = Duration::from_secs(3);
 
@@ -68,7 +70,7 @@ pub(super) struct Group {
     rejoin: bool,
     /// The client is another one from the next join on.
     replaces_client: bool,
-    pub(super) leave_at: Option<Moment>,
+    alone: alone::Alone,
 }
 
 impl Group {
@@ -144,27 +146,6 @@ impl Core {
     fn forget_questions_of_old_client(&mut self) {
         if !mutant::planted("questions-outlive-client") {
             self.forget_questions();
-        }
-    }
-
-    /// Starts the time after which a group without a stream is left, or not joined again.
-    pub(super) fn leave_later_if_alone(&mut self) {
-        let stays = self.is_member() || self.group.rejoin || self.joins_by_itself();
-        if self.open_streams().next().is_none() && stays {
-            let at = self.now.plus(self.settings.leave_after);
-            self.group.leave_at = Some(at);
-            self.timers.at(at, Timer::Leave);
-        }
-    }
-
-    pub(super) fn leave_if_alone(&mut self) {
-        let due = self.group.leave_at.is_some_and(|at| at <= self.now);
-        if due && self.open_streams().next().is_none() {
-            self.group.leave_at = None;
-            // It stays out until a stream opens, whatever made it leave for a while.
-            self.group.rejoin = false;
-            self.group.joined_at_start = true;
-            self.leave();
         }
     }
 
@@ -411,7 +392,7 @@ impl Core {
         let wanted = std::mem::take(&mut self.group.rejoin);
         let was_in = wanted || self.group.membership == Membership::Joined;
         self.group.membership = Membership::Out;
-        if was_in && self.group.leave_at.is_none() {
+        if was_in && !self.group.alone.is_timed() {
             self.join();
         } else {
             // A stream may have opened while the group was being left.

@@ -22,7 +22,7 @@
 //! | `history` | how often was a record tried? |
 //! | `delivery`, `frame` | whose is this id, is it alive, and where are its bytes? |
 //! | `assignment` | the life of one partition here |
-//! | `group` | joining, leaving, rebalances |
+//! | `group` | joining, leaving, rebalances; `group/alone`: when does a member without a stream leave? |
 //! | `subscription` | which topics are read? |
 //! | `unread` | what does a group of static members leave unread? |
 //! | `start` | where does a partition begin? |

@@ -20,7 +20,7 @@ impl Core {
         let partitions = open.notice_partitions;
         self.streams.insert(id, open, entropy);
         self.put_on_trial(id);
-        self.group.leave_at = None;
+        self.not_alone();
         self.join_if_wanted();
         if partitions {
             self.tell_present_partitions(id);

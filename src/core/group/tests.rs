@@ -183,6 +183,22 @@ fn group_is_joined_with_the_first_stream_and_left_long_after_the_last() {
 }
 
 #[test]
+fn streams_that_come_and_go_leave_one_timer_behind() {
+    let mut bench = Bench::new(settings());
+    for stream in 1..50 {
+        bench.open(stream);
+        bench.close(stream);
+        bench.pass(seconds(1));
+    }
+    assert_eq!(bench.core.timers.count(&Timer::Leave), 1);
+    bench.pass(seconds(358));
+    assert!(bench.lines("leave").is_empty());
+    bench.pass(seconds(1));
+    assert_eq!(bench.lines("leave"), ["leave"]);
+    assert_eq!(bench.core.timers.count(&Timer::Leave), 0);
+}
+
+#[test]
 fn group_is_joined_at_the_start_if_told_to() {
     let mut bench = Bench::new(Settings {
         join: JoinWhen::AtStart,
