@@ -124,3 +124,4 @@ pub mod observe;
 pub mod record;
 pub mod runtime;
 pub mod shutdown;
+pub mod store;

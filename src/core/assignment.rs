@@ -20,7 +20,9 @@ use super::aside::{Aside, AsideStep};
 use super::behind::Behind;
 use super::effect::StopReason;
 use super::history::Histories;
-use super::ids::{Assignment, Fetch, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid};
+use super::ids::{
+    Assignment, Fetch, GroupAsk, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid,
+};
 use super::input::CommittedOffset;
 use super::lane::{Lane, LaneKey, Lanes};
 use super::metadata::Marks;
@@ -99,6 +101,9 @@ pub(crate) struct AssignmentState {
     pub(crate) fetch_error: Option<String>,
     pub(crate) corrupt_at: Option<(i64, u32)>,
     pub(crate) committed_answer: Option<Option<CommittedOffset>>,
+    /// A claim of the partition was overtaken: it is not claimed again before the group has said, asked so or later, that
+    /// it is ours.
+    pub(crate) disputed: Option<GroupAsk>,
     pub(crate) sibling_partitions: Option<u32>,
     pub(crate) topic_id: Option<TopicUuid>,
     pub(crate) end: Option<i64>,
@@ -164,6 +169,7 @@ impl AssignmentState {
             fetch_error: None,
             corrupt_at: None,
             committed_answer: None,
+            disputed: None,
             sibling_partitions: None,
             topic_id: None,
             end: None,

@@ -374,15 +374,19 @@ impl Core {
                 assignment.metadata_refused = (assignment.metadata_refused + 1).min(2);
             }
             CommitError::Unauthorized(_) => assignment.unauthorized = true,
-            CommitError::NotMember(_) | CommitError::Transient(_) => {}
+            CommitError::NotMember(_) | CommitError::Transient(_) | CommitError::Claimed(_) => {}
         }
         assignment.commit_error = Some(error.words().to_owned());
         let partition = assignment.partition;
+        let claimed = matches!(error, CommitError::Claimed(_));
         self.report(Event::CommitFailed {
             partition,
             offset: sent.committed.offset,
             error,
         });
+        if claimed {
+            self.claim_overtaken(sent.assignment);
+        }
     }
 
     /// The request failed whole: nothing is sent for a while.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::ids::{
-    AskId, Assignment, CommitId, DeliveryId, Fetch, IdRange, LeaderEpoch, PartitionId,
+    AskId, Assignment, CommitId, DeliveryId, Fetch, GroupAsk, IdRange, LeaderEpoch, PartitionId,
     RecordNumber, StreamId, TopicIndex, WaitId,
 };
 use super::seek::{SeekRefused, Sought};
@@ -64,7 +64,7 @@ pub enum Effect {
         name: String,
     },
     /// Ask which partitions the group's members own.
-    DescribeGroup,
+    DescribeGroup(GroupAsk),
     /// Send one commit request.
     Commit {
         /// Its name.

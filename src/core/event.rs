@@ -61,6 +61,12 @@ pub enum Event {
         /// How many.
         partitions: usize,
     },
+    /// Somebody else has claimed a partition in the store since we did. Everything of it was taken back; it is claimed
+    /// again if the group says that it is ours.
+    ClaimOvertaken {
+        /// The partition.
+        partition: PartitionId,
+    },
     /// Topics that match a pattern were found, and are read from now on.
     TopicsFound {
         /// How many.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ids::{
-    AskId, Assignment, CommitId, Fetch, LeaderEpoch, PartitionId, RecordNumber, StreamId,
+    AskId, Assignment, CommitId, Fetch, GroupAsk, LeaderEpoch, PartitionId, RecordNumber, StreamId,
     TopicIndex, TopicUuid, WaitId,
 };
 use super::pause::Scope;
@@ -64,6 +64,8 @@ pub enum Input<'a> {
     },
     /// Answer to [`super::Effect::DescribeGroup`].
     GroupDescribed {
+        /// The question.
+        ask: GroupAsk,
         /// Who owns what.
         answer: Result<GroupDescription, ReadError>,
     },
@@ -250,6 +252,8 @@ pub struct GroupDescription {
     pub rests: bool,
     /// What its members own together, of topics that the core knows.
     pub owned: Vec<PartitionId>,
+    /// What this member owns of that.
+    pub ours: Vec<PartitionId>,
 }
 
 /// What a broker says of a topic.
@@ -304,13 +308,19 @@ pub enum CommitError {
     MetadataTooLarge,
     /// Refused for lack of permission.
     Unauthorized(String),
+    /// The store keeps the partition for a later claim than ours. Told by stores outside Kafka only: brokers ask for
+    /// no claim.
+    Claimed(String),
 }
 
 impl CommitError {
     /// What the broker said.
     pub(crate) fn words(&self) -> &str {
         match self {
-            Self::NotMember(words) | Self::Transient(words) | Self::Unauthorized(words) => words,
+            Self::NotMember(words)
+            | Self::Transient(words)
+            | Self::Unauthorized(words)
+            | Self::Claimed(words) => words,
             Self::MetadataTooLarge => "the metadata is larger than the broker allows",
         }
     }
@@ -319,7 +329,7 @@ impl CommitError {
     pub(crate) fn is_of_request(&self) -> bool {
         match self {
             Self::NotMember(_) | Self::Transient(_) => true,
-            Self::MetadataTooLarge | Self::Unauthorized(_) => false,
+            Self::MetadataTooLarge | Self::Unauthorized(_) | Self::Claimed(_) => false,
         }
     }
 }

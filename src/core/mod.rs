@@ -75,6 +75,7 @@ mod awaited;
 mod backpressure;
 mod balance;
 mod behind;
+mod claim;
 mod commit;
 mod deadlines;
 mod delivery;
@@ -172,6 +173,7 @@ pub struct Core {
     topics: Vec<Topic>,
     subscription: Subscription,
     unread: Unread,
+    group_asks: u64,
     /// A look at all topics is due some time.
     describing: bool,
     group: Group,
@@ -239,6 +241,7 @@ impl Core {
             topics,
             subscription,
             unread: Unread::default(),
+            group_asks: 0,
             describing: false,
             group: Group::default(),
             shutdown: None,
@@ -294,7 +297,7 @@ impl Core {
             Input::OffsetsListed { assignment, answer } => self.offsets_listed(assignment, answer),
             Input::TopicDescribed { topic, answer } => self.topic_described(topic, answer),
             Input::TopicsFound { answer } => self.topics_found(answer),
-            Input::GroupDescribed { answer } => self.group_described(answer),
+            Input::GroupDescribed { ask, answer } => self.group_described(ask, answer),
             Input::Popped { runs } => self.popped(runs),
             Input::PositionSampled {
                 partition,
@@ -429,6 +432,7 @@ impl Core {
             Timer::DescribeAll => self.describe_all(),
             Timer::FindTopics => self.look_for_topics(),
             Timer::Group => self.look_at_group(),
+            Timer::Claim => self.ask_whose_disputed_are(),
             Timer::Full => self.pause_full(),
             Timer::Rebalance => self.continue_rebalance(),
             Timer::Shutdown => self.continue_shutdown(),

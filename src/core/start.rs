@@ -79,7 +79,8 @@ impl Core {
         let Some(assignment) = self.assignments.get(&id) else {
             return;
         };
-        if assignment.phase == Phase::Reading && assignment.committed_answer.is_none() {
+        let wanted = assignment.committed_answer.is_none() && assignment.disputed.is_none();
+        if assignment.phase == Phase::Reading && wanted {
             self.effects
                 .push(Effect::ReadCommitted(vec![(id, assignment.partition)]));
         }
@@ -367,7 +368,7 @@ impl Core {
     ) -> Assignment {
         let before = self.assignments.get(&id);
         let topic_id = before.and_then(|assignment| assignment.topic_id);
-        let id = self.replace(id);
+        let id = self.replace(id, WithdrawReason::Repositioned);
         let Some(assignment) = self.assignments.get_mut(&id) else {
             return id;
         };
@@ -380,12 +381,12 @@ impl Core {
     }
 
     /// Ends an assignment and begins the next one of the same partition.
-    pub(super) fn replace(&mut self, id: Assignment) -> Assignment {
+    pub(super) fn replace(&mut self, id: Assignment, reason: WithdrawReason) -> Assignment {
         let Some(assignment) = self.assignments.get(&id) else {
             return id;
         };
         let partition = assignment.partition;
-        self.end_assignment(id, WithdrawReason::Repositioned);
+        self.end_assignment(id, reason);
         self.take_from_client(partition);
         self.new_assignment(partition)
     }

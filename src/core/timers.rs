@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     FindTopics,
     /// Look whether the group leaves something without an owner.
     Group,
+    /// Ask whose the partitions are whose claims were overtaken.
+    Claim,
     /// Partitions may have been full for long enough to be paused.
     Full,
     /// A commit may be due.

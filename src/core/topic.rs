@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::assignment::{ListPurpose, Phase};
-use super::effect::Effect;
+use super::effect::{Effect, WithdrawReason};
 use super::event::Event;
 use super::ids::{Assignment, TopicIndex, TopicUuid};
 use super::input::{ReadError, TopicDescription};
@@ -170,7 +170,7 @@ impl Core {
         );
         if known != now && settled {
             self.report(Event::TopicMadeAgain { partition });
-            let id = self.replace(id);
+            let id = self.replace(id, WithdrawReason::Repositioned);
             self.list_for(id, ListPurpose::MadeAgain);
         }
     }

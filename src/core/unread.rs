@@ -22,7 +22,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Core;
-use super::effect::Effect;
 use super::event::Event;
 use super::ids::{Moment, PartitionId, TopicIndex};
 use super::input::{GroupDescription, ReadError};
@@ -112,7 +111,7 @@ impl Core {
             self.unread.put_off += 1;
             return self.look_at_group_later();
         }
-        self.effects.push(Effect::DescribeGroup);
+        self.ask_group();
     }
 
     /// Asks for what is not known of the topics that are read. Returns whether there was any.
@@ -126,7 +125,8 @@ impl Core {
         !unknown.is_empty()
     }
 
-    pub(super) fn group_described(&mut self, answer: Result<GroupDescription, ReadError>) {
+    /// Judges the group as it is described, if it is watched.
+    pub(super) fn judge_group(&mut self, answer: Result<GroupDescription, ReadError>) {
         if !self.is_watching() {
             return;
         }

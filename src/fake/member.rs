@@ -7,8 +7,8 @@ use super::batch::{Batch, Run};
 use super::cluster::{Cluster, State};
 use crate::core::{
     Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Fetch,
-    FetchStart, FramePlan, GroupDescription, Input, LogRange, Moment, PartitionId, PoppedRecord,
-    Status, TopicDescription, TopicIndex, TopicUuid,
+    FetchStart, FramePlan, GroupAsk, GroupDescription, Input, LogRange, Moment, PartitionId,
+    PoppedRecord, Status, TopicDescription, TopicIndex, TopicUuid,
 };
 use crate::kafka::Wake;
 use crate::key_hash::key_hash;
@@ -244,11 +244,16 @@ impl Member {
     }
 
     /// Answers with what the group has given to its members.
-    pub fn describe_group(&mut self) {
+    pub fn describe_group(&mut self, ask: GroupAsk) {
         let state = self.cluster.lock();
-        let owned = state.group.owned.iter().copied().collect();
+        let owned: Vec<PartitionId> = state.group.owned.iter().copied().collect();
         self.ready.push(Input::GroupDescribed {
-            answer: Ok(GroupDescription { rests: true, owned }),
+            ask,
+            answer: Ok(GroupDescription {
+                rests: true,
+                ours: owned.clone(),
+                owned,
+            }),
         });
         state.wake();
     }

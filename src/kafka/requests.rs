@@ -9,7 +9,7 @@ use super::client::{Client, refused};
 use super::error::{Error, commit_error, read_error};
 use super::ffi::{Event, EventKind, Failure, LogEnd, Partitions};
 use crate::core::{
-    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset,
+    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, GroupAsk,
     GroupDescription, Input, LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
 };
 
@@ -31,7 +31,7 @@ enum Request {
     /// The first offset that is not older than a timestamp.
     Timestamp(Assignment, PartitionId),
     Topics(Vec<TopicIndex>),
-    Group,
+    Group(GroupAsk),
 }
 
 /// One entry of a commit, with its result if that is known before the broker answers.
@@ -141,8 +141,8 @@ impl Client {
     }
 
     /// Asks who owns what in the group; answered by [`Input::GroupDescribed`].
-    pub fn describe_group(&mut self) -> Result<(), Error> {
-        let number = self.requests.open(Request::Group);
+    pub fn describe_group(&mut self, ask: GroupAsk) -> Result<(), Error> {
+        let number = self.requests.open(Request::Group(ask));
         self.handle
             .describe_group(&self.group, &self.replies, number)
             .map_err(refused("describe the group"))
@@ -203,9 +203,9 @@ impl Client {
         match &mut request {
             Request::Commit(..) => {}
             Request::Topics(asked) => return self.on_topics(event, asked, inputs),
-            Request::Group => {
+            Request::Group(ask) => {
                 let answer = self.described_group(event);
-                return inputs.push(Input::GroupDescribed { answer });
+                return inputs.push(Input::GroupDescribed { ask: *ask, answer });
             }
             Request::Timestamp(assignment, id) => {
                 let answer = self.found_offset(event, *id);
@@ -252,7 +252,7 @@ impl Client {
             | Request::Offsets(_)
             | Request::Timestamp(..)
             | Request::Topics(_)
-            | Request::Group) => {
+            | Request::Group(_)) => {
                 self.requests.open.insert(number, unfinished);
             }
         }
@@ -348,11 +348,21 @@ impl Client {
         let group = group.ok_or_else(|| {
             ReadError::Transient("the broker left the group out of its answer".to_owned())
         })?;
-        let owned = group.owned.iter();
-        Ok(GroupDescription {
+        let own = self.handle.member_id();
+        let mut described = GroupDescription {
             rests: group.rests,
-            owned: owned.filter_map(|view| self.topics.id_of(view)).collect(),
-        })
+            owned: Vec::new(),
+            ours: Vec::new(),
+        };
+        for member in &group.members {
+            let known = member.owned.iter();
+            let ids = known.filter_map(|view| self.topics.id_of(view));
+            described.owned.extend(ids.clone());
+            if own.as_deref() == Some(member.id) {
+                described.ours.extend(ids);
+            }
+        }
+        Ok(described)
     }
 
     fn on_topics(&self, event: &Event, asked: &[TopicIndex], inputs: &mut Vec<Input<'static>>) {

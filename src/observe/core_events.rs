@@ -20,11 +20,12 @@ pub(super) fn line(event: &Event) -> Line {
 }
 
 /// Every class that [`commit_failure_class`] can give.
-pub(super) const COMMIT_FAILURE_CLASSES: [&str; 4] = [
+pub(super) const COMMIT_FAILURE_CLASSES: [&str; 5] = [
     "not_member",
     "transient",
     "metadata_too_large",
     "unauthorized",
+    "claimed",
 ];
 
 /// The class of a failed commit, as a metric label.
@@ -34,6 +35,7 @@ pub(super) fn commit_failure_class(error: &CommitError) -> &'static str {
         CommitError::Transient(_) => "transient",
         CommitError::MetadataTooLarge => "metadata_too_large",
         CommitError::Unauthorized(_) => "unauthorized",
+        CommitError::Claimed(_) => "claimed",
     }
 }
 
@@ -84,6 +86,12 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
             "unowned",
             "no member of the group owned partitions of topics that this static member reads, as happens when topics are \
              added to the settings of static members; it leaves the group and joins again, so that they are handed out",
+        ),
+        E::ClaimOvertaken { .. } => (
+            WARN,
+            "claim_overtaken",
+            "another process has claimed the partition in the offset store since; what was in flight was taken back, and the \
+             group is asked whose it is",
         ),
         E::TopicsFound { .. } => (
             INFO,
@@ -280,6 +288,7 @@ fn fields(event: &Event) -> Fields {
         } => Fields::at(*partition, *offset),
         E::MetadataIgnored { partition, reason } => Fields::of(*partition).reason(reason),
         E::TopicMadeAgain { partition }
+        | E::ClaimOvertaken { partition }
         | E::MarksDropped { partition }
         | E::Paused { partition }
         | E::Resumed { partition } => Fields::of(*partition),
@@ -402,7 +411,8 @@ fn commit_failed(fields: Fields, error: &CommitError) -> Fields {
     match error {
         CommitError::NotMember(words)
         | CommitError::Transient(words)
-        | CommitError::Unauthorized(words) => fields.error(words),
+        | CommitError::Unauthorized(words)
+        | CommitError::Claimed(words) => fields.error(words),
         CommitError::MetadataTooLarge => fields,
     }
 }

@@ -50,6 +50,7 @@ fn every_event() -> Vec<Event> {
         },
         Event::UnreadAssigned { partitions: 2 },
         Event::Unowned { partitions: 2 },
+        Event::ClaimOvertaken { partition },
         Event::TopicsFound { topics: 2 },
         Event::TopicsGone { topics: 1 },
         Event::TopicsLeftOut { topics: 3 },
@@ -115,6 +116,7 @@ fn every_event() -> Vec<Event> {
         CommitError::Transient(error()),
         CommitError::MetadataTooLarge,
         CommitError::Unauthorized(error()),
+        CommitError::Claimed(error()),
     ] {
         events.push(Event::CommitFailed {
             partition,

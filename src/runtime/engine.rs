@@ -318,7 +318,7 @@ impl Engine {
             | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
             | Effect::FindTopics
-            | Effect::DescribeGroup
+            | Effect::DescribeGroup(_)
             | Effect::Commit { .. } => {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);

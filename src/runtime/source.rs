@@ -98,7 +98,7 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
             client.find_topics();
             Ok(())
         }
-        Effect::DescribeGroup => client.describe_group(),
+        Effect::DescribeGroup(ask) => client.describe_group(*ask),
         Effect::Commit { request, entries } => client.commit(*request, entries),
         Effect::Join
         | Effect::Subscribe
@@ -141,7 +141,7 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
         } => member.find_offset(*assignment, *partition, *timestamp),
         Effect::DescribeTopics(topics) => member.describe_topics(topics),
         Effect::FindTopics => member.find_topics(),
-        Effect::DescribeGroup => member.describe_group(),
+        Effect::DescribeGroup(ask) => member.describe_group(*ask),
         Effect::Commit { request, entries } => member.commit(*request, entries),
         Effect::Join
         | Effect::Subscribe

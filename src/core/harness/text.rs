@@ -97,7 +97,7 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
             ..
         } => format!("find {} at {timestamp}", name(*partition)),
         Effect::Sought { ask, answer } => sought(*ask, answer),
-        Effect::DescribeGroup => "describe group".to_owned(),
+        Effect::DescribeGroup(_) => "describe group".to_owned(),
         Effect::DescribeTopics(topics) => {
             let topics = topics.iter().map(|topic| format!(" {}", topic.0));
             format!("describe{}", joined(topics))

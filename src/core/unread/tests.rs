@@ -43,8 +43,12 @@ fn described(bench: &mut Bench, owned: &[PartitionId]) {
     let answer = Ok(GroupDescription {
         rests: true,
         owned: owned.to_vec(),
+        ours: Vec::new(),
     });
-    bench.input(Input::GroupDescribed { answer });
+    bench.input(Input::GroupDescribed {
+        ask: GroupAsk(0),
+        answer,
+    });
 }
 
 fn everything() -> Vec<PartitionId> {
@@ -128,8 +132,12 @@ fn a_group_that_does_not_rest_is_looked_at_again() {
         let answer = Ok(GroupDescription {
             rests: false,
             owned: Vec::new(),
+            ours: Vec::new(),
         });
-        bench.input(Input::GroupDescribed { answer });
+        bench.input(Input::GroupDescribed {
+            ask: GroupAsk(0),
+            answer,
+        });
         bench.pass(seconds(10));
         assert_eq!((looks(&mut bench), left(&mut bench)), (1, 0));
     }
@@ -141,11 +149,17 @@ fn a_question_that_failed_is_asked_again_unless_brokers_know_no_answer() {
     bench.pass(seconds(10));
     bench.forget();
     let answer = Err(ReadError::Transient("away".to_owned()));
-    bench.input(Input::GroupDescribed { answer });
+    bench.input(Input::GroupDescribed {
+        ask: GroupAsk(0),
+        answer,
+    });
     bench.pass(seconds(10));
     assert_eq!(looks(&mut bench), 1);
     let answer = Err(ReadError::Unsupported);
-    bench.input(Input::GroupDescribed { answer });
+    bench.input(Input::GroupDescribed {
+        ask: GroupAsk(0),
+        answer,
+    });
     bench.pass(seconds(600));
     assert_eq!((looks(&mut bench), left(&mut bench)), (0, 0));
 }

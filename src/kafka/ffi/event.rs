@@ -300,7 +300,15 @@ impl DescribedTopic<'_> {
 pub(in crate::kafka) struct DescribedGroup<'a> {
     /// No rebalance is under way.
     pub(in crate::kafka) rests: bool,
-    /// What its members own.
+    /// Its members.
+    pub(in crate::kafka) members: Vec<DescribedMember<'a>>,
+}
+
+/// One member of a group.
+pub(in crate::kafka) struct DescribedMember<'a> {
+    /// The name that the group gave to it.
+    pub(in crate::kafka) id: &'a CStr,
+    /// What it owns.
     pub(in crate::kafka) owned: Vec<PartitionView<'a>>,
 }
 
@@ -320,18 +328,24 @@ impl DescribedGroup<'_> {
             if !error.is_null() {
                 return Err(Failure::copy_of(error));
             }
-            let mut owned = Vec::new();
+            let mut members = Vec::new();
             for index in 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group) {
                 let member = sys::rd_kafka_ConsumerGroupDescription_member(group, index);
                 let assignment = sys::rd_kafka_MemberDescription_assignment(member);
-                if !assignment.is_null() {
-                    owned.extend(views(sys::rd_kafka_MemberAssignment_partitions(assignment)));
-                }
+                let list = if assignment.is_null() {
+                    null()
+                } else {
+                    sys::rd_kafka_MemberAssignment_partitions(assignment)
+                };
+                members.push(DescribedMember {
+                    id: CStr::from_ptr(sys::rd_kafka_MemberDescription_consumer_id(member)),
+                    owned: views(list).collect(),
+                });
             }
             let state = sys::rd_kafka_ConsumerGroupDescription_state(group);
             Ok(Self {
                 rests: state == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE,
-                owned,
+                members,
             })
         }
     }

@@ -191,6 +191,17 @@ impl Handle {
         unsafe { sys::rd_kafka_assignment_lost(self.as_ptr()) == 1 }
     }
 
+    /// The name that the group gave to this member, if it is one. Asks the client's own main thread, no broker.
+    pub(in crate::kafka) fn member_id(&self) -> Option<CString> {
+        // SAFETY: the client is valid; the string returned is ours, copied, and freed by its maker.
+        unsafe {
+            let text = NonNull::new(sys::rd_kafka_memberid(self.as_ptr()))?;
+            let id = CStr::from_ptr(text.as_ptr()).to_owned();
+            sys::rd_kafka_mem_free(self.as_ptr(), text.as_ptr().cast());
+            Some(id)
+        }
+    }
+
     /// The cluster's id, once a broker has told it.
     pub(in crate::kafka) fn cluster_id(&self) -> Option<String> {
         // SAFETY: the client is valid; zero means not to wait. The string is ours: copied, then

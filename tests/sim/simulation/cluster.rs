@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ackline::core::{
-    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset,
+    Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, GroupAsk,
     GroupDescription, Input, LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
 };
 
@@ -30,7 +30,7 @@ pub(crate) enum Answer {
         answer: Result<TopicDescription, ReadError>,
     },
     Topics(Result<Vec<String>, ReadError>),
-    Group(Result<GroupDescription, ReadError>),
+    Group(GroupAsk, Result<GroupDescription, ReadError>),
     Commit {
         request: CommitId,
         results: Vec<(Assignment, Result<(), CommitError>)>,
@@ -128,10 +128,13 @@ impl World {
         }
     }
 
-    pub(crate) fn describe_group(&mut self, member: usize) {
+    pub(crate) fn describe_group(&mut self, member: usize, ask: GroupAsk) {
         let (wait, error) = self.read_fate(member);
-        let answer = error.map_or_else(|| Ok(self.group.describe()), Err);
-        let answer = Box::new(Answer::Group(answer));
+        let name = self
+            .process(member)
+            .and_then(|process| process.library.name);
+        let answer = error.map_or_else(|| Ok(self.group.describe(name)), Err);
+        let answer = Box::new(Answer::Group(ask, answer));
         self.later_of_client(member, wait, What::Answer(answer));
     }
 
@@ -162,7 +165,7 @@ impl World {
                 self.tell(member, Input::TopicDescribed { topic, answer })
             }
             Answer::Topics(answer) => self.tell(member, Input::TopicsFound { answer }),
-            Answer::Group(answer) => self.tell(member, Input::GroupDescribed { answer }),
+            Answer::Group(ask, answer) => self.tell(member, Input::GroupDescribed { ask, answer }),
             Answer::Commit { request, results } => {
                 self.oracle.commit_answered(member, request);
                 self.tell(member, Input::CommitDone { request, results });

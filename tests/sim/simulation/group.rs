@@ -92,11 +92,14 @@ impl Group {
         }
     }
 
-    pub(crate) fn describe(&self) -> GroupDescription {
+    pub(crate) fn describe(&self, name: Option<MemberName>) -> GroupDescription {
         let members = self.members.values();
+        let own = name.and_then(|name| self.members.get(&name));
+        let ours = own.into_iter().flat_map(|member| &member.given);
         GroupDescription {
             rests: self.is_settled(),
             owned: members.flat_map(|member| member.given.clone()).collect(),
+            ours: ours.copied().collect(),
         }
     }
 

@@ -267,7 +267,7 @@ impl World {
             Effect::Sought { ask, answer } => {
                 self.oracle.sought(member, ask, &answer, &self.broker);
             }
-            Effect::DescribeGroup => self.describe_group(member),
+            Effect::DescribeGroup(ask) => self.describe_group(member, ask),
             Effect::DescribeTopics(topics) => self.describe_topics(member, topics),
             Effect::Commit { request, entries } => self.commit(member, request, entries),
             Effect::DeadLetter(letter) => self.send_dead_letter(member, *letter),

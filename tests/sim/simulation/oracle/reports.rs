@@ -58,6 +58,7 @@ impl Oracle {
             | Event::Lost { .. }
             | Event::UnreadAssigned { .. }
             | Event::Unowned { .. }
+            | Event::ClaimOvertaken { .. }
             | Event::TopicsFound { .. }
             | Event::TopicsGone { .. }
             | Event::TopicsLeftOut { .. }
