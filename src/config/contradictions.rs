@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use super::load::Loading;
-use super::model::GroupProtocol;
+use super::model::{GroupProtocol, StoreKind};
 use super::per_topic;
 use super::problem::{Fault, nearest};
 use super::rules;
+use super::table;
 use super::topic_pattern::is_pattern;
 use super::units::{duration_text, size_text};
 use crate::core::{CommitMode, Order, WhenOversize, WhenSpent};
@@ -28,6 +29,7 @@ pub(super) fn check(loading: &mut Loading) {
     rules_of_topics(loading);
     tls(loading);
     sasl(loading);
+    offset_store(loading);
     listeners(loading);
     operators(loading);
 }
@@ -299,6 +301,51 @@ fn tls(loading: &mut Loading) {
                 format!("is given without {lacking}: one is of no use without the other"),
                 format!("name both, or remove {given}"),
             ),
+        );
+    }
+}
+
+fn offset_store(loading: &mut Loading) {
+    let store = loading.config.offset_store.clone();
+    if store.kind == StoreKind::Kafka {
+        let keys = table::settings().map(|setting| setting.key);
+        let given: Vec<&str> = keys
+            .filter(|key| key.starts_with("offset_store.postgres."))
+            .filter(|key| loading.is_changed(key))
+            .collect();
+        for key in given {
+            let fault = Fault::new(
+                "has no effect, because offset_store.kind is kafka",
+                "write `kind: postgres` below offset_store, or remove it",
+            );
+            loading.report(key, &["offset_store.kind"], fault);
+        }
+        return;
+    }
+    let server = &store.postgres;
+    let needed = [
+        ("offset_store.postgres.address", server.address.is_empty()),
+        (
+            "offset_store.postgres.username_file",
+            server.username_file.is_none(),
+        ),
+    ];
+    for (key, _) in needed.into_iter().filter(|(_, lacks)| *lacks) {
+        let fault = Fault::new(
+            "is not given, but offset_store.kind is postgres",
+            "write it, or `kind: kafka`",
+        );
+        loading.report(key, &["offset_store.kind"], fault);
+    }
+    if server.ca_file.is_some() && !server.tls {
+        let fault = Fault::new(
+            "is given, but offset_store.postgres.tls.enabled is false: the connection would not be encrypted",
+            "write `enabled: true` below offset_store.postgres.tls, or remove the file",
+        );
+        loading.report(
+            "offset_store.postgres.tls.ca_file",
+            &["offset_store.postgres.tls.enabled"],
+            fault,
         );
     }
 }

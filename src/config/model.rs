@@ -56,6 +56,8 @@ pub struct Config {
     pub per_topic: Vec<TopicRule>,
     /// When and how offsets are committed.
     pub commit: Commit,
+    /// Where positions are kept.
+    pub offset_store: OffsetStore,
     /// Time limits of endings.
     pub drain: Drain,
     /// Sockets.
@@ -229,6 +231,44 @@ pub struct DeadLetter {
     pub topic: String,
 }
 
+/// What keeps positions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The consumer group.
+    #[default]
+    Kafka,
+    /// A table.
+    Postgres,
+}
+
+/// Where positions are kept.
+#[derive(Debug, Clone, Default)]
+pub struct OffsetStore {
+    /// What keeps them.
+    pub kind: StoreKind,
+    /// How to reach PostgreSQL.
+    pub postgres: PostgresServer,
+}
+
+/// How to reach PostgreSQL.
+#[derive(Debug, Clone, Default)]
+pub struct PostgresServer {
+    /// `host:port`.
+    pub address: String,
+    /// The database.
+    pub database: String,
+    /// The table, with its schema if it has one.
+    pub table: String,
+    /// Holds the user name.
+    pub username_file: Option<PathBuf>,
+    /// Holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// Authorities to trust, if not those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// When and how offsets are committed.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -368,6 +408,7 @@ impl Config {
             },
             oversize: WhenOversize::Park,
             dead_letter: DeadLetter::default(),
+            offset_store: OffsetStore::default(),
             per_topic: Vec::new(),
             commit: Commit {
                 mode: CommitMode::OnAck,

@@ -19,6 +19,18 @@ pub(super) const BROKER: Rule = Rule {
     pattern: "^[^\\s/,]+:[0-9]{1,5}$",
 };
 
+/// A server of another kind, or nothing.
+pub(super) const SERVER: Rule = Rule {
+    check: server,
+    pattern: "^([^\\s/,]+:[0-9]{1,5})?$",
+};
+
+/// A table, with its schema or without, as names that need no quotes.
+pub(super) const TABLE: Rule = Rule {
+    check: table,
+    pattern: "^[a-z_][a-z0-9_]{0,62}(\\.[a-z_][a-z0-9_]{0,62})?$",
+};
+
 /// A name that Kafka accepts for a topic.
 pub(super) const TOPIC: Rule = Rule {
     check: topic,
@@ -93,6 +105,39 @@ fn dead_letter_topic(text: &str) -> Result<(), Fault> {
     }
     // Without the name in place of the placeholder it may be empty, but what is there must be legal.
     topic(&text.replace(PLACEHOLDER, "x"))
+}
+
+fn server(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let fault = || {
+        Fault::new(
+            "is no host with a port",
+            "write host:port, such as postgres:5432 or [::1]:5432",
+        )
+    };
+    broker(text).map_err(|_| fault())
+}
+
+fn table(text: &str) -> Result<(), Fault> {
+    let is_name = |name: &str| {
+        let mut bytes = name.bytes();
+        let begins = bytes
+            .next()
+            .is_some_and(|byte| byte == b'_' || byte.is_ascii_lowercase());
+        let goes_on =
+            bytes.all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        begins && goes_on && name.len() <= 63
+    };
+    if text.split('.').count() <= 2 && text.split('.').all(is_name) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "is no plain name of a table",
+        "write small letters, digits and underscores, with the schema and a dot before it if needed: \
+         ackline.offsets",
+    ))
 }
 
 fn some_text(text: &str) -> Result<(), Fault> {

@@ -32,6 +32,7 @@ use crate::grpc::CommitWaits;
 use crate::grpc::admin::Taps;
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
 use crate::observe::{Observer, ProcessEvent};
+use crate::store::{Keeper, OffsetStore};
 
 /// How often the ends of the logs are read.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -55,6 +56,8 @@ pub(super) struct Engine {
     /// Absent while the client is being replaced.
     pub(super) client: Option<Source>,
     pub(super) origin: Origin,
+    /// Where positions are kept, if not in Kafka.
+    pub(super) positions: Option<Keeper>,
     pub(super) wake: kafka::Wake,
     pub(super) topics: Arc<[String]>,
     pub(super) store: Store,
@@ -103,6 +106,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) origin: Origin,
+    /// Where positions are kept, if not in Kafka.
+    pub(super) positions: Option<Box<dyn OffsetStore>>,
     /// Of a topic.
     pub(super) dead_letter_topic_of: DeadLetterTopicOf,
     pub(super) streams_max: u32,
@@ -131,6 +136,9 @@ impl Engine {
             core: Core::new(parts.settings),
             client: Some(client),
             origin: parts.origin,
+            positions: parts
+                .positions
+                .map(|store| Keeper::start(store, &topics, parts.wake.clone())),
             wake: parts.wake,
             topics,
             store: Store::default(),
@@ -224,6 +232,9 @@ impl Engine {
         if self.polled.iter().any(shows_that_brokers_answer) {
             self.trouble = None;
         }
+        if let Some(positions) = &self.positions {
+            positions.take(&mut self.polled);
+        }
         self.inputs.extend(self.polled.drain(..));
         for trouble in polled.troubles {
             self.tell_person(&telling::trouble(&trouble));
@@ -313,16 +324,15 @@ impl Engine {
             | Effect::Unassign { .. }
             | Effect::Pause(_)
             | Effect::Resume(_)
-            | Effect::ReadCommitted(_)
             | Effect::ListOffsets(_)
             | Effect::FindOffset { .. }
             | Effect::DescribeTopics(_)
             | Effect::FindTopics
-            | Effect::DescribeGroup(_)
-            | Effect::Commit { .. } => {
+            | Effect::DescribeGroup(_) => {
                 self.joined &= effect != Effect::Leave;
                 self.ask_client(&effect);
             }
+            Effect::ReadCommitted(_) | Effect::Commit { .. } => self.ask_for_positions(&effect),
             Effect::DeadLetter(letter) => self.send_dead_letter(&letter),
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
@@ -373,6 +383,17 @@ impl Engine {
             return self.remake_client();
         }
         self.subscribe();
+    }
+
+    /// Passes an effect on to whoever keeps positions.
+    fn ask_for_positions(&mut self, effect: &Effect) {
+        match (&self.positions, effect) {
+            (Some(positions), Effect::ReadCommitted(wanted)) => positions.claim(wanted),
+            (Some(positions), Effect::Commit { request, entries }) => {
+                positions.write(*request, entries);
+            }
+            _ => self.ask_client(effect),
+        }
     }
 
     /// Passes an effect on to the client.

@@ -44,6 +44,7 @@ mod health;
 mod held;
 pub mod injector;
 mod places;
+mod positions;
 mod sidecar;
 mod source;
 mod store;
@@ -196,6 +197,7 @@ impl Sidecar {
             clock,
             settings,
             origin,
+            positions: positions::store(&config),
             dead_letter_topic_of: {
                 let config = config.clone();
                 Box::new(move |topic| config.dead_letter_topic(topic))

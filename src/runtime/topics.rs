@@ -31,6 +31,9 @@ impl Engine {
             let added = client.add_topic(&name);
             self.judge(added);
         }
+        if let Some(positions) = &mut self.positions {
+            positions.add_topic(&name);
+        }
         let known = self.topics.iter().cloned();
         self.topics = known.chain([name]).collect();
         self.observer.know_topics(Arc::clone(&self.topics));

@@ -22,7 +22,7 @@ mod postgres;
 use futures_util::future::BoxFuture;
 
 pub use keeper::Keeper;
-pub use postgres::{Postgres, PostgresSettings, SCHEMA};
+pub use postgres::{Postgres, PostgresSettings, SCHEMA, Trust};
 
 /// A partition, by names that last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

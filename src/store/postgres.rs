@@ -4,13 +4,18 @@
 //! by the statement that changes it, under the row's lock. There is no transaction to leave open, and no isolation level
 //! that would matter.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use openssl::error::ErrorStack;
+use openssl::ssl::{SslConnector, SslMethod};
+use postgres_openssl::MakeTlsConnector;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, NoTls, Row};
 
 use super::{Claim, OffsetStore, Place, Position, StoreError, Write};
 
@@ -60,19 +65,34 @@ WHERE stored.consumer_group = $1 AND stored.topic = written.topic AND stored.par
     AND stored.fence = written.fence
 RETURNING stored.topic, stored.partition";
 
-/// Where the server is, and as whom.
-#[derive(Clone)]
+/// Where the server is, and as whom. Files are read at each connection, so that what is new in them needs no restart.
+#[derive(Debug, Clone)]
 pub struct PostgresSettings {
-    /// Hosts, database, user and password.
-    pub server: tokio_postgres::Config,
+    /// `host:port`, checked by `config`.
+    pub address: String,
+    /// The database.
+    pub database: String,
+    /// Holds the user name.
+    pub username_file: PathBuf,
+    /// Holds the password, if one is needed.
+    pub password_file: Option<PathBuf>,
     /// Encryption; `None` for none.
-    pub tls: Option<postgres_openssl::MakeTlsConnector>,
+    pub tls: Option<Trust>,
     /// Name of the table, with its schema if it has one; checked by `config` to be plain names.
     pub table: String,
     /// The consumer group.
     pub group: String,
     /// Who claims, for people who look into the table.
     pub claimed_by: String,
+}
+
+/// Whom an encrypted connection trusts.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// The authorities that the system trusts.
+    System,
+    /// Those of a PEM file.
+    File(PathBuf),
 }
 
 /// A store in PostgreSQL. Connects when it is first asked, and anew after an error.
@@ -119,16 +139,16 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Result<Client, StoreError> {
-        let server = &self.settings.server;
+        let server = self.settings.server()?;
         let client = match &self.settings.tls {
-            Some(tls) => {
-                let (client, connection) = server.connect(tls.clone()).await.map_err(failure)?;
+            Some(trust) => {
+                let (client, connection) =
+                    server.connect(trust.connector()?).await.map_err(failure)?;
                 tokio::spawn(connection.map(drop));
                 client
             }
             None => {
-                let plain = tokio_postgres::NoTls;
-                let (client, connection) = server.connect(plain).await.map_err(failure)?;
+                let (client, connection) = server.connect(NoTls).await.map_err(failure)?;
                 tokio::spawn(connection.map(drop));
                 client
             }
@@ -156,6 +176,53 @@ impl Postgres {
             made => made.map_err(failure),
         }
     }
+}
+
+impl PostgresSettings {
+    fn server(&self) -> Result<tokio_postgres::Config, StoreError> {
+        let mut server = tokio_postgres::Config::new();
+        let (host, port) = self
+            .address
+            .rsplit_once(':')
+            .unwrap_or((&self.address, "5432"));
+        let port = port.parse().unwrap_or(5432);
+        server
+            .host(host.trim_matches(['[', ']']))
+            .port(port)
+            .dbname(&self.database)
+            .user(secret(&self.username_file)?)
+            .connect_timeout(ANSWER_MAX)
+            .application_name("ackline");
+        if let Some(file) = &self.password_file {
+            server.password(secret(file)?);
+        }
+        server.ssl_mode(if self.tls.is_some() {
+            SslMode::Require
+        } else {
+            SslMode::Disable
+        });
+        Ok(server)
+    }
+}
+
+impl Trust {
+    fn connector(&self) -> Result<MakeTlsConnector, StoreError> {
+        let refused = |error: ErrorStack| StoreError::Refused(chain(&error));
+        let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(refused)?;
+        if let Self::File(file) = self {
+            builder
+                .set_ca_file(file)
+                .map_err(|error| StoreError::Refused(format!("{}: {error}", file.display())))?;
+        }
+        Ok(MakeTlsConnector::new(builder.build()))
+    }
+}
+
+/// The text of a file, without the line end that editors and `kubectl create secret` leave behind.
+fn secret(path: &Path) -> Result<String, StoreError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 impl OffsetStore for Postgres {

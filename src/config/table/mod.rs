@@ -6,6 +6,7 @@
 
 mod delivery;
 mod kafka;
+mod offset_store;
 mod process;
 
 use std::fmt;
@@ -70,16 +71,24 @@ pub(super) struct Section {
 /// All settings, in the order in which people read them. A setting whose default follows from
 /// another stands after it.
 pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
-    [kafka::SETTINGS, delivery::SETTINGS, process::SETTINGS]
-        .into_iter()
-        .flatten()
+    let parts = [
+        kafka::SETTINGS,
+        delivery::SETTINGS,
+        offset_store::SETTINGS,
+        process::SETTINGS,
+    ];
+    parts.into_iter().flatten()
 }
 
 /// All sections.
 pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
-    [kafka::SECTIONS, delivery::SECTIONS, process::SECTIONS]
-        .into_iter()
-        .flatten()
+    let parts = [
+        kafka::SECTIONS,
+        delivery::SECTIONS,
+        offset_store::SECTIONS,
+        process::SECTIONS,
+    ];
+    parts.into_iter().flatten()
 }
 
 /// The setting of a key.
