@@ -27,6 +27,7 @@ mod secure;
 mod slow;
 mod start;
 mod static_member;
+mod stores;
 mod throttled;
 mod zombie;
 

@@ -1,0 +1,100 @@
+//! A real PostgreSQL server, started by `tests/postgres/up`, with a database for each test.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+
+use super::environment::Environment;
+use super::unique;
+
+/// Name of the variable that names the folder of the server.
+const FOLDER: &str = "ACKLINE_TEST_POSTGRES";
+
+/// A database of one's own.
+pub(crate) struct Database {
+    environment: Environment,
+    name: String,
+    user_file: tempfile::TempDir,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        let folder = std::env::var(FOLDER)
+            .unwrap_or_else(|_| panic!("{FOLDER} is not set: run tests/run --only kafka"));
+        let environment = Environment::read(&Path::new(&folder).join("env"));
+        let database = Self {
+            environment,
+            name: unique("db").replace('-', "_"),
+            user_file: tempfile::tempdir().unwrap(),
+        };
+        let user = database.environment.get("USER_NAME");
+        std::fs::write(database.user_file.path().join("username"), user).unwrap();
+        let server = database.connect(database.environment.get("DATABASE")).await;
+        let create = format!("CREATE DATABASE {}", database.name);
+        server.batch_execute(&create).await.unwrap();
+        database
+    }
+
+    /// Settings of a sidecar that keeps its positions here.
+    pub(crate) fn settings(&self) -> Value {
+        json!({"offset_store": {"kind": "postgres", "postgres": {
+            "address": self.environment.get("ADDRESS"),
+            "database": self.name,
+            "username_file": self.user_file.path().join("username"),
+            "password_file": self.environment.get("PASSWORD_FILE"),
+            "tls": {"enabled": true, "ca_file": self.environment.get("CA_FILE")},
+        }}})
+    }
+
+    /// What is stored of a topic: partition, fence, next offset.
+    pub(crate) async fn stored(&self, topic: &str) -> Vec<(i32, i64, Option<i64>)> {
+        let client = self.connect(&self.name).await;
+        let rows = client
+            .query(
+                "SELECT partition, fence, next_offset FROM ackline_offsets WHERE topic = $1 ORDER BY partition",
+                &[&topic],
+            )
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect()
+    }
+
+    /// Lets nobody in, or everybody again; who is in is thrown out.
+    pub(crate) async fn allow_connections(&self, allow: bool) {
+        let server = self.connect(self.environment.get("DATABASE")).await;
+        let limit = if allow { -1 } else { 0 };
+        // The limit does not hold for superusers, so that the whole database is closed instead.
+        let text = format!(
+            "UPDATE pg_database SET datallowconn = {allow}, datconnlimit = {limit} WHERE datname = '{}'",
+            self.name
+        );
+        server.batch_execute(&text).await.unwrap();
+        if !allow {
+            server
+                .query(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+                    &[&self.name],
+                )
+                .await
+                .unwrap();
+        }
+    }
+
+    async fn connect(&self, database: &str) -> Client {
+        let (host, port) = self.environment.get("ADDRESS").split_once(':').unwrap();
+        let password = PathBuf::from(self.environment.get("PASSWORD_FILE"));
+        let mut server = tokio_postgres::Config::new();
+        server
+            .host(host)
+            .port(port.parse().unwrap())
+            .user(self.environment.get("USER_NAME"))
+            .password(std::fs::read_to_string(password).unwrap())
+            .dbname(database);
+        let (client, connection) = server.connect(NoTls).await.unwrap();
+        tokio::spawn(async move { drop(connection.await) });
+        client
+    }
+}

@@ -1,0 +1,133 @@
+//! Positions outside Kafka.
+
+use serde_json::json;
+
+use crate::harness::proto::RefusalReason;
+use crate::harness::{
+    Database, Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker,
+    on_every_protocol, unique, until,
+};
+
+/// Waits until so much of each partition is stored.
+async fn until_stored(database: &Database, topic: &Topic<'_>) {
+    until("everything is stored", async || {
+        let stored = database.stored(&topic.name).await;
+        for partition in 0..topic.partitions {
+            let (start, end) = topic.bounds(partition).await;
+            let of_partition = stored.iter().find(|(index, ..)| *index == partition);
+            let next = of_partition.and_then(|(_, _, next)| *next);
+            if start < end && next != Some(end) {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+async fn positions_are_kept_in_a_table_and_nothing_comes_again(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 2).await,
+        Database::create().await,
+    );
+    let settings = member.settings(&group, &topic).with(database.settings());
+    topic.write_numbered(&ledger, 100).await;
+    let first = Sidecar::start(settings.clone()).await;
+    let worker = Worker::start(first.socket(), &ledger, Manner::new(40));
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    let directory = first.stop().await;
+    until_stored(&database, &topic).await;
+
+    topic.write_numbered(&ledger, 50).await;
+    let second = Sidecar::start_in(directory, settings).await;
+    let worker = Worker::start(second.socket(), &ledger, Manner::new(41));
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    second.stop().await;
+    until_stored(&database, &topic).await;
+    ledger.assert_sound();
+    ledger.assert_nothing_repeated();
+    let stored = database.stored(&topic.name).await;
+    assert!(stored.iter().all(|(_, fence, _)| *fence >= 2), "{stored:?}");
+}
+on_every_protocol!(positions_are_kept_in_a_table_and_nothing_comes_again);
+
+/// The one that slept holds what another has claimed meanwhile: the store takes nothing from it.
+#[tokio::test]
+async fn a_member_that_slept_stores_nothing() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 2).await,
+        Database::create().await,
+    );
+    let settings = member.settings(&group, &topic).with(database.settings());
+    topic.write_numbered(&ledger, 100).await;
+    let mut sleeper = Sidecar::start(settings.clone()).await;
+    let mut reader = Reader::open(&sleeper.socket(), &ledger).await;
+    let taken = reader.take(100).await;
+    sleeper.signal("STOP").await;
+    let heir = Sidecar::start(settings).await;
+    let worker = Worker::start(heir.socket(), &ledger, Manner::new(42));
+    ledger.until_all_accepted().await;
+    until_stored(&database, &topic).await;
+    let before = database.stored(&topic.name).await;
+
+    sleeper.signal("CONT").await;
+    let ids: Vec<u64> = taken.iter().map(|record| record.id).collect();
+    let refused = reader.ack(&ids).await;
+    assert!(
+        refused.iter().all(|it| it.reason() == RefusalReason::Stale) && !refused.is_empty(),
+        "{refused:?}"
+    );
+    let own = Worker::start(sleeper.socket(), &ledger, Manner::new(43));
+    topic.write_numbered(&ledger, 20).await;
+    ledger.until_all_accepted().await;
+    until_stored(&database, &topic).await;
+    let after = database.stored(&topic.name).await;
+    for ((_, _, before), (_, _, after)) in before.iter().zip(&after) {
+        assert!(before <= after, "positions go back");
+    }
+    drop(reader);
+    worker.finish().await;
+    own.finish().await;
+    heir.stop().await;
+    sleeper.stop().await;
+    ledger.assert_sound();
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_stops_deliveries_only_after_a_while() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 1).await,
+        Database::create().await,
+    );
+    let settings = member
+        .settings(&group, &topic)
+        .with(database.settings())
+        .with(json!({"commit": {"staleness_max": "8s"}}));
+    topic.write_numbered(&ledger, 10).await;
+    let sidecar = Sidecar::start(settings).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(44));
+    ledger.until_all_accepted().await;
+    until_stored(&database, &topic).await;
+    database.allow_connections(false).await;
+    topic.write_numbered(&ledger, 10).await;
+    ledger.until_all_accepted().await;
+    until("it is not ready, and says why", async || {
+        let (code, body) = sidecar.get("/readyz").await;
+        (code == 503 && body.contains("commit")).then_some(())
+    })
+    .await;
+    database.allow_connections(true).await;
+    topic.write_numbered(&ledger, 10).await;
+    ledger.until_all_accepted().await;
+    until_stored(&database, &topic).await;
+    worker.finish().await;
+    sidecar.stop().await;
+    ledger.assert_sound();
+}
