@@ -442,7 +442,11 @@ impl History {
         assert!(self.bench.paused.is_empty(), "paused though empty");
         self.bench.pass(seconds(120));
         let timers = self.bench.core.timers.len();
-        assert!(timers <= 6, "timers are left behind: {:?}", self.bench.core.timers);
+        assert!(
+            timers <= 6,
+            "timers are left behind: {:?}",
+            self.bench.core.timers
+        );
     }
 }
 

@@ -32,7 +32,7 @@ use crate::grpc::CommitWaits;
 use crate::grpc::admin::Taps;
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
 use crate::observe::{Observer, ProcessEvent};
-use crate::store::{Keeper, OffsetStore};
+use crate::store::Keeper;
 
 /// How often the ends of the logs are read.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -107,7 +107,7 @@ pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) origin: Origin,
     /// Where positions are kept, if not in Kafka.
-    pub(super) positions: Option<Box<dyn OffsetStore>>,
+    pub(super) positions: Option<Keeper>,
     /// Of a topic.
     pub(super) dead_letter_topic_of: DeadLetterTopicOf,
     pub(super) streams_max: u32,
@@ -136,9 +136,7 @@ impl Engine {
             core: Core::new(parts.settings),
             client: Some(client),
             origin: parts.origin,
-            positions: parts
-                .positions
-                .map(|store| Keeper::start(store, &topics, parts.wake.clone())),
+            positions: parts.positions,
             wake: parts.wake,
             topics,
             store: Store::default(),

@@ -67,8 +67,10 @@ use crate::core::{Drained, Moment, Settings, Status};
 use crate::grpc;
 use crate::grpc::admin::AdminServer;
 use crate::http;
+use crate::kafka;
 use crate::observe::{Observer, ProcessEvent, start_logging};
 use crate::shutdown::{self, Ending, Shutdown, Signals};
+use crate::store::KeeperTask;
 use clock::Clock;
 pub(crate) use clock::wall_ms;
 pub(crate) use credentials::client_settings;
@@ -131,6 +133,7 @@ pub struct Sidecar {
     config: Config,
     handle: Handle,
     changed: Arc<Notify>,
+    keeper: Option<KeeperTask>,
     grpc: grpc::Server,
     admin: Option<AdminServer>,
     page: Option<http::Server>,
@@ -193,17 +196,19 @@ impl Sidecar {
         }
         let changed = Arc::new(Notify::new());
         let wakes = Arc::clone(&changed);
+        let wake: kafka::Wake = Arc::new(move || wakes.notify_one());
+        let (positions, keeper) = positions::keeper(&config, &settings.topics, &wake).unzip();
         let engine = Engine::new(engine::Parts {
             clock,
             settings,
             origin,
-            positions: positions::store(&config),
+            positions,
             dead_letter_topic_of: {
                 let config = config.clone();
                 Box::new(move |topic| config.dead_letter_topic(topic))
             },
             streams_max: config.listen.streams_max,
-            wake: Arc::new(move || wakes.notify_one()),
+            wake,
             observer,
             identity: admin::Identity::of(&config),
         })?;
@@ -212,6 +217,7 @@ impl Sidecar {
             config,
             handle,
             changed,
+            keeper,
             grpc,
             admin,
             page,
@@ -235,6 +241,7 @@ impl Sidecar {
             config,
             handle,
             changed,
+            keeper,
             grpc,
             admin,
             page,
@@ -267,6 +274,7 @@ impl Sidecar {
                 Ok(())
             });
         }
+        tasks.spawn("offset store", positions::keep(keeper, stop.clone()));
         tasks.spawn(
             "watch on credentials",
             credentials::watch(config.clone(), handle.clone(), stop.clone()),

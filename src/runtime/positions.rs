@@ -1,10 +1,35 @@
 //! From the settings to what keeps positions.
 
-use crate::config::{Config, StoreKind};
-use crate::store::{OffsetStore, Postgres, PostgresSettings, Trust};
+use tokio_util::sync::CancellationToken;
 
-/// What keeps positions; `None` for Kafka. Nothing is contacted yet.
-pub(super) fn store(config: &Config) -> Option<Box<dyn OffsetStore>> {
+use crate::config::{Config, StoreKind};
+use crate::kafka;
+use crate::store::{Keeper, KeeperTask, OffsetStore, Postgres, PostgresSettings, Trust};
+
+/// What keeps positions, with the task that asks it; `None` for Kafka. Nothing is contacted yet.
+pub(super) fn keeper(
+    config: &Config,
+    topics: &[String],
+    wake: &kafka::Wake,
+) -> Option<(Keeper, KeeperTask)> {
+    let store = store(config)?;
+    Some(Keeper::new(store, topics, wake.clone()))
+}
+
+/// Asks the store until the end.
+pub(super) async fn keep(
+    keeper: Option<KeeperTask>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(keeper) = keeper {
+        stop.run_until_cancelled(keeper.run()).await;
+    } else {
+        stop.cancelled().await;
+    }
+    Ok(())
+}
+
+fn store(config: &Config) -> Option<Box<dyn OffsetStore>> {
     match config.offset_store.kind {
         StoreKind::Kafka => None,
         StoreKind::Postgres => Some(Box::new(Postgres::new(postgres(config)))),

@@ -3,21 +3,33 @@
 //! The engine never waits: questions go to a task of the same runtime, and answers come back as inputs of the core.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc;
 
 use super::{OffsetStore, Place, Position, StoreError, Write};
 use crate::core::{
     Assignment, CommitEntry, CommitError, CommitId, CommittedAnswer, CommittedOffset, Input,
-    PartitionId, ReadError,
+    PartitionId, ReadError, TopicIndex,
 };
 use crate::kafka::Wake;
 
-/// What the core asks. One commit and one read for each assignment are out at most, so that the queue stays short.
+/// How many questions may wait. One commit is out at most, and one read for each assignment.
+const WAITING_MAX: usize = 1024;
+
+/// A partition that is to be claimed.
+type Wanted = (Assignment, PartitionId, Place);
+
+/// What a store says of partitions that were claimed, and of their topics.
+struct Stored {
+    positions: BTreeMap<PartitionId, Position>,
+    /// Metadata of everything in the same topics.
+    siblings: Vec<(PartitionId, Vec<u8>)>,
+}
+
+/// What the core asks.
 enum Ask {
-    Claim(Vec<(Assignment, PartitionId, Place)>),
+    Claim(Vec<Wanted>),
     Write(CommitId, Vec<(CommitEntry, Place)>),
 }
 
@@ -25,27 +37,33 @@ enum Ask {
 pub struct Keeper {
     /// Names of topics, as the core numbers them.
     topics: Vec<String>,
-    asks: UnboundedSender<Ask>,
+    asks: mpsc::Sender<Ask>,
+    told: Sender<Input<'static>>,
     answers: Receiver<Input<'static>>,
+    wake: Wake,
 }
 
 impl Keeper {
-    /// Begins to answer questions about these topics. `wake` is called when there is an answer.
-    pub fn start(store: Box<dyn OffsetStore>, topics: &[String], wake: Wake) -> Self {
-        let (asks, waiting) = unbounded_channel();
+    /// What answers questions about these topics, and the task that asks the store. `wake` is called when there is an
+    /// answer.
+    pub fn new(store: Box<dyn OffsetStore>, topics: &[String], wake: Wake) -> (Self, KeeperTask) {
+        let (asks, waiting) = mpsc::channel(WAITING_MAX);
         let (told, answers) = channel();
-        let task = Task {
+        let task = KeeperTask {
             store,
             fences: BTreeMap::new(),
-            told,
-            wake,
+            waiting,
+            told: told.clone(),
+            wake: wake.clone(),
         };
-        tokio::spawn(task.run(waiting));
-        Self {
+        let keeper = Self {
             topics: topics.to_vec(),
             asks,
+            told,
             answers,
-        }
+            wake,
+        };
+        (keeper, task)
     }
 
     /// The next topic of the core.
@@ -75,8 +93,12 @@ impl Keeper {
     }
 
     fn ask(&self, ask: Ask) {
-        // The task lives as long as this end of the channel.
-        let _ = self.asks.send(ask);
+        if let Err(error) = self.asks.try_send(ask) {
+            let away = StoreError::Away("too many questions wait for the offset store".to_owned());
+            // The receiving end is ours.
+            let _ = self.told.send(error.into_inner().unanswered(&away));
+            (self.wake)();
+        }
     }
 
     fn place(&self, id: PartitionId) -> Place {
@@ -88,20 +110,23 @@ impl Keeper {
     }
 }
 
-struct Task {
+/// Asks the store, one question after the other. See the module.
+pub struct KeeperTask {
     store: Box<dyn OffsetStore>,
-    /// The number of our last claim of each partition.
-    fences: BTreeMap<PartitionId, i64>,
+    /// The number of our last claim of each partition, and what it was made for.
+    fences: BTreeMap<PartitionId, (Assignment, i64)>,
+    waiting: mpsc::Receiver<Ask>,
     told: Sender<Input<'static>>,
     wake: Wake,
 }
 
-impl Task {
-    async fn run(mut self, mut waiting: UnboundedReceiver<Ask>) {
-        while let Some(ask) = waiting.recv().await {
+impl KeeperTask {
+    /// Answers until its keeper is gone.
+    pub async fn run(mut self) {
+        while let Some(ask) = self.waiting.recv().await {
             let answer = match ask {
                 Ask::Claim(asked) => self.claim(&asked).await,
-                Ask::Write(request, entries) => self.write(request, entries).await,
+                Ask::Write(request, entries) => self.write(request, &entries).await,
             };
             if self.told.send(answer).is_err() {
                 return;
@@ -110,107 +135,131 @@ impl Task {
         }
     }
 
-    async fn claim(&mut self, asked: &[(Assignment, PartitionId, Place)]) -> Input<'static> {
-        let read = self.read(asked).await;
-        let (mut stored, siblings) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                let failed =
-                    |(assignment, ..): &(Assignment, PartitionId, Place)| CommittedAnswer {
-                        assignment: *assignment,
-                        answer: Err(read_error(error.clone())),
-                    };
-                return Input::CommittedRead {
-                    answers: asked.iter().map(failed).collect(),
-                    siblings: Vec::new(),
-                };
-            }
+    async fn claim(&mut self, asked: &[Wanted]) -> Input<'static> {
+        let stored = match self.read(asked).await {
+            Ok(stored) => stored,
+            Err(error) => return unread(asked, &error),
         };
-        let answers = asked
-            .iter()
-            .map(|(assignment, id, _)| CommittedAnswer {
-                assignment: *assignment,
-                answer: Ok(stored.remove(id).map(|position| CommittedOffset {
-                    offset: position.offset,
-                    leader_epoch: position.leader_epoch,
-                    metadata: position.metadata.into_bytes(),
-                })),
-            })
-            .collect();
-        Input::CommittedRead { answers, siblings }
+        let answer = |(assignment, id, _): &Wanted| CommittedAnswer {
+            assignment: *assignment,
+            answer: Ok(stored.positions.get(id).map(|position| CommittedOffset {
+                offset: position.offset,
+                leader_epoch: position.leader_epoch,
+                metadata: position.metadata.clone().into_bytes(),
+            })),
+        };
+        Input::CommittedRead {
+            answers: asked.iter().map(answer).collect(),
+            siblings: stored.siblings,
+        }
     }
 
-    /// Positions of what was claimed, and the metadata of everything in the same topics.
-    #[allow(clippy::type_complexity, reason = "a pair that lives for one line")]
-    async fn read(
-        &mut self,
-        asked: &[(Assignment, PartitionId, Place)],
-    ) -> Result<(BTreeMap<PartitionId, Position>, Vec<(PartitionId, Vec<u8>)>), StoreError> {
+    async fn read(&mut self, asked: &[Wanted]) -> Result<Stored, StoreError> {
         let places: Vec<Place> = asked.iter().map(|(.., place)| place.clone()).collect();
-        let ids: BTreeMap<&Place, PartitionId> =
-            asked.iter().map(|(_, id, place)| (place, *id)).collect();
-        let mut stored = BTreeMap::new();
+        let wanted = asked.iter().map(|(by, id, place)| (place, (*by, *id)));
+        let wanted: BTreeMap<&Place, (Assignment, PartitionId)> = wanted.collect();
+        let mut positions = BTreeMap::new();
         for claim in self.store.claim(&places).await? {
-            let Some(id) = ids.get(&claim.place) else {
-                continue;
-            };
-            self.fences.insert(*id, claim.fence);
-            stored.extend(claim.position.map(|position| (*id, position)));
+            if let Some((by, id)) = wanted.get(&claim.place) {
+                self.fences.insert(*id, (*by, claim.fence));
+                positions.extend(claim.position.map(|position| (*id, position)));
+            }
         }
-        let topics: BTreeMap<&str, PartitionId> = asked
+        let topics = asked
             .iter()
-            .map(|(_, id, place)| (place.topic.as_str(), *id))
-            .collect();
+            .map(|(_, id, place)| (place.topic.as_str(), id.topic));
+        let topics: BTreeMap<&str, TopicIndex> = topics.collect();
         let names: Vec<String> = topics.keys().map(|name| (*name).to_owned()).collect();
         let siblings = self.store.metadata(&names).await?;
         let siblings = siblings.into_iter().filter_map(|(place, metadata)| {
-            let topic = topics.get(place.topic.as_str())?.topic;
+            let topic = *topics.get(place.topic.as_str())?;
             let partition = place.partition;
             Some((PartitionId { topic, partition }, metadata.into_bytes()))
         });
-        Ok((stored, siblings.collect()))
+        Ok(Stored {
+            positions,
+            siblings: siblings.collect(),
+        })
     }
 
     async fn write(
         &mut self,
         request: CommitId,
-        entries: Vec<(CommitEntry, Place)>,
+        entries: &[(CommitEntry, Place)],
     ) -> Input<'static> {
-        let write = |(entry, place): &(CommitEntry, Place)| {
+        let writes = entries.iter().filter_map(|(entry, place)| {
             Some(Write {
                 place: place.clone(),
-                fence: *self.fences.get(&entry.partition)?,
+                fence: self.fence_of(entry)?,
                 position: Position {
                     offset: entry.offset,
                     leader_epoch: entry.leader_epoch,
                     metadata: entry.metadata.clone(),
                 },
             })
+        });
+        let writes: Vec<Write> = writes.collect();
+        let written = match self.store.write(&writes).await {
+            Ok(written) => BTreeSet::from_iter(written),
+            Err(error) => return unwritten(request, entries, &error),
         };
-        let writes: Vec<Write> = entries.iter().filter_map(write).collect();
-        let written = self.store.write(&writes).await;
-        let written = written.map(BTreeSet::from_iter);
-        let result = |place: &Place| match &written {
-            Ok(written) if written.contains(place) => Ok(()),
-            Ok(_) => Err(CommitError::Claimed(
-                "another process has claimed the partition since".to_owned(),
-            )),
-            Err(StoreError::Away(text)) => Err(CommitError::Transient(text.clone())),
-            Err(StoreError::Refused(text)) => Err(CommitError::Unauthorized(text.clone())),
-        };
-        let results = entries
-            .iter()
-            .map(|(entry, place)| (entry.assignment, result(place)));
+        let results = entries.iter().map(|(entry, place)| {
+            let claimed =
+                || CommitError::Claimed("another process has claimed it since".to_owned());
+            let result = written.contains(place).then_some(()).ok_or_else(claimed);
+            (entry.assignment, result)
+        });
         Input::CommitDone {
             request,
             results: results.collect(),
         }
     }
+
+    /// The number of our claim, if it was made for this assignment.
+    fn fence_of(&self, entry: &CommitEntry) -> Option<i64> {
+        let (by, fence) = self.fences.get(&entry.partition)?;
+        (*by == entry.assignment).then_some(*fence)
+    }
 }
 
-fn read_error(error: StoreError) -> ReadError {
-    match error {
-        StoreError::Away(text) => ReadError::Transient(text),
-        StoreError::Refused(text) => ReadError::Unauthorized(text),
+impl Ask {
+    /// The answer to a question that got none.
+    fn unanswered(&self, error: &StoreError) -> Input<'static> {
+        match self {
+            Self::Claim(asked) => unread(asked, error),
+            Self::Write(request, entries) => unwritten(*request, entries, error),
+        }
+    }
+}
+
+fn unread(asked: &[Wanted], error: &StoreError) -> Input<'static> {
+    let failed = |(assignment, ..): &Wanted| CommittedAnswer {
+        assignment: *assignment,
+        answer: Err(match error.clone() {
+            StoreError::Away(text) => ReadError::Transient(text),
+            StoreError::Refused(text) => ReadError::Unauthorized(text),
+        }),
+    };
+    Input::CommittedRead {
+        answers: asked.iter().map(failed).collect(),
+        siblings: Vec::new(),
+    }
+}
+
+fn unwritten(
+    request: CommitId,
+    entries: &[(CommitEntry, Place)],
+    error: &StoreError,
+) -> Input<'static> {
+    let failed = |(entry, _): &(CommitEntry, Place)| {
+        let error = match error.clone() {
+            StoreError::Away(text) => CommitError::Transient(text),
+            StoreError::Refused(text) => CommitError::Unauthorized(text),
+        };
+        (entry.assignment, Err(error))
+    };
+    Input::CommitDone {
+        request,
+        results: entries.iter().map(failed).collect(),
     }
 }

@@ -21,7 +21,7 @@ mod postgres;
 
 use futures_util::future::BoxFuture;
 
-pub use keeper::Keeper;
+pub use keeper::{Keeper, KeeperTask};
 pub use postgres::{Postgres, PostgresSettings, SCHEMA, Trust};
 
 /// A partition, by names that last.

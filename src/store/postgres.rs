@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslMethod};
 use postgres_openssl::MakeTlsConnector;
+use tokio::task::JoinSet;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -99,6 +100,8 @@ pub enum Trust {
 pub struct Postgres {
     settings: PostgresSettings,
     client: Option<Client>,
+    /// Moves the bytes of `client`; ended with it.
+    connection: JoinSet<()>,
 }
 
 impl Postgres {
@@ -106,6 +109,7 @@ impl Postgres {
         Self {
             settings,
             client: None,
+            connection: JoinSet::new(),
         }
     }
 
@@ -138,18 +142,19 @@ impl Postgres {
             .unwrap_or_else(|_| Err(StoreError::Away(format!("no answer within {ANSWER_MAX:?}"))))
     }
 
-    async fn connect(&self) -> Result<Client, StoreError> {
+    async fn connect(&mut self) -> Result<Client, StoreError> {
+        self.connection.abort_all();
         let server = self.settings.server()?;
         let client = match &self.settings.tls {
             Some(trust) => {
                 let (client, connection) =
                     server.connect(trust.connector()?).await.map_err(failure)?;
-                tokio::spawn(connection.map(drop));
+                self.connection.spawn(connection.map(drop));
                 client
             }
             None => {
                 let (client, connection) = server.connect(NoTls).await.map_err(failure)?;
-                tokio::spawn(connection.map(drop));
+                self.connection.spawn(connection.map(drop));
                 client
             }
         };
