@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ackline::cli::{self, Invocation, Task, dead_letters, demo, fake};
+use ackline::cli::{self, Invocation, Task, dead_letters, demo, fake, offsets};
 use ackline::runtime;
 
 // librdkafka allocates one operation per record on another thread than frees it. Built with
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
                 runtime::injector::run(server.injector, &server.log).map(|()| ExitCode::SUCCESS)
             }
             Task::Operate(command) => command.run(&mut std::io::stdout()),
+            Task::Offsets(request) => offsets::run(&request).map(|()| ExitCode::SUCCESS),
             Task::DeadLetters(request) => dead_letters::run(*request).map(|()| ExitCode::SUCCESS),
         },
     );

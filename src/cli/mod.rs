@@ -19,6 +19,7 @@ pub mod inject;
 pub mod inject_check;
 pub mod kubectl;
 mod manual;
+pub mod offsets;
 pub mod operate;
 mod place;
 mod settings;
@@ -34,6 +35,7 @@ use clap_complete::Shell;
 
 use self::config_commands::ConfigCommand;
 use self::dead_letters::{DeadLettersCommand, Refusal};
+use self::offsets::OffsetsCommand;
 use self::settings::SettingFlags;
 use crate::config::{Config, Problems};
 
@@ -83,6 +85,8 @@ pub enum Task {
     Fake(Box<fake::Job>),
     /// Look at dead letters, or send them back: `ackline dead-letters`.
     DeadLetters(Box<dead_letters::Request>),
+    /// Move positions of a group: `ackline offsets copy`.
+    Offsets(Box<offsets::Request>),
     /// Ask one that runs: `ackline status` and the like.
     Operate(operate::Command),
     /// Give pods their sidecars: `ackline inject serve`.
@@ -121,19 +125,24 @@ pub fn execute<E>(
             carry_out(Task::Fake(Box::new(job))).map_err(Failure::Running)
         }
         Command::Operate(asked) => {
-            let command = asked
-                .into_command(invocation.variables)
-                .map_err(Failure::Settings)?;
+            let command = asked.into_command(invocation.variables);
+            let command = command.map_err(Failure::Settings)?;
             carry_out(Task::Operate(command)).map_err(Failure::Running)
         }
         Command::DeadLetters(command) => {
             let request = match command.into_request(invocation.variables) {
                 Ok(request) => request,
-                Err(Refusal::Settings(problems)) => return Err(Failure::Settings(problems)),
-                Err(Refusal::Usage(refusal)) => return Ok(answer(&refusal)),
+                Err(refusal) => return told(refusal),
             };
             carry_out(Task::DeadLetters(Box::new(request))).map_err(Failure::Running)
         }
+        Command::Offsets(command) => match command.prepare(invocation.variables) {
+            Ok(offsets::Wanted::Print(text)) => printed(out, &text),
+            Ok(offsets::Wanted::Copy(request)) => {
+                carry_out(Task::Offsets(request)).map_err(Failure::Running)
+            }
+            Err(refusal) => told(refusal),
+        },
         Command::Kubectl(asked) => carry_out(Task::Kubectl(asked)).map_err(Failure::Running),
         Command::Inject(asked) => {
             let refused = |refused: inject::Refused| Failure::Input(refused.to_string());
@@ -154,13 +163,10 @@ pub fn execute<E>(
             let text = command
                 .output(invocation.variables)
                 .map_err(Failure::Settings)?;
-            write_all(out, &text).map_err(Failure::Output)?;
-            Ok(ExitCode::SUCCESS)
+            printed(out, &text)
         }
         Command::Completions { shell } => {
-            let script = manual::completions(&Cli::command(), shell);
-            write_all(out, &script).map_err(Failure::Output)?;
-            Ok(ExitCode::SUCCESS)
+            printed(out, &manual::completions(&Cli::command(), shell))
         }
         Command::Man { dir: Some(dir) } => {
             manual::write_pages(&Cli::command(), &dir).map_err(Failure::Output)?;
@@ -168,9 +174,20 @@ pub fn execute<E>(
         }
         Command::Man { dir: None } => {
             let page = manual::page(&Cli::command()).map_err(Failure::Output)?;
-            write_all(out, &page).map_err(Failure::Output)?;
-            Ok(ExitCode::SUCCESS)
+            printed(out, &page)
         }
+    }
+}
+
+fn printed<E>(out: &mut impl Write, text: &str) -> Result<ExitCode, Failure<E>> {
+    write_all(out, text).map_err(Failure::Output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told<E>(refusal: Refusal) -> Result<ExitCode, Failure<E>> {
+    match refusal {
+        Refusal::Settings(problems) => Err(Failure::Settings(problems)),
+        Refusal::Usage(refusal) => Ok(answer(&refusal)),
     }
 }
 
@@ -255,6 +272,9 @@ enum Command {
     /// Talks to Kafka itself, with the credentials of whoever runs it; the sidecar is not asked.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Move the positions of a group between Kafka and another offset store
+    #[command(subcommand)]
+    Offsets(OffsetsCommand),
     #[command(flatten)]
     Operate(operate::Operate),
     /// Ask the sidecars of many pods at once: the plugin `kubectl ackline`

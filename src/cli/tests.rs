@@ -14,6 +14,7 @@ fn execute_words(words: &[&str]) -> (Result<Option<Config>, String>, String) {
         }
         Task::Demo(options) => Err(format!("{options:?}")),
         Task::Fake(job) => Err(format!("{job:?}")),
+        Task::Offsets(request) => Err(format!("{request:?}")),
         Task::DeadLetters(request) => Err(format!("{request:?}")),
         Task::Operate(command) => Err(format!("{command:?}")),
         Task::Kubectl(asked) => Err(format!("{asked:?}")),

@@ -310,7 +310,7 @@ fn offset_store(loading: &mut Loading) {
     if store.kind == StoreKind::Kafka {
         let keys = table::settings().map(|setting| setting.key);
         let given: Vec<&str> = keys
-            .filter(|key| key.starts_with("offset_store.postgres."))
+            .filter(|key| key.starts_with("offset_store.") && *key != "offset_store.kind")
             .filter(|key| loading.is_changed(key))
             .collect();
         for key in given {

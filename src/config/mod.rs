@@ -57,6 +57,7 @@ pub use print::{example_file, print, print_given};
 pub use problem::{Problem, Problems};
 pub(crate) use problem::{nearest, shown};
 pub use reference::reference;
+pub(crate) use rules::table_name;
 pub use schema::schema;
 pub use secret::{PropertyMap, Secret};
 pub use table::DEFAULT_ADMIN_SOCKET;

@@ -246,6 +246,8 @@ pub enum StoreKind {
 pub struct OffsetStore {
     /// What keeps them.
     pub kind: StoreKind,
+    /// Whether a store outside Kafka is copied to the group, for tools that compute lag.
+    pub mirror_to_kafka: bool,
     /// How to reach PostgreSQL.
     pub postgres: PostgresServer,
 }

@@ -120,6 +120,13 @@ fn server(text: &str) -> Result<(), Fault> {
     broker(text).map_err(|_| fault())
 }
 
+/// The name of a table, if it is one that [`TABLE`] allows: for flags.
+pub(crate) fn table_name(text: &str) -> Result<String, String> {
+    table(text)
+        .map(|()| text.to_owned())
+        .map_err(|fault| format!("it {}: {}", fault.what, fault.remedy))
+}
+
 fn table(text: &str) -> Result<(), Fault> {
     let is_name = |name: &str| {
         let mut bytes = name.bytes();

@@ -63,5 +63,5 @@ pub use poll::Polled;
 pub use pop::{Batch, Run};
 pub use producer::{DeadLetterProducer, SendError};
 pub use properties::refused_property;
-pub use reader::{Bell, LogItem, LogReader, ReadFailure};
+pub use reader::{Bell, CommittedPosition, LogItem, LogReader, ReadFailure};
 pub use settings::{ClientSettings, GroupProtocol, Sasl, SaslMechanism, Secret, Tls};

@@ -26,6 +26,10 @@ use super::log_record::LogRecord;
 use super::poll::log;
 use super::settings::{ClientSettings, GroupProtocol};
 
+mod group;
+
+pub use group::CommittedPosition;
+
 /// Records popped at once.
 const POP_MAX: usize = 1_000;
 
@@ -304,20 +308,29 @@ impl LogReader {
     fn commit(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<(), ReadFailure> {
         const WHAT: &str = "keep the position";
         let name = self.name(topic)?;
-        let request = self.request();
         let mut list = Partitions::with_capacity(positions.len());
         for &(partition, offset) in positions {
             list.add(&name, partition).offset(offset);
         }
-        let asked = self.handle.commit(&list, &self.replies, request);
-        asked.map_err(|failure| self.failed(WHAT, topic, failure))?;
+        self.commit_list(&list, WHAT, topic)
+    }
+
+    fn commit_list(
+        &mut self,
+        list: &Partitions,
+        what: &'static str,
+        topic: &str,
+    ) -> Result<(), ReadFailure> {
+        let request = self.request();
+        let asked = self.handle.commit(list, &self.replies, request);
+        asked.map_err(|failure| self.failed(what, topic, failure))?;
         let event = self.reply(request);
         if let Some(failure) = event.failure() {
-            return Err(self.failed(WHAT, topic, failure));
+            return Err(self.failed(what, topic, failure));
         }
         for view in event.partitions() {
             let checked = view.code().check();
-            checked.map_err(|failure| self.failed(WHAT, topic, failure))?;
+            checked.map_err(|failure| self.failed(what, topic, failure))?;
         }
         Ok(())
     }

@@ -108,6 +108,7 @@ impl Observer {
             | ProcessEvent::Left
             | ProcessEvent::ClientRebuilt { .. }
             | ProcessEvent::KafkaTrouble { .. }
+            | ProcessEvent::MirrorFailed { .. }
             | ProcessEvent::AcceptFailed { .. }
             | ProcessEvent::FileReloaded { .. }
             | ProcessEvent::FileUnusable { .. }

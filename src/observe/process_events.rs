@@ -65,6 +65,11 @@ pub enum ProcessEvent {
         /// The client's words.
         error: String,
     },
+    /// A copy of positions could not be committed to the group; it is tried again.
+    MirrorFailed {
+        /// The broker's words.
+        error: String,
+    },
     /// A listener could not accept a connection; it tries again.
     AcceptFailed {
         /// The system's words.
@@ -163,6 +168,11 @@ fn words(event: &ProcessEvent) -> (Level, &'static str, &'static str) {
             WARN,
             "client_rebuilt",
             "the Kafka client failed and is built again",
+        ),
+        E::MirrorFailed { .. } => (
+            WARN,
+            "mirror_failed",
+            "positions are stored, but could not be copied to the group for lag tools; tried again",
         ),
         E::FileReloaded { .. } => (INFO, "file_reloaded", "a file changed and is in use"),
         E::FileUnusable { .. } => (
@@ -295,7 +305,7 @@ fn fields(event: &ProcessEvent) -> Fields {
         }
         .reason(reason),
         E::ClientRebuilt { error } => Fields::default().error(error),
-        E::AcceptFailed { error } => Fields::default().error(error),
+        E::AcceptFailed { error } | E::MirrorFailed { error } => Fields::default().error(error),
         E::KafkaTrouble { kind, error } => Fields::default().error(error).reason(kind),
         E::FileReloaded { file } => Fields {
             place: Some(cut(file)),

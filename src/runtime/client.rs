@@ -27,6 +27,9 @@ impl Engine {
         if let Some(dead) = self.client.take() {
             self.discarded.push(dead);
         }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.client_is_gone();
+        }
         let now = self.clock.now();
         let lived = now.since(self.client_made);
         self.remake_after = if lived > REMAKE_MAX {

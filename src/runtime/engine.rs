@@ -23,6 +23,7 @@ use super::clock::Clock;
 use super::dead_letters::{DeadLetterTopicOf, DeadLetters};
 use super::deaths::Deaths;
 use super::feed::Feed;
+use super::mirror::Mirror;
 use super::source::{Origin, Source};
 use super::store::Store;
 use super::streams::StreamSlot;
@@ -58,6 +59,8 @@ pub(super) struct Engine {
     pub(super) origin: Origin,
     /// Where positions are kept, if not in Kafka.
     pub(super) positions: Option<Keeper>,
+    /// Copies of them in Kafka, if there are to be any.
+    pub(super) mirror: Option<Mirror>,
     pub(super) wake: kafka::Wake,
     pub(super) topics: Arc<[String]>,
     pub(super) store: Store,
@@ -75,7 +78,7 @@ pub(super) struct Engine {
     pub(super) observer: Observer,
     effects: Vec<Effect>,
     pub(super) inputs: VecDeque<Input<'static>>,
-    polled: Vec<Input<'static>>,
+    pub(super) polled: Vec<Input<'static>>,
     pub(super) ended: Option<Ended>,
     fenced: bool,
     pub(super) shutting_down: bool,
@@ -108,6 +111,8 @@ pub(super) struct Parts {
     pub(super) origin: Origin,
     /// Where positions are kept, if not in Kafka.
     pub(super) positions: Option<Keeper>,
+    /// Whether they are copied to Kafka.
+    pub(super) mirror_to_kafka: bool,
     /// Of a topic.
     pub(super) dead_letter_topic_of: DeadLetterTopicOf,
     pub(super) streams_max: u32,
@@ -137,6 +142,7 @@ impl Engine {
             client: Some(client),
             origin: parts.origin,
             positions: parts.positions,
+            mirror: parts.mirror_to_kafka.then(Mirror::default),
             wake: parts.wake,
             topics,
             store: Store::default(),
@@ -173,6 +179,7 @@ impl Engine {
         self.last_turn = self.clock.now();
         self.remake_client();
         self.poll_client();
+        self.poll_positions();
         self.poll_dead_letters();
         self.sample_ends();
         self.tidy();
@@ -230,9 +237,7 @@ impl Engine {
         if self.polled.iter().any(shows_that_brokers_answer) {
             self.trouble = None;
         }
-        if let Some(positions) = &self.positions {
-            positions.take(&mut self.polled);
-        }
+        self.take_mirrored();
         self.inputs.extend(self.polled.drain(..));
         for trouble in polled.troubles {
             self.tell_person(&telling::trouble(&trouble));
@@ -381,17 +386,6 @@ impl Engine {
             return self.remake_client();
         }
         self.subscribe();
-    }
-
-    /// Passes an effect on to whoever keeps positions.
-    fn ask_for_positions(&mut self, effect: &Effect) {
-        match (&self.positions, effect) {
-            (Some(positions), Effect::ReadCommitted(wanted)) => positions.claim(wanted),
-            (Some(positions), Effect::Commit { request, entries }) => {
-                positions.write(*request, entries);
-            }
-            _ => self.ask_client(effect),
-        }
     }
 
     /// Passes an effect on to the client.

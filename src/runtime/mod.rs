@@ -43,6 +43,7 @@ mod feed;
 mod health;
 mod held;
 pub mod injector;
+mod mirror;
 mod places;
 mod positions;
 mod sidecar;
@@ -76,6 +77,7 @@ pub(crate) use clock::wall_ms;
 pub(crate) use credentials::client_settings;
 use engine::{Ended, Engine};
 use places::{listen, tell_places, terms};
+pub(crate) use positions::offset_store;
 use sidecar::Handle;
 use source::Origin;
 pub(crate) use thread::one_thread;
@@ -203,6 +205,7 @@ impl Sidecar {
             settings,
             origin,
             positions,
+            mirror_to_kafka: config.offset_store.mirror_to_kafka,
             dead_letter_topic_of: {
                 let config = config.clone();
                 Box::new(move |topic| config.dead_letter_topic(topic))

@@ -1,9 +1,12 @@
-//! From the settings to what keeps positions.
+//! Who keeps positions: from the settings to the store, and from the engine to whoever it is.
 
 use tokio_util::sync::CancellationToken;
 
+use super::engine::Engine;
 use crate::config::{Config, StoreKind};
+use crate::core::Effect;
 use crate::kafka;
+use crate::observe::ProcessEvent;
 use crate::store::{Keeper, KeeperTask, OffsetStore, Postgres, PostgresSettings, Trust};
 
 /// What keeps positions, with the task that asks it; `None` for Kafka. Nothing is contacted yet.
@@ -12,7 +15,7 @@ pub(super) fn keeper(
     topics: &[String],
     wake: &kafka::Wake,
 ) -> Option<(Keeper, KeeperTask)> {
-    let store = store(config)?;
+    let store = offset_store(config)?;
     Some(Keeper::new(store, topics, wake.clone()))
 }
 
@@ -29,7 +32,8 @@ pub(super) async fn keep(
     Ok(())
 }
 
-fn store(config: &Config) -> Option<Box<dyn OffsetStore>> {
+/// What keeps positions outside Kafka, if anything does. Nothing is contacted yet.
+pub(crate) fn offset_store(config: &Config) -> Option<Box<dyn OffsetStore>> {
     match config.offset_store.kind {
         StoreKind::Kafka => None,
         StoreKind::Postgres => Some(Box::new(Postgres::new(postgres(config)))),
@@ -65,4 +69,45 @@ fn claimed_by() -> String {
             .into_owned()
     };
     known.unwrap_or_else(host)
+}
+
+impl Engine {
+    /// Passes an effect on to whoever keeps positions.
+    pub(super) fn ask_for_positions(&mut self, effect: &Effect) {
+        match (&self.positions, effect) {
+            (Some(positions), Effect::ReadCommitted(wanted)) => positions.claim(wanted),
+            (Some(positions), Effect::Commit { request, entries }) => {
+                positions.write(*request, entries);
+            }
+            _ => self.ask_client(effect),
+        }
+    }
+
+    /// Takes what the store has answered. What it has written is copied before anything follows from it: the next thing
+    /// may be to leave the group.
+    pub(super) fn poll_positions(&mut self) {
+        let Some(positions) = &self.positions else {
+            return;
+        };
+        let written = positions.take(&mut self.polled);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.add(written);
+            let client = self.client.as_ref();
+            if let Some((request, entries)) = client.and_then(|_| mirror.next(self.last_turn)) {
+                self.ask_client(&Effect::Commit { request, entries });
+            }
+        }
+        self.inputs.extend(self.polled.drain(..));
+        self.run();
+    }
+
+    /// Takes answers about copies out of what the client said.
+    pub(super) fn take_mirrored(&mut self) {
+        let Some(mirror) = &mut self.mirror else {
+            return;
+        };
+        if let Some(error) = mirror.take_answers(&mut self.polled, self.last_turn) {
+            self.tell_person(&ProcessEvent::MirrorFailed { error });
+        }
+    }
 }

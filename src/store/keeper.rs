@@ -27,6 +27,14 @@ struct Stored {
     siblings: Vec<(PartitionId, Vec<u8>)>,
 }
 
+/// What the store said.
+struct Answer {
+    /// In the words of the core.
+    input: Input<'static>,
+    /// What was written.
+    written: Vec<CommitEntry>,
+}
+
 /// What the core asks.
 enum Ask {
     Claim(Vec<Wanted>),
@@ -38,8 +46,8 @@ pub struct Keeper {
     /// Names of topics, as the core numbers them.
     topics: Vec<String>,
     asks: mpsc::Sender<Ask>,
-    told: Sender<Input<'static>>,
-    answers: Receiver<Input<'static>>,
+    told: Sender<Answer>,
+    answers: Receiver<Answer>,
     wake: Wake,
 }
 
@@ -87,16 +95,21 @@ impl Keeper {
         self.ask(Ask::Write(request, entries.collect()));
     }
 
-    /// Hands out what was answered.
-    pub fn take(&self, inputs: &mut Vec<Input<'static>>) {
-        inputs.extend(self.answers.try_iter());
+    /// Hands out what was answered. Returns what was written.
+    pub fn take(&self, inputs: &mut Vec<Input<'static>>) -> Vec<CommitEntry> {
+        let mut written = Vec::new();
+        for answer in self.answers.try_iter() {
+            inputs.push(answer.input);
+            written.extend(answer.written);
+        }
+        written
     }
 
     fn ask(&self, ask: Ask) {
         if let Err(error) = self.asks.try_send(ask) {
             let away = StoreError::Away("too many questions wait for the offset store".to_owned());
             // The receiving end is ours.
-            let _ = self.told.send(error.into_inner().unanswered(&away));
+            let _ = self.told.send(error.into_inner().unanswered(&away).into());
             (self.wake)();
         }
     }
@@ -116,7 +129,7 @@ pub struct KeeperTask {
     /// The number of our last claim of each partition, and what it was made for.
     fences: BTreeMap<PartitionId, (Assignment, i64)>,
     waiting: mpsc::Receiver<Ask>,
-    told: Sender<Input<'static>>,
+    told: Sender<Answer>,
     wake: Wake,
 }
 
@@ -125,7 +138,7 @@ impl KeeperTask {
     pub async fn run(mut self) {
         while let Some(ask) = self.waiting.recv().await {
             let answer = match ask {
-                Ask::Claim(asked) => self.claim(&asked).await,
+                Ask::Claim(asked) => self.claim(&asked).await.into(),
                 Ask::Write(request, entries) => self.write(request, &entries).await,
             };
             if self.told.send(answer).is_err() {
@@ -182,11 +195,7 @@ impl KeeperTask {
         })
     }
 
-    async fn write(
-        &mut self,
-        request: CommitId,
-        entries: &[(CommitEntry, Place)],
-    ) -> Input<'static> {
+    async fn write(&mut self, request: CommitId, entries: &[(CommitEntry, Place)]) -> Answer {
         let writes = entries.iter().filter_map(|(entry, place)| {
             Some(Write {
                 place: place.clone(),
@@ -201,7 +210,7 @@ impl KeeperTask {
         let writes: Vec<Write> = writes.collect();
         let written = match self.store.write(&writes).await {
             Ok(written) => BTreeSet::from_iter(written),
-            Err(error) => return unwritten(request, entries, &error),
+            Err(error) => return unwritten(request, entries, &error).into(),
         };
         let results = entries.iter().map(|(entry, place)| {
             let claimed =
@@ -209,9 +218,15 @@ impl KeeperTask {
             let result = written.contains(place).then_some(()).ok_or_else(claimed);
             (entry.assignment, result)
         });
-        Input::CommitDone {
+        let input = Input::CommitDone {
             request,
             results: results.collect(),
+        };
+        let is_written =
+            |(entry, place): &(CommitEntry, Place)| written.contains(place).then(|| entry.clone());
+        Answer {
+            input,
+            written: entries.iter().filter_map(is_written).collect(),
         }
     }
 
@@ -219,6 +234,16 @@ impl KeeperTask {
     fn fence_of(&self, entry: &CommitEntry) -> Option<i64> {
         let (by, fence) = self.fences.get(&entry.partition)?;
         (*by == entry.assignment).then_some(*fence)
+    }
+}
+
+impl From<Input<'static>> for Answer {
+    /// One by which nothing was written.
+    fn from(input: Input<'static>) -> Self {
+        Self {
+            input,
+            written: Vec::new(),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use std::io;
 use anyhow::Context as _;
 
 pub use options::{Action, Request};
-pub(super) use options::{DeadLettersCommand, Refusal};
+pub(super) use options::{DeadLettersCommand, Format, Refusal};
 
 use crate::kafka::{Bell, ClientSettings, LogReader, ReadFailure};
 use crate::runtime::{client_settings, wall_ms};
@@ -82,7 +82,7 @@ fn reader(settings: &ClientSettings, group: &str, bell: &Bell) -> anyhow::Result
 }
 
 /// A failure in the words of this command: what went wrong, and what to do.
-fn explained(failure: ReadFailure) -> anyhow::Error {
+pub(super) fn explained(failure: ReadFailure) -> anyhow::Error {
     let remedy = match &failure {
         ReadFailure::UnknownTopic { .. } => {
             "look at its name with `kafka-topics --list`, and give DESCRIBE on it"

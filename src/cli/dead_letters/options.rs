@@ -134,7 +134,7 @@ pub(in crate::cli) struct RedriveFlags {
 
 /// How to write something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     /// For people.
     Table,
     /// For programs.

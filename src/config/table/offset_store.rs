@@ -36,6 +36,14 @@ pub(super) static SETTINGS: &[Setting] = &[
     )
     .example("postgres"),
     Setting::new(
+        "offset_store.mirror_to_kafka",
+        Kind::Switch(|c| &mut c.offset_store.mirror_to_kafka),
+        Fixed("false"),
+        "Commit to the consumer group, too, what was written to a store outside Kafka: for tools that compute lag. \
+         It is never read back.",
+    )
+    .example("true"),
+    Setting::new(
         "offset_store.postgres.address",
         Kind::Text(rules::SERVER, |c| &mut c.offset_store.postgres.address),
         Fixed(""),

@@ -50,6 +50,12 @@ impl Database {
     /// What is stored of a topic: partition, fence, next offset.
     pub(crate) async fn stored(&self, topic: &str) -> Vec<(i32, i64, Option<i64>)> {
         let client = self.connect(&self.name).await;
+        let made = client
+            .query_one("SELECT to_regclass('ackline_offsets') IS NOT NULL", &[])
+            .await;
+        if !made.unwrap().get::<_, bool>(0) {
+            return Vec::new();
+        }
         let rows = client
             .query(
                 "SELECT partition, fence, next_offset FROM ackline_offsets WHERE topic = $1 ORDER BY partition",
@@ -60,6 +66,15 @@ impl Database {
         rows.iter()
             .map(|row| (row.get(0), row.get(1), row.get(2)))
             .collect()
+    }
+
+    /// Forgets what is stored of a topic.
+    pub(crate) async fn forget(&self, topic: &str) {
+        let client = self.connect(&self.name).await;
+        client
+            .execute("DELETE FROM ackline_offsets WHERE topic = $1", &[&topic])
+            .await
+            .unwrap();
     }
 
     /// Lets nobody in, or everybody again; who is in is thrown out.

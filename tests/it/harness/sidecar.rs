@@ -45,6 +45,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Writes them into a file, for commands that take the settings of a sidecar.
+    pub(crate) fn write_to(&self, file: &Path) {
+        // JSON is YAML.
+        std::fs::write(file, self.0.to_string()).unwrap();
+    }
+}
+
 impl Member {
     /// Settings of a member of this group that reads the topic.
     pub(crate) fn settings(self, group: &str, topic: &Topic<'_>) -> Settings {
@@ -89,9 +97,8 @@ impl Sidecar {
             },
             "log": {"format": "json", "level": "debug"},
         }));
-        // JSON is YAML.
         let file = path.join("ackline.yaml");
-        std::fs::write(&file, settings.0.to_string()).unwrap();
+        settings.write_to(&file);
         let log = File::options()
             .create(true)
             .append(true)

@@ -1,11 +1,14 @@
 //! Positions outside Kafka.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::harness::proto::RefusalReason;
 use crate::harness::{
-    Database, Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Topic, Worker,
-    on_every_protocol, unique, until,
+    Database, Ledger, Line, Manner, Member, Protocol, Reader, Settings, Sidecar, Topic, Worker,
+    described_offsets, on_every_protocol, unique, until,
 };
 
 /// Waits until so much of each partition is stored.
@@ -130,4 +133,162 @@ async fn a_store_that_is_away_stops_deliveries_only_after_a_while() {
     worker.finish().await;
     sidecar.stop().await;
     ledger.assert_sound();
+}
+
+/// Runs `ackline offsets copy`, and returns its exit code and all of its words.
+async fn copy(settings: &Settings, words: &[&str]) -> (i32, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ackline.yaml");
+    settings.write_to(&file);
+    let output = Command::new(env!("CARGO_BIN_EXE_ackline"))
+        .args(["offsets", "copy", "--config"])
+        .arg(&file)
+        .args(words)
+        .env_clear()
+        .output()
+        .await
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8(text).unwrap(),
+    )
+}
+
+const TO_POSTGRES: [&str; 4] = ["--from", "kafka", "--to", "postgres"];
+const TO_KAFKA: [&str; 4] = ["--from", "postgres", "--to", "kafka"];
+
+/// Takes everything, and acknowledges every other record: what is finished stands above the position, and in its metadata.
+async fn finish_every_other(sidecar: Sidecar, ledger: &Ledger, count: usize) {
+    let mut reader = Reader::open(&sidecar.socket(), ledger).await;
+    let taken = reader.take(count).await;
+    let ids = taken.iter().skip(1).step_by(2).map(|record| record.id);
+    let refused = reader.ack(&ids.collect::<Vec<_>>()).await;
+    assert!(refused.is_empty(), "{refused:?}");
+    drop(reader);
+    sidecar.stop().await;
+}
+
+async fn a_group_moves_to_a_table_and_back(member: Member) {
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 2).await,
+        Database::create().await,
+    );
+    let in_kafka = member
+        .settings(&group, &topic)
+        .with(json!({"order": "none", "in_flight": {"per_stream_records": 1000}}));
+    let in_table = in_kafka.clone().with(database.settings());
+    topic.write_numbered(&ledger, 60).await;
+    let running = Sidecar::start(in_kafka.clone()).await;
+    let mut reader = Reader::open(&running.socket(), &ledger).await;
+    reader.take(60).await;
+    let (code, text) = copy(&in_table, &TO_POSTGRES).await;
+    assert!(code == 1 && text.contains("has 1 member"), "{text}");
+    drop(reader);
+    finish_every_other(running, &ledger, 60).await;
+
+    let (code, text) = copy(&in_table, &[&TO_POSTGRES[..], &["--dry-run"]].concat()).await;
+    assert!(
+        code == 0 && text.contains("2 positions would be copied"),
+        "{text}"
+    );
+    assert_eq!(database.stored(&topic.name).await, []);
+    let (code, text) = copy(&in_table, &[&TO_POSTGRES[..], &["-o", "json"]].concat()).await;
+    assert!(
+        code == 0 && text.contains("2 positions copied from kafka to postgres"),
+        "{text}"
+    );
+    topic.write_numbered(&ledger, 60).await;
+    let open = ledger.log().len() - ledger.accepted_count();
+    finish_every_other(Sidecar::start(in_table.clone()).await, &ledger, open).await;
+
+    let stored = database.stored(&topic.name).await;
+    let (code, text) = copy(&in_table, &TO_KAFKA).await;
+    assert_eq!(code, 0, "{text}");
+    let committed = described_offsets(member.cluster, &group).await;
+    for (partition, _, next) in stored {
+        let place = (topic.name.clone(), partition);
+        assert_eq!(Some(committed[&place].0), next, "{text}");
+    }
+    let last = Sidecar::start(in_kafka).await;
+    let worker = Worker::start(last.socket(), &ledger, Manner::new(45));
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    last.stop().await;
+    ledger.assert_sound();
+    ledger.assert_nothing_repeated();
+}
+on_every_protocol!(a_group_moves_to_a_table_and_back);
+
+#[tokio::test]
+async fn positions_are_copied_to_the_group_for_lag_tools() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 2).await,
+        Database::create().await,
+    );
+    let settings = member
+        .settings(&group, &topic)
+        .with(database.settings())
+        .with(json!({"offset_store": {"mirror_to_kafka": true}}));
+    topic.write_numbered(&ledger, 100).await;
+    let sidecar = Sidecar::start(settings.clone()).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(46));
+    ledger.until_all_accepted().await;
+    worker.finish().await;
+    sidecar.stop().await;
+    let stored: BTreeMap<i32, Option<i64>> = database
+        .stored(&topic.name)
+        .await
+        .into_iter()
+        .map(|(partition, _, next)| (partition, next))
+        .collect();
+    // The last one too: it left before the group was left.
+    let committed = described_offsets(member.cluster, &group).await;
+    for (partition, next) in &stored {
+        let place = (topic.name.clone(), *partition);
+        assert_eq!(Some(committed[&place].0), *next, "{committed:?}");
+    }
+    // Not read back: the store has the word.
+    database.forget(&topic.name).await;
+    let second = Sidecar::start(settings).await;
+    let again = Ledger::default();
+    let mut reader = Reader::open(&second.socket(), &again).await;
+    assert_eq!(reader.take(100).await.len(), 100);
+    drop(reader);
+    second.stop().await;
+}
+
+/// Scaled to zero and back: a group that was empty counts its generations from the beginning, and the table does not.
+#[tokio::test]
+async fn a_group_that_was_empty_goes_on_though_its_generations_start_again() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 2).await,
+        Database::create().await,
+    );
+    let settings = member.settings(&group, &topic).with(database.settings());
+    let mut fences = Vec::new();
+    for evening in 0..3 {
+        topic.write_numbered(&ledger, 40).await;
+        let sidecar = Sidecar::start(settings.clone()).await;
+        let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(47 + evening));
+        ledger.until_all_accepted().await;
+        worker.finish().await;
+        sidecar.stop().await;
+        until_stored(&database, &topic).await;
+        let stored = database.stored(&topic.name).await;
+        fences.push(stored.iter().map(|(_, fence, _)| *fence).min());
+        // As a broker does with a group that was empty for long: all that it knew is gone.
+        member
+            .cluster
+            .tool(&["groups", "--delete", "--group", &group])
+            .await;
+    }
+    assert!(fences.is_sorted_by(|a, b| a < b), "{fences:?}");
+    ledger.assert_sound();
+    ledger.assert_nothing_repeated();
 }
