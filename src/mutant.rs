@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 29] = [
+pub const MUTANTS: [(&str, &str); 30] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -73,6 +73,10 @@ pub const MUTANTS: [(&str, &str); 29] = [
     (
         "M20",
         "lets the group wait for as long as the application works",
+    ),
+    (
+        "claim-overtaken",
+        "goes on with a partition that somebody else has claimed from the offset store",
     ),
     (
         "position-sampled-late",

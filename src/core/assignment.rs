@@ -94,6 +94,8 @@ pub(crate) struct AssignmentState {
     pub(crate) read_tries: u32,
     /// The last try to read its committed offset or its log's range was not allowed.
     pub(crate) read_refused: bool,
+    /// Why that try failed, if it did.
+    pub(crate) read_error: Option<String>,
     pub(crate) fetch_tries: u32,
     /// When the fetch last failed.
     pub(crate) fetch_failed_at: Option<Moment>,
@@ -164,6 +166,7 @@ impl AssignmentState {
             fetch_due: None,
             read_tries: 0,
             read_refused: false,
+            read_error: None,
             fetch_tries: 0,
             fetch_failed_at: None,
             fetch_error: None,

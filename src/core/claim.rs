@@ -9,13 +9,14 @@
 //! # Invariants
 //!
 //! - After a refusal nothing is delivered, settled or written under the claim that was refused.
+//! - An end that meets a refusal says that something acknowledged is not stored.
 //! - Each claim after a refusal follows an answer of the group, asked after the refusal, that the partition is ours.
 
 use std::time::Duration;
 
 use super::Core;
 use super::assignment::{AssignmentState, Phase};
-use super::effect::{Effect, WithdrawReason};
+use super::effect::{Drained, Effect, WithdrawReason};
 use super::event::Event;
 use super::ids::{Assignment, GroupAsk, PartitionId};
 use super::input::{GroupDescription, ReadError};
@@ -32,6 +33,8 @@ impl Core {
         };
         let (partition, leaves) = (assignment.partition, assignment.phase == Phase::Draining);
         self.report(Event::ClaimOvertaken { partition });
+        // What was refused cannot be written any more.
+        self.leave_undone(Drained::Uncommitted);
         if leaves {
             return self.end_assignment(id, WithdrawReason::Lost);
         }

@@ -378,7 +378,8 @@ impl Core {
         }
         assignment.commit_error = Some(error.words().to_owned());
         let partition = assignment.partition;
-        let claimed = matches!(error, CommitError::Claimed(_));
+        let claimed =
+            matches!(error, CommitError::Claimed(_)) && !mutant::planted("claim-overtaken");
         self.report(Event::CommitFailed {
             partition,
             offset: sent.committed.offset,

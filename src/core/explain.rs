@@ -170,8 +170,12 @@ impl Core {
                 causes.push(Obstacle::Unauthorized);
             }
             Phase::Listing(_) if assignment.read_refused => causes.push(Obstacle::Unauthorized),
-            Phase::Reading => causes.push(Obstacle::Starting),
-            Phase::Listing(_) => causes.push(Obstacle::Listing),
+            Phase::Reading => causes.push(Obstacle::Starting {
+                error: assignment.read_error.clone(),
+            }),
+            Phase::Listing(_) => causes.push(Obstacle::Listing {
+                error: assignment.read_error.clone(),
+            }),
             Phase::Stopped(reason) => causes.push(Obstacle::Stopped(reason)),
             Phase::Draining => causes.push(Obstacle::Leaving),
             Phase::Flowing => {}

@@ -23,9 +23,15 @@ pub struct Head {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// The committed offset is being read.
-    Starting,
+    Starting {
+        /// Why that failed so far, if it did.
+        error: Option<String>,
+    },
     /// The range of the log is being read.
-    Listing,
+    Listing {
+        /// Why that failed so far, if it did.
+        error: Option<String>,
+    },
     /// Reading or committing is not allowed.
     Unauthorized,
     /// It stands until a person acts.
@@ -156,8 +162,8 @@ impl Obstacle {
             | Self::Parked { .. }
             | Self::Oversize { .. }
             | Self::NothingReadable { .. } => true,
-            Self::Starting
-            | Self::Listing
+            Self::Starting { .. }
+            | Self::Listing { .. }
             | Self::Leaving
             | Self::Ending
             | Self::MembershipDoubtful

@@ -107,7 +107,7 @@ impl Core {
             } else {
                 answer
             };
-            assignment.read_refused = matches!(answer, Err(ReadError::Unauthorized(_)));
+            assignment.read_ended(answer.as_ref().err());
             match answer {
                 Ok(answer) => {
                     let partition = assignment.partition;
@@ -287,7 +287,7 @@ impl Core {
         let Phase::Listing(purpose) = assignment.phase else {
             return self.learn_what_is_readable(id, answer);
         };
-        assignment.read_refused = matches!(answer, Err(ReadError::Unauthorized(_)));
+        assignment.read_ended(answer.as_ref().err());
         let range = match answer {
             Ok(range) => range,
             Err(error) => {
@@ -389,6 +389,14 @@ impl Core {
         self.end_assignment(id, reason);
         self.take_from_client(partition);
         self.new_assignment(partition)
+    }
+}
+
+impl AssignmentState {
+    /// A question about its start was answered, or not.
+    fn read_ended(&mut self, error: Option<&ReadError>) {
+        self.read_refused = matches!(error, Some(ReadError::Unauthorized(_)));
+        self.read_error = error.map(|error| error.clone().into_text());
     }
 }
 

@@ -126,8 +126,9 @@ impl Keeper {
 /// Asks the store, one question after the other. See the module.
 pub struct KeeperTask {
     store: Box<dyn OffsetStore>,
-    /// The number of our last claim of each partition, and what it was made for.
-    fences: BTreeMap<PartitionId, (Assignment, i64)>,
+    /// The number of our last claim of each partition. It outlives the assignment: one whose position was moved goes on
+    /// under another number, without a claim of its own. What is written for an earlier one is asked before the claim is.
+    fences: BTreeMap<PartitionId, i64>,
     waiting: mpsc::Receiver<Ask>,
     told: Sender<Answer>,
     wake: Wake,
@@ -136,6 +137,10 @@ pub struct KeeperTask {
 impl KeeperTask {
     /// Answers until its keeper is gone.
     pub async fn run(mut self) {
+        self.answer_waiting().await;
+    }
+
+    async fn answer_waiting(&mut self) {
         while let Some(ask) = self.waiting.recv().await {
             let answer = match ask {
                 Ask::Claim(asked) => self.claim(&asked).await.into(),
@@ -169,12 +174,12 @@ impl KeeperTask {
 
     async fn read(&mut self, asked: &[Wanted]) -> Result<Stored, StoreError> {
         let places: Vec<Place> = asked.iter().map(|(.., place)| place.clone()).collect();
-        let wanted = asked.iter().map(|(by, id, place)| (place, (*by, *id)));
-        let wanted: BTreeMap<&Place, (Assignment, PartitionId)> = wanted.collect();
+        let wanted: BTreeMap<&Place, PartitionId> =
+            asked.iter().map(|(_, id, place)| (place, *id)).collect();
         let mut positions = BTreeMap::new();
         for claim in self.store.claim(&places).await? {
-            if let Some((by, id)) = wanted.get(&claim.place) {
-                self.fences.insert(*id, (*by, claim.fence));
+            if let Some(id) = wanted.get(&claim.place) {
+                self.fences.insert(*id, claim.fence);
                 positions.extend(claim.position.map(|position| (*id, position)));
             }
         }
@@ -199,7 +204,7 @@ impl KeeperTask {
         let writes = entries.iter().filter_map(|(entry, place)| {
             Some(Write {
                 place: place.clone(),
-                fence: self.fence_of(entry)?,
+                fence: *self.fences.get(&entry.partition)?,
                 position: Position {
                     offset: entry.offset,
                     leader_epoch: entry.leader_epoch,
@@ -229,12 +234,6 @@ impl KeeperTask {
             written: entries.iter().filter_map(is_written).collect(),
         }
     }
-
-    /// The number of our claim, if it was made for this assignment.
-    fn fence_of(&self, entry: &CommitEntry) -> Option<i64> {
-        let (by, fence) = self.fences.get(&entry.partition)?;
-        (*by == entry.assignment).then_some(*fence)
-    }
 }
 
 impl From<Input<'static>> for Answer {
@@ -257,13 +256,16 @@ impl Ask {
     }
 }
 
+/// Whoever reads it may think of brokers first. What only a person can mend passes like everything else when he has: no topic
+/// is refused to us, of which the words for brokers speak.
+fn of_store(error: &StoreError) -> String {
+    format!("offset store: {error}")
+}
+
 fn unread(asked: &[Wanted], error: &StoreError) -> Input<'static> {
     let failed = |(assignment, ..): &Wanted| CommittedAnswer {
         assignment: *assignment,
-        answer: Err(match error.clone() {
-            StoreError::Away(text) => ReadError::Transient(text),
-            StoreError::Refused(text) => ReadError::Unauthorized(text),
-        }),
+        answer: Err(ReadError::Transient(of_store(error))),
     };
     Input::CommittedRead {
         answers: asked.iter().map(failed).collect(),
@@ -277,14 +279,16 @@ fn unwritten(
     error: &StoreError,
 ) -> Input<'static> {
     let failed = |(entry, _): &(CommitEntry, Place)| {
-        let error = match error.clone() {
-            StoreError::Away(text) => CommitError::Transient(text),
-            StoreError::Refused(text) => CommitError::Unauthorized(text),
-        };
-        (entry.assignment, Err(error))
+        (
+            entry.assignment,
+            Err(CommitError::Transient(of_store(error))),
+        )
     };
     Input::CommitDone {
         request,
         results: entries.iter().map(failed).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

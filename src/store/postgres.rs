@@ -217,12 +217,21 @@ impl PostgresSettings {
 
 impl Trust {
     fn connector(&self) -> Result<MakeTlsConnector, StoreError> {
-        let refused = |error: ErrorStack| StoreError::Refused(chain(&error));
-        let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(refused)?;
-        if let Self::File(file) = self {
+        let unusable = |file: &Path, error: &ErrorStack| {
+            StoreError::Refused(format!("{}: {error}", file.display()))
+        };
+        let mut builder = SslConnector::builder(SslMethod::tls_client())
+            .map_err(|error| StoreError::Refused(chain(&error)))?;
+        // The library was built on another system than this one.
+        let of_system = || openssl_probe::probe().cert_file;
+        let file = match self {
+            Self::System => of_system(),
+            Self::File(file) => Some(file.clone()),
+        };
+        if let Some(file) = file {
             builder
-                .set_ca_file(file)
-                .map_err(|error| StoreError::Refused(format!("{}: {error}", file.display())))?;
+                .set_ca_file(&file)
+                .map_err(|error| unusable(&file, &error))?;
         }
         Ok(MakeTlsConnector::new(builder.build()))
     }

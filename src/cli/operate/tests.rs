@@ -63,8 +63,8 @@ fn one_of_each() -> Vec<Obstacle> {
     };
     let error = || "refused".to_owned();
     vec![
-        Obstacle::Starting,
-        Obstacle::Listing,
+        Obstacle::Starting { error: None },
+        Obstacle::Listing { error: None },
         Obstacle::Unauthorized,
         Obstacle::Stopped(StopReason::Corrupt),
         Obstacle::Leaving,
@@ -129,8 +129,8 @@ fn window_full() -> Obstacle {
 /// Its place in [`one_of_each`]. A new obstacle does not compile before it has one.
 fn index(obstacle: &Obstacle) -> usize {
     match obstacle {
-        Obstacle::Starting => 0,
-        Obstacle::Listing => 1,
+        Obstacle::Starting { .. } => 0,
+        Obstacle::Listing { .. } => 1,
         Obstacle::Unauthorized => 2,
         Obstacle::Stopped(_) => 3,
         Obstacle::Leaving => 4,

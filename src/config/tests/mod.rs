@@ -4,6 +4,7 @@ mod contradictions;
 mod dead_letters;
 mod hostile;
 mod mistakes;
+mod offset_store;
 mod outputs;
 mod per_topic;
 mod precedence;

@@ -92,3 +92,16 @@ fn a_partition_that_leaves_is_not_claimed_again() {
     assert_eq!(bench.lines("answer unassign").len(), 1);
     assert!(bench.core.owned().is_empty());
 }
+
+// I-S6
+#[test]
+fn an_end_that_meets_a_refusal_is_not_clean() {
+    let mut bench = committing();
+    bench.shut_down(seconds(20));
+    bench.pass(seconds(20));
+    bench.commit_answered(claimed());
+    bench.pass(seconds(1));
+    bench.revoke(&[0]);
+    bench.input(Input::GroupLeft);
+    assert_eq!(bench.lines("finished"), ["finished Uncommitted"]);
+}

@@ -171,8 +171,8 @@ fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String]) -> proto
         Obstacle::Parked { head, .. }
         | Obstacle::Suspected { head }
         | Obstacle::Oversize { head, .. } => with_head(message, head),
-        Obstacle::Starting
-        | Obstacle::Listing
+        Obstacle::Starting { .. }
+        | Obstacle::Listing { .. }
         | Obstacle::Unauthorized
         | Obstacle::Stopped(_)
         | Obstacle::Leaving

@@ -79,8 +79,12 @@ pub(super) fn process(status: &Status, not_ready: Option<&str>) -> String {
 #[allow(clippy::too_many_lines)] // a table with one row for each reason
 pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String]) -> Words {
     match cause {
-        Obstacle::Starting => Words::new("starting", "its committed offset is being read"),
-        Obstacle::Listing => Words::new("listing", "the range of its log is being read"),
+        Obstacle::Starting { error } => {
+            Words::new("starting", being_read("its committed offset", error.as_deref()))
+        }
+        Obstacle::Listing { error } => {
+            Words::new("listing", being_read("the range of its log", error.as_deref()))
+        }
         Obstacle::Leaving => Words::new("draining", "it is being given to another member"),
         Obstacle::MembershipDoubtful => Words::new(
             "membership_doubtful",
@@ -215,6 +219,11 @@ fn paused(scope: Scope, reason: &str, topics: &[String]) -> Words {
         .remedy(format!("ackline resume{argument} --reason …"))
 }
 
+fn being_read(what: &str, error: Option<&str>) -> String {
+    let error = error.map(|error| format!("; it is asked again, the last answer was: {error}"));
+    format!("{what} is being read{}", error.unwrap_or_default())
+}
+
 fn commit_failing(error: &str, stale: bool) -> Words {
     let consequence = if stale {
         "; nothing new is delivered until one succeeds"
@@ -229,7 +238,10 @@ fn commit_failing(error: &str, stale: bool) -> Words {
         },
         format!("commits of it fail: {error}{consequence}"),
     )
-    .remedy("look at the brokers and at the group's permissions; it is tried again by itself")
+    .remedy(
+        "look at what keeps positions: the brokers and the group's permissions, or the store of offset_store.kind; it is \
+         tried again by itself",
+    )
 }
 
 fn parked(head: &Head, cause: Cause, reason: &str, refused: Option<&str>, place: &str) -> Words {
@@ -334,11 +346,11 @@ fn room(cause: &Obstacle) -> Words {
             "nothing more is read: what is finished out of order would not fit the commit metadata",
         ),
         Obstacle::NoStream
-        | Obstacle::Starting
+        | Obstacle::Starting { .. }
         | Obstacle::Parked { .. }
         | Obstacle::DeadLetterPending { .. }
         | Obstacle::Suspected { .. }
-        | Obstacle::Listing
+        | Obstacle::Listing { .. }
         | Obstacle::Unauthorized
         | Obstacle::Stopped(_)
         | Obstacle::Leaving

@@ -47,6 +47,11 @@ impl Database {
         }}})
     }
 
+    /// The password of its user.
+    pub(crate) fn password(&self) -> String {
+        std::fs::read_to_string(self.environment.get("PASSWORD_FILE")).unwrap()
+    }
+
     /// What is stored of a topic: partition, fence, next offset.
     pub(crate) async fn stored(&self, topic: &str) -> Vec<(i32, i64, Option<i64>)> {
         let client = self.connect(&self.name).await;

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::harness::proto::RefusalReason;
 use crate::harness::{
     Database, Ledger, Line, Manner, Member, Protocol, Reader, Settings, Sidecar, Topic, Worker,
-    described_offsets, on_every_protocol, unique, until,
+    ackline, described_offsets, on_every_protocol, unique, until,
 };
 
 /// Waits until so much of each partition is stored.
@@ -291,4 +291,45 @@ async fn a_group_that_was_empty_goes_on_though_its_generations_start_again() {
     assert!(fences.is_sorted_by(|a, b| a < b), "{fences:?}");
     ledger.assert_sound();
     ledger.assert_nothing_repeated();
+}
+
+/// What a person has to do is told, and needs no restart when it is done.
+#[tokio::test]
+async fn a_wrong_password_is_told_and_the_right_one_needs_no_restart() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let (topic, database) = (
+        Topic::create(member.cluster, 1).await,
+        Database::create().await,
+    );
+    let secret = tempfile::tempdir().unwrap();
+    let password = secret.path().join("password");
+    std::fs::write(&password, "wrong").unwrap();
+    let settings = member
+        .settings(&group, &topic)
+        .with(database.settings())
+        .with(json!({"offset_store": {"postgres": {"password_file": password}}}));
+    topic.write_numbered(&ledger, 10).await;
+    let sidecar = Sidecar::start(settings).await;
+    let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(50));
+    sidecar
+        .until_logged(&[
+            "read_retried",
+            "offset store",
+            "password authentication failed",
+        ])
+        .await;
+    until("explain names it", async || {
+        let (_, text) = ackline(&sidecar.socket(), &["explain"]).await;
+        text.contains("password authentication failed")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(ledger.delivery_count(), 0, "an error is no position");
+    std::fs::write(&password, database.password()).unwrap();
+    ledger.until_all_accepted().await;
+    until_stored(&database, &topic).await;
+    worker.finish().await;
+    sidecar.stop().await;
+    ledger.assert_sound();
 }

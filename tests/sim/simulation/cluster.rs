@@ -7,8 +7,23 @@ use ackline::core::{
     GroupDescription, Input, LogRange, PartitionId, ReadError, TopicDescription, TopicIndex,
 };
 
-use super::group::{Grant, Heartbeat, Join};
-use super::world::{CommitInFlight, Happening, What, World};
+use super::group::{Grant, Heartbeat, Join, MemberName};
+use super::world::{Happening, What, World};
+
+/// A commit on its way to the coordinator.
+#[derive(Debug)]
+pub(crate) struct CommitInFlight {
+    pub(crate) member: usize,
+    pub(crate) life: u32,
+    pub(crate) client: u32,
+    pub(crate) name: Option<MemberName>,
+    pub(crate) generation: i32,
+    pub(crate) request: CommitId,
+    pub(crate) entries: Vec<CommitEntry>,
+    pub(crate) answer_lost: bool,
+    /// Numbers of the claims under which a store outside Kafka is written to.
+    pub(crate) fences: Vec<Option<u64>>,
+}
 
 /// An answer on its way to a process.
 #[derive(Debug)]
@@ -61,38 +76,44 @@ impl World {
     }
 
     pub(crate) fn read_committed(&mut self, member: usize, asked: Vec<(Assignment, PartitionId)>) {
-        let (wait, error) = self.read_fate(member);
-        let mut answers = Vec::new();
         for (assignment, partition) in &asked {
             self.oracle.read_asked(member, *assignment, *partition);
-            let answer = error
-                .clone()
-                .map_or_else(|| Ok(self.broker.committed.get(partition).cloned()), Err);
-            answers.push(CommittedAnswer {
-                assignment: *assignment,
-                answer,
-            });
         }
-        let siblings = self
-            .broker
-            .committed
-            .iter()
-            .filter(|(sibling, _)| {
-                error.is_none()
-                    && asked
-                        .iter()
-                        .any(|(_, partition)| partition.topic == sibling.topic)
-            })
-            .map(|(sibling, committed)| (*sibling, committed.metadata.clone()))
-            .filter(|(sibling, _)| {
-                !asked.iter().any(|(_, partition)| partition == sibling) || asked.len() > 1
-            })
-            .collect();
-        self.later_of_client(
-            member,
-            wait,
-            What::Answer(Box::new(Answer::Committed { answers, siblings })),
-        );
+        if self.plan.claims {
+            return self.claim(member, asked);
+        }
+        let (wait, error) = self.read_fate(member);
+        let answer = What::Answer(Box::new(self.committed_answer(&asked, error)));
+        self.later_of_client(member, wait, answer);
+    }
+
+    /// What is stored of these partitions, and of their siblings, or why that is not told.
+    pub(crate) fn committed_answer(
+        &self,
+        asked: &[(Assignment, PartitionId)],
+        error: Option<ReadError>,
+    ) -> Answer {
+        let told = error.is_none();
+        let answers = asked.iter().map(|(assignment, partition)| CommittedAnswer {
+            assignment: *assignment,
+            answer: error
+                .clone()
+                .map_or_else(|| Ok(self.broker.committed.get(partition).cloned()), Err),
+        });
+        let is_asked = |sibling: &PartitionId| asked.iter().any(|(_, asked)| asked == sibling);
+        let of_topic = |sibling: &PartitionId| {
+            let mut topics = asked.iter().map(|(_, asked)| asked.topic);
+            topics.any(|topic| topic == sibling.topic)
+        };
+        let siblings = self.broker.committed.iter();
+        let siblings = siblings
+            .filter(|(sibling, _)| told && of_topic(sibling))
+            .filter(|(sibling, _)| !is_asked(sibling) || asked.len() > 1)
+            .map(|(sibling, committed)| (*sibling, committed.metadata.clone()));
+        Answer::Committed {
+            answers: answers.collect(),
+            siblings: siblings.collect(),
+        }
     }
 
     pub(crate) fn list_offsets(&mut self, member: usize, asked: Vec<(Assignment, PartitionId)>) {
@@ -192,7 +213,8 @@ impl World {
         let client = process.client;
         let faults = self.plan.faults.clone();
         let healed = self.is_healed();
-        let lost = self.is_cut_off(member) || (!healed && self.random.chance(faults.commit_lost));
+        let cut_off = self.is_cut_off(member) && !self.plan.claims;
+        let lost = cut_off || (!healed && self.random.chance(faults.commit_lost));
         if lost {
             let results = entries
                 .iter()
@@ -225,6 +247,7 @@ impl World {
             name,
             generation,
             request,
+            fences: self.fences_of(member, &entries),
             entries,
             answer_lost,
         };
@@ -232,14 +255,15 @@ impl World {
     }
 
     pub(crate) fn commit_arrives(&mut self, commit: CommitInFlight) {
-        let refusal = if !self.group.accepts(commit.name, commit.generation) {
+        let claims = self.plan.claims;
+        let refusal = if !claims && !self.group.accepts(commit.name, commit.generation) {
             Some(CommitError::NotMember(
                 "unknown member or old generation".to_owned(),
             ))
         } else if !self.is_healed() && self.random.chance(self.plan.faults.commit_refused) {
             Some(match self.random.below(3) {
                 0 => CommitError::Unauthorized("not allowed for now".to_owned()),
-                1 => CommitError::NotMember("rebalance in progress".to_owned()),
+                1 if !claims => CommitError::NotMember("rebalance in progress".to_owned()),
                 _ => CommitError::Transient("coordinator loading".to_owned()),
             })
         } else {
@@ -252,8 +276,10 @@ impl World {
             )
         });
         let mut results = Vec::new();
-        for entry in &commit.entries {
-            let result = refusal.clone().map_or_else(|| self.apply(entry), Err);
+        for (entry, fence) in commit.entries.iter().zip(&commit.fences) {
+            let overtaken = claims.then(|| self.claims.refuses(entry.partition, *fence));
+            let refusal = refusal.clone().or(overtaken.flatten());
+            let result = refusal.map_or_else(|| self.apply(entry), Err);
             results.push((entry.assignment, result));
         }
         let mut wait = self.latency();
@@ -273,7 +299,7 @@ impl World {
             Happening::Of {
                 member: commit.member,
                 life: commit.life,
-                client: Some(commit.client),
+                client: (!claims).then_some(commit.client),
                 what: What::Answer(answer),
             },
         );

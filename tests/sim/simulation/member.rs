@@ -1,9 +1,9 @@
 //! One member: its process with a real [`Core`], the client library under it, the bytes it holds, and the
 //! applications at its socket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ackline::core::{Core, Moment, StreamId};
+use ackline::core::{Core, Moment, PartitionId, StreamId};
 
 use super::application::Slot;
 use super::library::{Library, Popped};
@@ -21,6 +21,8 @@ pub(crate) struct Process {
     /// The topics whose names it knows: as many, from the first one.
     pub(crate) topics_known: usize,
     pub(crate) store: Store,
+    /// Numbers of its claims, if positions are kept outside Kafka.
+    pub(crate) claims: BTreeMap<PartitionId, u64>,
     pub(crate) knows_cluster: bool,
     pub(crate) next_stream: u64,
     pub(crate) next_wait: u64,
@@ -52,6 +54,7 @@ impl Process {
             replaces_client: false,
             topics_known,
             store: Store::default(),
+            claims: BTreeMap::new(),
             knows_cluster: false,
             next_stream: 1,
             next_wait: 0,

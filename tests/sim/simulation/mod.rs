@@ -12,6 +12,7 @@
 //! | [`plan`] | what kind of history a seed makes |
 //! | [`world`], `turns`, `rebalances`, `edge`, `cluster`, `topics`, `client`, `trouble` | what happens |
 //! | [`log`], [`broker`], [`group`] | Kafka |
+//! | [`claims`] | a store of positions outside of it |
 //! | [`library`] | the client library, with its traps |
 //! | [`member`], [`store`], [`application`] | one sidecar and the applications at its socket |
 //! | [`oracle`] | what must hold |
@@ -25,6 +26,7 @@
 
 mod application;
 mod broker;
+mod claims;
 mod client;
 mod cluster;
 mod edge;

@@ -191,6 +191,8 @@ pub(crate) struct MemberBook {
     /// The commit that is outstanding, and since when.
     commit_out: Option<(CommitId, Moment)>,
     revoking: BTreeSet<PartitionId>,
+    /// Partitions that somebody else has claimed since: what was finished here cannot be stored any more.
+    overtaken: BTreeSet<PartitionId>,
     doubtful: bool,
     /// Records answered as accepted by a process that was told to stop, by assignment.
     at_shutdown: Option<BTreeSet<Assignment>>,

@@ -86,6 +86,8 @@ pub(crate) struct Plan {
     pub(crate) chaos: Duration,
     /// What the broker allows as metadata, which may be less than we believe.
     pub(crate) metadata_max: usize,
+    /// Positions are kept outside Kafka.
+    pub(crate) claims: bool,
     pub(crate) faults: Faults,
 }
 
@@ -132,6 +134,8 @@ impl Plan {
             cluster_id: faults.topics_made_again || random.chance(800),
             chaos: random.millis(1500..9000),
             metadata_max,
+            // Drawn apart as well.
+            claims: Random::new(seed ^ 0xc1a1).chance(250),
             faults,
             settings,
         };

@@ -17,14 +17,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use ackline::core::{
-    AssignMode, Assignment, CommitEntry, CommitId, Effect, Input, Moment, RecordNumber, StreamId,
-};
+use ackline::core::{AssignMode, Assignment, Effect, Input, Moment, RecordNumber, StreamId};
 
 use super::application::Slot;
 use super::broker::Broker;
+use super::claims::{ClaimInFlight, Claims};
 use super::cluster::Answer;
-use super::group::{Grant, Group, MemberName};
+use super::cluster::CommitInFlight;
+use super::group::{Grant, Group};
 use super::member::Member;
 use super::oracle::Oracle;
 use super::plan::Plan;
@@ -58,6 +58,7 @@ pub(crate) enum Happening {
         what: What,
     },
     CommitArrives(Box<CommitInFlight>),
+    ClaimArrives(Box<ClaimInFlight>),
 }
 
 /// Something that happens to one process.
@@ -80,19 +81,6 @@ pub(crate) enum What {
     /// An operator looks at what is parked.
     LookAtParked,
     Signal,
-}
-
-/// A commit on its way to the coordinator.
-#[derive(Debug)]
-pub(crate) struct CommitInFlight {
-    pub(crate) member: usize,
-    pub(crate) life: u32,
-    pub(crate) client: u32,
-    pub(crate) name: Option<MemberName>,
-    pub(crate) generation: i32,
-    pub(crate) request: CommitId,
-    pub(crate) entries: Vec<CommitEntry>,
-    pub(crate) answer_lost: bool,
 }
 
 #[derive(Debug)]
@@ -157,6 +145,7 @@ pub(crate) struct World {
     pub(crate) certificates: Random,
     pub(crate) broker: Broker,
     pub(crate) group: Group,
+    pub(crate) claims: Claims,
     pub(crate) members: Vec<Member>,
     pub(crate) oracle: Oracle,
     pub(crate) stage: Stage,
@@ -201,6 +190,7 @@ impl World {
             now: Moment(1),
             broker: Broker::new(&plan),
             group: Group::new(&plan, plan.settings.assign_mode == AssignMode::Incremental),
+            claims: Claims::default(),
             oracle: Oracle::new(plan.settings.clone(), plan.members, plan.cluster_id),
             members,
             operator: Random::new(plan.seed ^ 0x0_9e7a),
@@ -336,6 +326,7 @@ impl World {
                 what,
             } => self.happen(member, life, client, what),
             Happening::CommitArrives(commit) => self.commit_arrives(*commit),
+            Happening::ClaimArrives(claim) => self.claim_arrives(*claim),
         }
         true
     }

@@ -56,6 +56,10 @@ impl Oracle {
             return;
         }
         let partition = book.partition;
+        self.members[member].overtaken.remove(&partition);
+        let Some(book) = self.members[member].books.get_mut(&answer.assignment) else {
+            return;
+        };
         book.read = Some(committed.clone());
         book.new_partition = siblings
             .iter()
@@ -370,8 +374,9 @@ impl Oracle {
         broker: &Broker,
     ) {
         for partition in partitions {
+            let overtaken = self.members[member].overtaken.contains(partition);
             let newest = self.members[member].newest.get(partition).copied();
-            if let Some(newest) = newest {
+            if let Some(newest) = newest.filter(|_| !overtaken) {
                 self.check_committed(member, newest, "M4: given back", broker);
             }
         }

@@ -49,6 +49,9 @@ impl Oracle {
             }
             Event::Paused { partition } => self.check_fullness(member, *partition),
             Event::MarksDropped { .. } => self.marks_dropped(),
+            Event::ClaimOvertaken { partition } => {
+                self.members[member].overtaken.insert(*partition);
+            }
             Event::MembershipDoubtful => self.members[member].doubtful = true,
             Event::MembershipConfirmed => self.members[member].doubtful = false,
             Event::CommitsStale { partitions } => self.stale(member, partitions, true),
@@ -58,7 +61,6 @@ impl Oracle {
             | Event::Lost { .. }
             | Event::UnreadAssigned { .. }
             | Event::Unowned { .. }
-            | Event::ClaimOvertaken { .. }
             | Event::TopicsFound { .. }
             | Event::TopicsGone { .. }
             | Event::TopicsLeftOut { .. }
