@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -32,7 +32,7 @@ impl Shelf {
     }
 
     fn ask<T>(&self, what: impl FnOnce(&mut Inside) -> T) -> Result<T, StoreError> {
-        let mut inside = self.0.lock().unwrap();
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inside.away {
             return Err(StoreError::Away("no route".to_owned()));
         }
