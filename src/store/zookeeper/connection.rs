@@ -91,7 +91,9 @@ impl Connection {
     }
 
     /// Whether the server has said nothing since its last answer: what it says unasked is the end of the session.
-    pub(super) fn is_open(&mut self) -> bool {
+    pub(super) async fn is_open(&mut self) -> bool {
+        // What came meanwhile is known to the runtime by then.
+        tokio::task::yield_now().await;
         self.stream.fill_buf().now_or_never().is_none()
     }
 

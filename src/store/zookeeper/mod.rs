@@ -81,7 +81,7 @@ impl ZooKeeper {
     async fn connected(&mut self) -> Result<(Connection, Duration), StoreError> {
         let limit = self.settings.session_timeout;
         if let Some(mut connection) = self.connection.take()
-            && connection.is_open()
+            && connection.is_open().await
         {
             return Ok((connection, limit));
         }
