@@ -93,6 +93,9 @@ pub trait OffsetStore: Send {
         topics: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<(Place, String)>, StoreError>>;
 
+    /// Everything that is stored of the group, for commands.
+    fn positions<'a>(&'a mut self) -> BoxFuture<'a, Result<Vec<(Place, Position)>, StoreError>>;
+
     /// Stores positions. Returns the places of those that were applied; the others have been claimed by somebody else.
     fn write<'a>(
         &'a mut self,

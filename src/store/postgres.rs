@@ -56,6 +56,11 @@ const METADATA: &str = "\
 SELECT topic, partition, metadata FROM {table}
 WHERE consumer_group = $1 AND topic = ANY ($2) AND next_offset IS NOT NULL";
 
+const POSITIONS: &str = "\
+SELECT topic, partition, fence, next_offset, leader_epoch, metadata FROM {table}
+WHERE consumer_group = $1 AND next_offset IS NOT NULL
+ORDER BY topic, partition";
+
 const WRITE: &str = "\
 UPDATE {table} AS stored
 SET next_offset = written.next_offset, leader_epoch = written.leader_epoch, metadata = written.metadata,
@@ -258,6 +263,23 @@ impl OffsetStore for Postgres {
             let rows = self.ask(METADATA, &[&group, &topics]).await?;
             let stored = |row: &Row| Ok((place(row)?, row.try_get(2).map_err(failure)?));
             rows.iter().map(stored).collect()
+        }
+        .boxed()
+    }
+
+    fn positions<'a>(&'a mut self) -> BoxFuture<'a, Result<Vec<(Place, Position)>, StoreError>> {
+        async move {
+            let group = self.settings.group.clone();
+            let rows = self.ask(POSITIONS, &[&group]).await?;
+            let stored = |row: &Row| {
+                let Claim {
+                    place, position, ..
+                } = claim(row)?;
+                Ok(position.map(|position| (place, position)))
+            };
+            rows.iter()
+                .filter_map(|row| stored(row).transpose())
+                .collect()
         }
         .boxed()
     }

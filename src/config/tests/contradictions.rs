@@ -85,7 +85,11 @@ fn settings_without_effect_are_refused() {
 #[test]
 fn an_offset_store_in_zookeeper_needs_servers_and_a_group_that_can_be_a_node() {
     let expected = "\
-offset_store.zookeeper.servers = \"\"
+group.id = a/b  (flag --set)
+    cannot be the name of a node, and offset_store.kind is zookeeper
+    -> write it without slashes and unusual characters
+
+  offset_store.zookeeper.servers = \"\"  (default)
     is not given, but offset_store.kind is zookeeper
     -> write it, or `kind: kafka`
 
@@ -99,11 +103,7 @@ offset_store.zookeeper.servers = \"\"
 
   offset_store.zookeeper.tls.cert_file = /run/tls.crt  (flag --set)
     is given without offset_store.zookeeper.tls.key_file: one is of no use without the other
-    -> name both, or remove offset_store.zookeeper.tls.cert_file
-
-  group.id = a/b  (flag --set)
-    cannot be the name of a node, and offset_store.kind is zookeeper
-    -> write it without slashes and unusual characters";
+    -> name both, or remove offset_store.zookeeper.tls.cert_file";
     let text = flag_mistakes(&[
         ("offset_store.kind", "zookeeper"),
         ("offset_store.zookeeper.username_file", "/run/user"),

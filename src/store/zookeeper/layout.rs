@@ -34,9 +34,14 @@ impl Layout {
         }
     }
 
+    /// Names of topics of which something is stored.
+    pub(super) fn all_offsets(&self) -> String {
+        format!("/consumers/{}/offsets", self.group)
+    }
+
     /// Names of what is stored of a topic, one for each partition.
     pub(super) fn offsets(&self, topic: &str) -> String {
-        format!("/consumers/{}/offsets/{topic}", self.group)
+        format!("{}/{topic}", self.all_offsets())
     }
 
     /// The offset.
@@ -64,7 +69,7 @@ impl Layout {
         [
             "/consumers".to_owned(),
             format!("/consumers/{group}"),
-            format!("/consumers/{group}/offsets"),
+            self.all_offsets(),
             self.offsets(topic),
             format!("/consumers/{group}/ackline"),
             format!("/consumers/{group}/ackline/{topic}"),

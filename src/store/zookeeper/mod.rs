@@ -29,7 +29,7 @@ use tokio::time::timeout;
 pub use connection::ZooKeeperTls;
 
 use super::postgres::secret;
-use super::{Claim, OffsetStore, Place, StoreError, Write};
+use super::{Claim, OffsetStore, Place, Position, StoreError, Write};
 use connection::{Connection, Credentials, Terms};
 use layout::Layout;
 use questions::{KnownOf, Questions};
@@ -169,6 +169,15 @@ impl OffsetStore for ZooKeeper {
         async move {
             let (mut connection, limit) = self.connected().await?;
             let answer = timeout(limit, self.questions(&mut connection).metadata(topics)).await;
+            self.keep(connection, answer)
+        }
+        .boxed()
+    }
+
+    fn positions<'a>(&'a mut self) -> BoxFuture<'a, Result<Vec<(Place, Position)>, StoreError>> {
+        async move {
+            let (mut connection, limit) = self.connected().await?;
+            let answer = timeout(limit, self.questions(&mut connection).positions()).await;
             self.keep(connection, answer)
         }
         .boxed()

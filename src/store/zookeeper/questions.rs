@@ -12,10 +12,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Claim, Place, StoreError, Write};
+use super::super::{Claim, Place, Position, StoreError, Write};
 use super::connection::Connection;
 use super::layout::{self, Layout};
-use super::wire::{ANY_VERSION, Access, Answer, Code, Request, Step};
+use super::wire::{ANY_VERSION, Access, Answer, Code, Malformed, Request, Step};
 
 /// Partitions that are claimed in one transaction: few enough for the longest names and the size that servers allow.
 const CLAIMED_AT_ONCE_MAX: usize = 128;
@@ -29,6 +29,13 @@ pub(super) struct Known {
     version: i32,
     /// Whether there is an offset.
     has_offset: bool,
+}
+
+/// What is stored of a partition.
+struct Read {
+    position: Option<Position>,
+    /// Version of what stands beside the offset, if there is such a node.
+    version: Option<i32>,
 }
 
 /// What is known of each partition.
@@ -53,47 +60,52 @@ impl Questions<'_> {
         for places in places.chunks(CLAIMED_AT_ONCE_MAX) {
             fences.extend(self.raise(places).await?);
         }
-        let reads = places.iter().flat_map(|place| {
-            [self.layout.offset(place), self.layout.position(place)]
-                .map(|path| Request::Data { path })
-        });
-        let reads: Vec<Request> = reads.collect();
-        let answers = self.connection.ask(&reads).await?;
         let mut claims = Vec::new();
-        let pairs = reads.chunks(2).zip(answers.chunks(2));
-        for ((place, fence), (reads, answers)) in places.iter().zip(fences).zip(pairs) {
-            let ([of_offset, of_position], [offset, position]) = (reads, answers) else {
-                continue;
+        for ((place, fence), read) in places.iter().zip(fences).zip(self.read(places).await?) {
+            let known = Known {
+                version: read
+                    .version
+                    .ok_or_else(|| failure(Code::NoNode, &self.layout.position(place)))?,
+                has_offset: read.position.is_some(),
             };
-            let (offset_path, position_path) = (of_offset.path(), of_position.path());
-            let (beside, version) = self
-                .data(position, position_path)?
-                .ok_or_else(|| failure(Code::NoNode, position_path))?;
-            let offset = match self.data(offset, offset_path)? {
-                None => None,
-                Some((digits, _)) => {
-                    let offset = layout::read_offset(digits);
-                    Some(offset.map_err(|fault| unreadable(offset_path, fault))?)
-                }
-            };
-            let position = offset.map(|offset| layout::read_position(offset, beside));
-            let position = position.transpose();
-            let position = position.map_err(|fault| unreadable(position_path, fault))?;
-            let has_offset = position.is_some();
-            self.known.insert(
-                place.clone(),
-                Known {
-                    version,
-                    has_offset,
-                },
-            );
+            self.known.insert(place.clone(), known);
             claims.push(Claim {
                 place: place.clone(),
                 fence: i64::from(fence),
-                position,
+                position: read.position,
             });
         }
         Ok(claims)
+    }
+
+    /// What is stored of these.
+    async fn read(&mut self, places: &[Place]) -> Result<Vec<Read>, StoreError> {
+        let paths = places
+            .iter()
+            .flat_map(|place| [self.layout.offset(place), self.layout.position(place)]);
+        let requests: Vec<Request> = paths.map(|path| Request::Data { path }).collect();
+        let answers = self.connection.ask(&requests).await?;
+        let mut reads = Vec::new();
+        for (requests, answers) in requests.chunks(2).zip(answers.chunks(2)) {
+            let ([of_offset, of_position], [offset, position]) = (requests, answers) else {
+                continue;
+            };
+            let (offset_path, position_path) = (of_offset.path(), of_position.path());
+            let beside = self.data(position, position_path)?;
+            let mut read = Read {
+                position: None,
+                version: beside.map(|(_, version)| version),
+            };
+            if let Some((digits, _)) = self.data(offset, offset_path)? {
+                let offset = layout::read_offset(digits);
+                let offset = offset.map_err(|fault| unreadable(offset_path, fault))?;
+                let beside = beside.map_or(&[][..], |(beside, _)| beside);
+                let position = layout::read_position(offset, beside);
+                read.position = Some(position.map_err(|fault| unreadable(position_path, fault))?);
+            }
+            reads.push(read);
+        }
+        Ok(reads)
     }
 
     /// Raises the fence of each; all of them or none.
@@ -131,28 +143,8 @@ impl Questions<'_> {
         &mut self,
         topics: &[String],
     ) -> Result<Vec<(Place, String)>, StoreError> {
-        let lists = topics.iter().map(|topic| self.layout.offsets(topic));
-        let lists: Vec<Request> = lists.map(|path| Request::Children { path }).collect();
-        // The server may be behind others, and here nothing was written that it would have to know.
-        let mut requests: Vec<Request> = lists
-            .first()
-            .map(|list| list.path().to_owned())
-            .map(|path| Request::Sync { path })
-            .into_iter()
-            .collect();
-        let before = requests.len();
-        requests.extend(lists);
-        let answers = self.connection.ask(&requests).await?;
-        let mut places = Vec::new();
-        let lists = requests.iter().zip(&answers).skip(before);
-        for (topic, (request, answer)) in topics.iter().zip(lists) {
-            for partition in self.children(answer, request.path())? {
-                places.push(Place {
-                    topic: topic.clone(),
-                    partition,
-                });
-            }
-        }
+        self.catch_up().await?;
+        let places = self.places(topics).await?;
         let reads = places.iter().map(|place| self.layout.position(place));
         let reads: Vec<Request> = reads.map(|path| Request::Data { path }).collect();
         let answers = self.connection.ask(&reads).await?;
@@ -166,6 +158,52 @@ impl Questions<'_> {
             stored.extend(metadata.map(|metadata| (place, metadata)));
         }
         Ok(stored)
+    }
+
+    /// Everything that is stored of the group.
+    pub(super) async fn positions(&mut self) -> Result<Vec<(Place, Position)>, StoreError> {
+        self.catch_up().await?;
+        let path = self.layout.all_offsets();
+        let request = [Request::Children { path }];
+        let answers = self.connection.ask(&request).await?;
+        let mut topics = Vec::new();
+        for answer in &answers {
+            topics = self.children(answer, request[0].path())?;
+        }
+        topics.sort();
+        let mut places = self.places(&topics).await?;
+        places.sort();
+        let reads = self.read(&places).await?;
+        let stored = places.into_iter().zip(reads);
+        Ok(stored
+            .filter_map(|(place, read)| Some((place, read.position?)))
+            .collect())
+    }
+
+    /// The server may be behind others, and where nothing was written before there is nothing that it would have to know.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        let path = self.layout.all_offsets();
+        self.connection.ask(&[Request::Sync { path }]).await?;
+        Ok(())
+    }
+
+    /// Where something is stored of these topics.
+    async fn places(&mut self, topics: &[String]) -> Result<Vec<Place>, StoreError> {
+        let lists = topics.iter().map(|topic| self.layout.offsets(topic));
+        let lists: Vec<Request> = lists.map(|path| Request::Children { path }).collect();
+        let answers = self.connection.ask(&lists).await?;
+        let mut places = Vec::new();
+        for ((topic, request), answer) in topics.iter().zip(&lists).zip(&answers) {
+            // What has another name is nobody's offset.
+            let names = self.children(answer, request.path())?;
+            places.extend(names.iter().filter_map(|name| {
+                Some(Place {
+                    topic: topic.clone(),
+                    partition: name.parse().ok()?,
+                })
+            }));
+        }
+        Ok(places)
     }
 
     /// Stores positions. Returns the places of those that were applied.
@@ -294,12 +332,13 @@ impl Questions<'_> {
         }
         let to_blame = results.iter().find_map(|(path, error)| {
             let code = error.filter(|code| *code != Code::NodeExists)?;
-            Some(match code {
-                Code::NoNode => StoreError::Refused(format!(
+            Some(if code == Code::NoNode {
+                StoreError::Refused(format!(
                     "there is no node {}: make it, or correct the end of offset_store.zookeeper.servers",
                     self.root
-                )),
-                code => failure(code, path),
+                ))
+            } else {
+                failure(code, path)
             })
         });
         to_blame.map_or(Ok(()), Err)
@@ -315,7 +354,18 @@ impl Questions<'_> {
             if let Some(code) = answer.error() {
                 return Err(failure(code, request.path()));
             }
-            answer.steps().map_err(|_| self.connection.nonsense())
+            let steps = match request {
+                Request::Transaction(steps) => steps.len(),
+                Request::Create { .. }
+                | Request::Data { .. }
+                | Request::Children { .. }
+                | Request::Sync { .. } => 0,
+            };
+            match answer.steps() {
+                Ok(Ok(versions)) if versions.len() != steps => Err(self.connection.nonsense()),
+                Ok(result) => Ok(result),
+                Err(Malformed) => Err(self.connection.nonsense()),
+            }
         });
         results.collect()
     }
@@ -336,14 +386,10 @@ impl Questions<'_> {
         }
     }
 
-    /// Partitions in a topic; what has another name is nobody's offset.
-    fn children(&self, answer: &Answer, path: &str) -> Result<Vec<i32>, StoreError> {
+    /// Names of what is in a node.
+    fn children(&self, answer: &Answer, path: &str) -> Result<Vec<String>, StoreError> {
         match answer.error() {
-            None => {
-                let names = answer.children();
-                let names = names.map_err(|_| self.connection.nonsense())?;
-                Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
-            }
+            None => answer.children().map_err(|_| self.connection.nonsense()),
             Some(Code::NoNode) => Ok(Vec::new()),
             Some(code) => Err(failure(code, path)),
         }

@@ -36,6 +36,53 @@ impl Database {
         database
     }
 
+    /// Settings of a sidecar that keeps its positions here.
+    pub(crate) fn settings(&self) -> Value {
+        json!({"offset_store": {"kind": "postgres", "postgres": {
+            "address": self.environment.get("ADDRESS"),
+            "database": self.name,
+            "username_file": self.user_file.path().join("username"),
+            "password_file": self.environment.get("PASSWORD_FILE"),
+            "tls": {"enabled": true, "ca_file": self.environment.get("CA_FILE")},
+        }}})
+    }
+
+    /// What is stored of a topic: partition, fence, next offset.
+    pub(crate) async fn stored(&self, topic: &str) -> Vec<(i32, i64, Option<i64>)> {
+        let client = self.connect(&self.name).await;
+        let rows = client
+            .query(
+                "SELECT partition, fence, next_offset FROM ackline_offsets WHERE topic = $1 ORDER BY partition",
+                &[&topic],
+            )
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect()
+    }
+
+    /// Lets nobody in, or everybody again; who is in is thrown out.
+    pub(crate) async fn allow_connections(&self, allow: bool) {
+        let server = self.connect(self.environment.get("DATABASE")).await;
+        let limit = if allow { -1 } else { 0 };
+        // The limit does not hold for superusers, so that the whole database is closed instead.
+        let text = format!(
+            "UPDATE pg_database SET datallowconn = {allow}, datconnlimit = {limit} WHERE datname = '{}'",
+            self.name
+        );
+        server.batch_execute(&text).await.unwrap();
+        if !allow {
+            server
+                .query(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+                    &[&self.name],
+                )
+                .await
+                .unwrap();
+        }
+    }
+
     async fn connect(&self, database: &str) -> Client {
         let (host, port) = self.environment.get("ADDRESS").split_once(':').unwrap();
         let password = PathBuf::from(self.environment.get("PASSWORD_FILE"));
@@ -54,50 +101,20 @@ impl Database {
 
 impl Store for Database {
     fn settings(&self) -> Value {
-        json!({"offset_store": {"kind": "postgres", "postgres": {
-            "address": self.environment.get("ADDRESS"),
-            "database": self.name,
-            "username_file": self.user_file.path().join("username"),
-            "password_file": self.environment.get("PASSWORD_FILE"),
-            "tls": {"enabled": true, "ca_file": self.environment.get("CA_FILE")},
-        }}})
+        Self::settings(self)
     }
 
-    async fn stored(&self, group: &str, topic: &Topic<'_>) -> Vec<Stored> {
-        let client = self.connect(&self.name).await;
-        let rows = client
-            .query(
-                "SELECT partition, fence, next_offset FROM ackline_offsets \
-                 WHERE consumer_group = $1 AND topic = $2 ORDER BY partition",
-                &[&group, &topic.name],
-            )
-            .await
-            .unwrap();
-        let stored = rows.iter().map(|row| Stored {
-            partition: row.get(0),
-            fence: row.get(1),
-            next: row.get(2),
+    async fn stored(&self, topic: &Topic<'_>) -> Vec<Stored> {
+        let rows = Self::stored(self, &topic.name).await;
+        let stored = rows.into_iter().map(|(partition, fence, next)| Stored {
+            partition,
+            fence,
+            next,
         });
         stored.collect()
     }
 
-    async fn let_in(&self, allow: bool) {
-        let server = self.connect(self.environment.get("DATABASE")).await;
-        let limit = if allow { -1 } else { 0 };
-        // The limit does not hold for superusers, so that the whole database is closed instead.
-        let text = format!(
-            "UPDATE pg_database SET datallowconn = {allow}, datconnlimit = {limit} WHERE datname = '{}'",
-            self.name
-        );
-        server.batch_execute(&text).await.unwrap();
-        if !allow {
-            server
-                .query(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
-                    &[&self.name],
-                )
-                .await
-                .unwrap();
-        }
+    async fn allow_connections(&self, allow: bool) {
+        Self::allow_connections(self, allow).await;
     }
 }

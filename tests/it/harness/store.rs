@@ -20,8 +20,8 @@ pub(crate) trait Store {
     fn settings(&self) -> Value;
 
     /// What is stored of a topic, in the order of partitions. Told by the store's own tools, never by the sidecar.
-    async fn stored(&self, group: &str, topic: &Topic<'_>) -> Vec<Stored>;
+    async fn stored(&self, topic: &Topic<'_>) -> Vec<Stored>;
 
     /// Lets nobody in, or everybody again; who is in is thrown out.
-    async fn let_in(&self, allow: bool);
+    async fn allow_connections(&self, allow: bool);
 }

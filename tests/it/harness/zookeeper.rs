@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -21,6 +22,7 @@ pub(crate) struct Tree {
     /// The node that holds all others.
     pub(crate) root: String,
     user: Option<User>,
+    group: OnceLock<String>,
     ends_with_test: bool,
 }
 
@@ -84,6 +86,7 @@ impl Tree {
             folder,
             root: format!("/{}", unique("root")),
             user,
+            group: OnceLock::new(),
             ends_with_test,
         };
         tree.ask(&[format!("create {}", tree.root)]).await;
@@ -111,6 +114,20 @@ impl Tree {
     /// The path of a node.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.root)
+    }
+
+    /// The node of the only group.
+    async fn group(&self) -> Option<&String> {
+        if self.group.get().is_none() {
+            let groups = self.path("/consumers");
+            let listed = self.ask(&[format!("ls {groups}")]).await.remove(0);
+            let name = listed.strip_prefix('[')?.strip_suffix(']')?;
+            if !name.is_empty() {
+                // Another call may have been faster, with the same.
+                let _ = self.group.set(format!("{groups}/{name}"));
+            }
+        }
+        self.group.get()
     }
 
     /// What ZooKeeper's own command line answers to each of these.
@@ -171,8 +188,10 @@ impl Store for Tree {
         settings
     }
 
-    async fn stored(&self, group: &str, topic: &Topic<'_>) -> Vec<Stored> {
-        let group = self.path(&format!("/consumers/{group}"));
+    async fn stored(&self, topic: &Topic<'_>) -> Vec<Stored> {
+        let Some(group) = self.group().await else {
+            return Vec::new();
+        };
         let commands = (0..topic.partitions).flat_map(|partition| {
             let place = format!("{}/{partition}", topic.name);
             [
@@ -195,7 +214,7 @@ impl Store for Tree {
         stored.collect()
     }
 
-    async fn let_in(&self, allow: bool) {
+    async fn allow_connections(&self, allow: bool) {
         if allow {
             script("up", &self.folder, &[]).await;
         } else {

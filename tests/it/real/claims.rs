@@ -74,6 +74,11 @@ async fn whoever_claimed_earlier_writes_nothing_more() {
     let mut metadata: Vec<_> = stored.into_iter().map(|(_, metadata)| metadata).collect();
     metadata.sort();
     assert_eq!(metadata, ["metadata of 8", "metadata of 9"]);
+    let everything = second.positions().await.unwrap();
+    assert_eq!(
+        everything,
+        [(place(0), position(9)), (place(1), position(8))]
+    );
     let none = second.metadata(&["other".to_owned()]).await.unwrap();
     assert_eq!(none, []);
 }

@@ -9,9 +9,9 @@ use crate::harness::{
 };
 
 /// Waits until so much of each partition is stored.
-pub(super) async fn until_stored(store: &impl Store, group: &str, topic: &Topic<'_>) {
+pub(super) async fn until_stored(store: &impl Store, topic: &Topic<'_>) {
     until("everything is stored", async || {
-        let stored = store.stored(group, topic).await;
+        let stored = store.stored(topic).await;
         for partition in 0..topic.partitions {
             let (start, end) = topic.bounds(partition).await;
             let of_partition = stored.iter().find(|it| it.partition == partition);
@@ -35,7 +35,7 @@ async fn nothing_comes_again(member: Member, store: impl Store) {
     ledger.until_all_accepted().await;
     worker.finish().await;
     let directory = first.stop().await;
-    until_stored(&store, &group, &topic).await;
+    until_stored(&store, &topic).await;
 
     topic.write_numbered(&ledger, 50).await;
     let second = Sidecar::start_in(directory, settings).await;
@@ -43,10 +43,10 @@ async fn nothing_comes_again(member: Member, store: impl Store) {
     ledger.until_all_accepted().await;
     worker.finish().await;
     second.stop().await;
-    until_stored(&store, &group, &topic).await;
+    until_stored(&store, &topic).await;
     ledger.assert_sound();
     ledger.assert_nothing_repeated();
-    let stored = store.stored(&group, &topic).await;
+    let stored = store.stored(&topic).await;
     assert!(stored.iter().all(|it| it.fence >= 2), "{stored:?}");
 }
 
@@ -74,8 +74,8 @@ async fn a_member_that_slept_stores_nothing(store: impl Store) {
     let heir = Sidecar::start(settings).await;
     let worker = Worker::start(heir.socket(), &ledger, Manner::new(42));
     ledger.until_all_accepted().await;
-    until_stored(&store, &group, &topic).await;
-    let before = store.stored(&group, &topic).await;
+    until_stored(&store, &topic).await;
+    let before = store.stored(&topic).await;
 
     sleeper.signal("CONT").await;
     let ids: Vec<u64> = taken.iter().map(|record| record.id).collect();
@@ -87,8 +87,8 @@ async fn a_member_that_slept_stores_nothing(store: impl Store) {
     let own = Worker::start(sleeper.socket(), &ledger, Manner::new(43));
     topic.write_numbered(&ledger, 20).await;
     ledger.until_all_accepted().await;
-    until_stored(&store, &group, &topic).await;
-    let after = store.stored(&group, &topic).await;
+    until_stored(&store, &topic).await;
+    let after = store.stored(&topic).await;
     for (before, after) in before.iter().zip(&after) {
         assert!(before.next <= after.next, "positions go back");
     }
@@ -122,8 +122,8 @@ async fn a_store_that_is_away_stops_deliveries_only_after_a_while(store: impl St
     let sidecar = Sidecar::start(settings).await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(44));
     ledger.until_all_accepted().await;
-    until_stored(&store, &group, &topic).await;
-    store.let_in(false).await;
+    until_stored(&store, &topic).await;
+    store.allow_connections(false).await;
     topic.write_numbered(&ledger, 10).await;
     ledger.until_all_accepted().await;
     until("it is not ready, and says why", async || {
@@ -131,10 +131,10 @@ async fn a_store_that_is_away_stops_deliveries_only_after_a_while(store: impl St
         (code == 503 && body.contains("commit")).then_some(())
     })
     .await;
-    store.let_in(true).await;
+    store.allow_connections(true).await;
     topic.write_numbered(&ledger, 10).await;
     ledger.until_all_accepted().await;
-    until_stored(&store, &group, &topic).await;
+    until_stored(&store, &topic).await;
     worker.finish().await;
     sidecar.stop().await;
     ledger.assert_sound();

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::stores::until_stored;
 use crate::harness::{
-    Ledger, Line, Manner, Member, Protocol, Sidecar, Store, Topic, Tree, User, Worker, unique,
-    until,
+    Ledger, Line, Manner, Member, Protocol, Reader, Sidecar, Store, Topic, Tree, User, Worker,
+    unique, until,
 };
 
 fn member() -> Member {
@@ -37,7 +37,7 @@ async fn a_group_of_classic_consumers_goes_on_where_it_stood() {
     let sidecar = Sidecar::start(settings).await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(50));
     ledger.until_all_accepted().await;
-    until_stored(&tree, &group, &topic).await;
+    until_stored(&tree, &topic).await;
     worker.finish().await;
     sidecar.stop().await;
     ledger.assert_sound();
@@ -55,19 +55,19 @@ async fn what_was_finished_out_of_order_does_not_come_again() {
     let tree = Tree::create_for("alice").await;
     let settings = member().settings(&group, &topic).with(tree.settings());
     let sidecar = Sidecar::start(settings.clone()).await;
-    let mut reader = crate::harness::Reader::open(&sidecar.socket(), &ledger).await;
+    let mut reader = Reader::open(&sidecar.socket(), &ledger).await;
     let taken = reader.take(10).await;
     let above: Vec<u64> = taken[3..].iter().map(|record| record.id).collect();
     reader.ack(&above).await;
     drop(reader);
     let directory = sidecar.stop().await;
-    let stored = tree.stored(&group, &topic).await;
-    assert_eq!(stored[0].next, Some(3));
+    let stored = tree.stored(&topic).await;
+    assert_eq!(stored[0].next, Some(0));
 
     let sidecar = Sidecar::start_in(directory, settings).await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(51));
     ledger.until_all_accepted().await;
-    until_stored(&tree, &group, &topic).await;
+    until_stored(&tree, &topic).await;
     worker.finish().await;
     sidecar.stop().await;
     assert_eq!(ledger.delivery_count(), 13, "only three of ten come again");
@@ -83,7 +83,7 @@ async fn nodes_of_one_user_are_nobody_elses() {
     let sidecar = Sidecar::start(settings.clone()).await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(52));
     ledger.until_all_accepted().await;
-    until_stored(&tree, &group, &topic).await;
+    until_stored(&tree, &topic).await;
     worker.finish().await;
     sidecar.stop().await;
 
@@ -108,6 +108,8 @@ async fn nodes_of_one_user_are_nobody_elses() {
     assert!(made[0].starts_with("Created"), "{made:?}");
 
     let stranger = Sidecar::start(settings.with(mallory.settings())).await;
+    // It reads for whoever wants records.
+    let _reader = Reader::open(&stranger.socket(), &ledger).await;
     stranger
         .until_logged(&["not allowed to use /consumers/"])
         .await;
@@ -131,14 +133,14 @@ async fn a_session_that_was_lost_loses_no_claim() {
     let sidecar = Sidecar::start(settings).await;
     let worker = Worker::start(sidecar.socket(), &ledger, Manner::new(53));
     ledger.until_all_accepted().await;
-    until_stored(&tree, &group, &topic).await;
-    let claimed = tree.stored(&group, &topic).await[0].fence;
+    until_stored(&tree, &topic).await;
+    let claimed = tree.stored(&topic).await[0].fence;
 
     tree.signal("STOP").await;
     topic.write_numbered(&ledger, 10).await;
     sidecar.until_logged(&["commit", "no answer of"]).await;
     tree.signal("CONT").await;
-    until_stored(&tree, &group, &topic).await;
+    until_stored(&tree, &topic).await;
     // By now or soon: nobody has spoken in the first session since.
     until("the server ends the first session", async || {
         tree.log().contains("Expiring session").then_some(())
@@ -146,12 +148,12 @@ async fn a_session_that_was_lost_loses_no_claim() {
     .await;
 
     // All sessions are gone with the server, and what was claimed is not.
-    tree.let_in(false).await;
-    tree.let_in(true).await;
+    tree.allow_connections(false).await;
+    tree.allow_connections(true).await;
     topic.write_numbered(&ledger, 10).await;
     ledger.until_all_accepted().await;
-    until_stored(&tree, &group, &topic).await;
-    let stored = tree.stored(&group, &topic).await;
+    until_stored(&tree, &topic).await;
+    let stored = tree.stored(&topic).await;
     assert_eq!(stored[0].fence, claimed, "no claim was needed");
     worker.finish().await;
     sidecar.stop().await;
@@ -169,5 +171,6 @@ async fn a_root_that_is_not_there_is_named() {
     let servers = format!("{}/no/such", tree.environment().get("ADDRESS"));
     let wrong = json!({"offset_store": {"zookeeper": {"servers": servers}}});
     let sidecar = Sidecar::start(settings.with(wrong)).await;
+    let _reader = Reader::open(&sidecar.socket(), &ledger).await;
     sidecar.until_logged(&["there is no node /no/such"]).await;
 }
