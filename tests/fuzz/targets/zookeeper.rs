@@ -36,6 +36,7 @@ pub(crate) fn zookeeper(input: &[u8]) {
 }
 
 async fn serve(mut stream: TcpStream, polite: bool, input: &mut &[u8]) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     request(&mut stream).await?;
     if !polite {
         stream.write_all(input).await?;

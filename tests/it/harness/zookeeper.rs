@@ -22,6 +22,7 @@ pub(crate) struct Tree {
     /// The node that holds all others.
     pub(crate) root: String,
     user: Option<User>,
+    encrypted: bool,
     group: OnceLock<String>,
     ends_with_test: bool,
 }
@@ -62,11 +63,17 @@ impl Tree {
         Self::new(PathBuf::from(folder), None, false).await
     }
 
-    /// The same, for one user, over an encrypted connection.
+    /// The same, for one user.
     pub(crate) async fn create_for(user: &'static str) -> Self {
         let mut tree = Self::create().await;
         tree.user = Some(User::new(user));
         tree
+    }
+
+    /// The same, over an encrypted connection, by a certificate which is known as a user as well.
+    pub(crate) fn encrypted(mut self) -> Self {
+        self.encrypted = true;
+        self
     }
 
     /// On a server that one test may break.
@@ -86,6 +93,7 @@ impl Tree {
             folder,
             root: format!("/{}", unique("root")),
             user,
+            encrypted: false,
             group: OnceLock::new(),
             ends_with_test,
         };
@@ -170,14 +178,18 @@ impl Tree {
 impl Store for Tree {
     fn settings(&self) -> Value {
         let environment = self.environment();
-        let servers = |address| format!("{}{}", environment.get(address), self.root);
-        let mut settings = json!({"offset_store": {"kind": "zookeeper", "zookeeper": {
-            "servers": servers("ADDRESS"), "session_timeout": "4s",
-        }}});
-        if let Some(user) = &self.user {
-            let zookeeper = &mut settings["offset_store"]["zookeeper"];
-            *zookeeper = user.settings()["offset_store"]["zookeeper"].take();
-            zookeeper["servers"] = servers("SECURE_ADDRESS").into();
+        let address = if self.encrypted {
+            "SECURE_ADDRESS"
+        } else {
+            "ADDRESS"
+        };
+        let user = self.user.as_ref().map(User::settings);
+        let mut settings = user.unwrap_or(json!({"offset_store": {"zookeeper": {}}}));
+        settings["offset_store"]["kind"] = "zookeeper".into();
+        let zookeeper = &mut settings["offset_store"]["zookeeper"];
+        zookeeper["servers"] = format!("{}{}", environment.get(address), self.root).into();
+        zookeeper["session_timeout"] = "4s".into();
+        if self.encrypted {
             zookeeper["tls"] = json!({
                 "enabled": true,
                 "ca_file": environment.get("CA_FILE"),

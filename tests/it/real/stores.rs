@@ -56,7 +56,7 @@ async fn positions_are_kept_in_a_table_and_nothing_comes_again(member: Member) {
 on_every_protocol!(positions_are_kept_in_a_table_and_nothing_comes_again);
 
 async fn positions_are_kept_in_nodes_and_nothing_comes_again(member: Member) {
-    nothing_comes_again(member, Tree::create_for("alice").await).await;
+    nothing_comes_again(member, Tree::create_for("alice").await.encrypted()).await;
 }
 on_every_protocol!(positions_are_kept_in_nodes_and_nothing_comes_again);
 
