@@ -5,7 +5,7 @@ use std::time::Duration;
 use ackline::store::{
     Claim, OffsetStore as _, Place, Position, StoreError, Write, ZooKeeper, ZooKeeperSettings,
 };
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::Tree;
@@ -211,27 +211,77 @@ async fn a_connection_that_ended_between_two_questions_costs_no_error() {
     let mut settings = settings(&tree, "pod");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = std::mem::replace(&mut settings.servers, vec![address]).remove(0);
-    let passed_on = || {
-        let (listener, server) = (&listener, &server);
-        async move {
-            let (mut client, _) = listener.accept().await.unwrap();
-            let mut server = TcpStream::connect(server).await.unwrap();
-            // The connection ends when this is dropped.
-            copy_bidirectional(&mut client, &mut server).await.unwrap();
-            panic!("the store hung up");
-        }
-    };
+    settings.servers = vec![address];
     let mut store = ZooKeeper::new(settings);
     let places = [place(0)];
     let claim = tokio::select! {
         claim = store.claim(&places) => claim.unwrap(),
-        () = passed_on() => unreachable!(),
+        () = passed_on(&listener, &tree) => unreachable!(),
     };
     let writes = [write(&claim[0], 1)];
     let written = tokio::select! {
         written = store.write(&writes) => written.unwrap(),
-        () = passed_on() => unreachable!(),
+        () = passed_on(&listener, &tree) => unreachable!(),
     };
     assert_eq!(written, places);
+}
+
+/// A write that was given up may still lie somewhere on its way, and come after the one that followed it.
+#[tokio::test]
+async fn a_write_that_comes_late_takes_nothing_back() {
+    let tree = Tree::create().await;
+    let mut settings = settings(&tree, "pod");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::mem::replace(&mut settings.servers, vec![address]).remove(0);
+    let mut server = TcpStream::connect(server).await.unwrap();
+    let mut store = ZooKeeper::new(settings);
+    let mut client = None;
+    let claim = tokio::select! {
+        claim = async {
+            let claim = store.claim(&[place(0)]).await.unwrap();
+            store.write(&[write(&claim[0], 9)]).await.unwrap();
+            claim
+        } => claim,
+        () = async {
+            let client = client.insert(listener.accept().await.unwrap().0);
+            copy_bidirectional(client, &mut server).await.unwrap();
+        } => unreachable!(),
+    };
+
+    let mut client = client.unwrap();
+    let mut late = vec![0; 4096];
+    let given_up = [write(&claim[0], 10)];
+    let mut asked = store.write(&given_up);
+    let length = tokio::select! {
+        length = client.read(&mut late) => length.unwrap(),
+        written = &mut asked => panic!("{written:?}"),
+    };
+    late.truncate(length);
+    drop(client);
+    assert!(matches!(asked.await, Err(StoreError::Away(_))));
+    let next = [write(&claim[0], 11)];
+    let next = tokio::select! {
+        next = store.write(&next) => next.unwrap(),
+        () = passed_on(&listener, &tree) => unreachable!(),
+    };
+    assert_eq!(next, [place(0)]);
+
+    server.write_all(&late).await.unwrap();
+    assert!(
+        server.read(&mut [0; 4096]).await.unwrap() > 0,
+        "it is answered"
+    );
+    let mut other = self::store(&tree, "other");
+    let claim = other.claim(&[place(0)]).await.unwrap();
+    assert_eq!(claim[0].position, Some(position(11)));
+}
+
+/// Passes the next connection on, which ends when this is dropped.
+async fn passed_on(listener: &TcpListener, tree: &Tree) {
+    let (mut client, _) = listener.accept().await.unwrap();
+    let server = tree.environment().get("ADDRESS").to_owned();
+    let mut server = TcpStream::connect(server).await.unwrap();
+    copy_bidirectional(&mut client, &mut server).await.unwrap();
+    panic!("the store hung up");
 }
