@@ -179,7 +179,11 @@ async fn a_thousand_partitions_are_claimed_and_written() {
         assert_eq!(claim.position.as_ref(), Some(&write.position));
     }
     assert_eq!(
-        second.metadata(&[topic.clone()]).await.unwrap().len(),
+        second
+            .metadata(std::slice::from_ref(&topic))
+            .await
+            .unwrap()
+            .len(),
         places.len()
     );
 }
