@@ -3,14 +3,15 @@
 //! Each check says why the two do not fit, because the reason is what tells a person which one to
 //! change. Checks whose settings are wrong already stay silent.
 
+mod offset_store;
+
 use std::time::Duration;
 
 use super::load::Loading;
-use super::model::{GroupProtocol, StoreKind};
+use super::model::{GroupProtocol, Tls};
 use super::per_topic;
 use super::problem::{Fault, nearest};
 use super::rules;
-use super::table;
 use super::topic_pattern::is_pattern;
 use super::units::{duration_text, size_text};
 use crate::core::{CommitMode, Order, WhenOversize, WhenSpent};
@@ -29,7 +30,7 @@ pub(super) fn check(loading: &mut Loading) {
     rules_of_topics(loading);
     tls(loading);
     sasl(loading);
-    offset_store(loading);
+    offset_store::check(loading);
     listeners(loading);
     operators(loading);
 }
@@ -269,11 +270,34 @@ fn rules_of_topics(loading: &mut Loading) {
 }
 
 fn tls(loading: &mut Loading) {
+    let keys = TlsKeys {
+        section: "kafka.tls",
+        enabled: "kafka.tls.enabled",
+        ca_file: "kafka.tls.ca_file",
+        cert_file: "kafka.tls.cert_file",
+        key_file: "kafka.tls.key_file",
+    };
     let tls = loading.config.kafka.tls.clone();
+    tls_files(loading, &tls, &keys);
+}
+
+/// The settings of one kind of connection.
+struct TlsKeys {
+    section: &'static str,
+    enabled: &'static str,
+    ca_file: &'static str,
+    cert_file: &'static str,
+    key_file: &'static str,
+}
+
+fn tls_files(loading: &mut Loading, tls: &Tls, keys: &TlsKeys) {
+    let TlsKeys {
+        section, enabled, ..
+    } = keys;
     let files = [
-        ("kafka.tls.ca_file", tls.ca_file.is_some()),
-        ("kafka.tls.cert_file", tls.cert_file.is_some()),
-        ("kafka.tls.key_file", tls.key_file.is_some()),
+        (keys.ca_file, tls.ca_file.is_some()),
+        (keys.cert_file, tls.cert_file.is_some()),
+        (keys.key_file, tls.key_file.is_some()),
     ];
     for (key, _) in files
         .into_iter()
@@ -281,16 +305,16 @@ fn tls(loading: &mut Loading) {
     {
         loading.report(
             key,
-            &["kafka.tls.enabled"],
+            &[enabled],
             Fault::new(
-                "is given, but kafka.tls.enabled is false: the connection would not be encrypted",
-                "write `enabled: true` below kafka.tls, or remove the file",
+                format!("is given, but {enabled} is false: the connection would not be encrypted"),
+                format!("write `enabled: true` below {section}, or remove the file"),
             ),
         );
     }
     let alone = match (tls.cert_file.is_some(), tls.key_file.is_some()) {
-        (true, false) => Some(("kafka.tls.cert_file", "kafka.tls.key_file")),
-        (false, true) => Some(("kafka.tls.key_file", "kafka.tls.cert_file")),
+        (true, false) => Some((keys.cert_file, keys.key_file)),
+        (false, true) => Some((keys.key_file, keys.cert_file)),
         (true, true) | (false, false) => None,
     };
     if let Some((given, lacking)) = alone {
@@ -301,51 +325,6 @@ fn tls(loading: &mut Loading) {
                 format!("is given without {lacking}: one is of no use without the other"),
                 format!("name both, or remove {given}"),
             ),
-        );
-    }
-}
-
-fn offset_store(loading: &mut Loading) {
-    let store = loading.config.offset_store.clone();
-    if store.kind == StoreKind::Kafka {
-        let keys = table::settings().map(|setting| setting.key);
-        let given: Vec<&str> = keys
-            .filter(|key| key.starts_with("offset_store.") && *key != "offset_store.kind")
-            .filter(|key| loading.is_changed(key))
-            .collect();
-        for key in given {
-            let fault = Fault::new(
-                "has no effect, because offset_store.kind is kafka",
-                "write `kind: postgres` below offset_store, or remove it",
-            );
-            loading.report(key, &["offset_store.kind"], fault);
-        }
-        return;
-    }
-    let server = &store.postgres;
-    let needed = [
-        ("offset_store.postgres.address", server.address.is_empty()),
-        (
-            "offset_store.postgres.username_file",
-            server.username_file.is_none(),
-        ),
-    ];
-    for (key, _) in needed.into_iter().filter(|(_, lacks)| *lacks) {
-        let fault = Fault::new(
-            "is not given, but offset_store.kind is postgres",
-            "write it, or `kind: kafka`",
-        );
-        loading.report(key, &["offset_store.kind"], fault);
-    }
-    if server.ca_file.is_some() && !server.tls {
-        let fault = Fault::new(
-            "is given, but offset_store.postgres.tls.enabled is false: the connection would not be encrypted",
-            "write `enabled: true` below offset_store.postgres.tls, or remove the file",
-        );
-        loading.report(
-            "offset_store.postgres.tls.ca_file",
-            &["offset_store.postgres.tls.enabled"],
-            fault,
         );
     }
 }

@@ -50,7 +50,7 @@ pub use memory::{FETCH_QUEUE_BYTES, memory_bytes_max, memory_report};
 pub use model::{
     AppTcp, Assignor, Batch, Commit, Config, DeadLetter, Delivery, Drain, Group, GroupProtocol,
     InFlight, Kafka, Listen, Log, LogFormat, LogLevel, OffsetStore, PostgresServer, Retry, Sasl,
-    SaslMechanism, StoreKind, Tls, Window,
+    SaslMechanism, StoreKind, Tls, Window, ZooKeeperServers,
 };
 pub use per_topic::TopicRule;
 pub use print::{example_file, print, print_given};

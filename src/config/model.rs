@@ -239,6 +239,8 @@ pub enum StoreKind {
     Kafka,
     /// A table.
     Postgres,
+    /// Nodes, where classic consumers had them.
+    ZooKeeper,
 }
 
 /// Where positions are kept.
@@ -250,6 +252,8 @@ pub struct OffsetStore {
     pub mirror_to_kafka: bool,
     /// How to reach PostgreSQL.
     pub postgres: PostgresServer,
+    /// How to reach ZooKeeper.
+    pub zookeeper: ZooKeeperServers,
 }
 
 /// How to reach PostgreSQL.
@@ -269,6 +273,30 @@ pub struct PostgresServer {
     pub tls: bool,
     /// Authorities to trust, if not those of the system.
     pub ca_file: Option<PathBuf>,
+}
+
+/// How to reach ZooKeeper.
+#[derive(Debug, Clone, Default)]
+pub struct ZooKeeperServers {
+    /// `host:port`, with commas between several, and the node that holds all others behind the last.
+    pub servers: String,
+    /// How long a question may take, and how long a session is kept.
+    pub session_timeout: Duration,
+    /// Holds the user name.
+    pub username_file: Option<PathBuf>,
+    /// Holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Encryption.
+    pub tls: Tls,
+}
+
+impl ZooKeeperServers {
+    /// The servers, and what is before every path.
+    pub fn addresses(&self) -> (Vec<String>, &str) {
+        let end = self.servers.find('/').unwrap_or(self.servers.len());
+        let (servers, root) = self.servers.split_at(end);
+        (servers.split(',').map(str::to_owned).collect(), root)
+    }
 }
 
 /// When and how offsets are committed.

@@ -103,7 +103,10 @@ impl Writer {
             if self.text.starts_with('#') {
                 let about = table::sections().find(|section| section.key == path);
                 let doc = about.map_or("", |section| section.doc);
-                let _ = write!(self.text, "\n{indent}# {doc}\n");
+                self.text.push('\n');
+                for line in wrapped(doc, DOC_COLUMNS - indent.len()) {
+                    let _ = writeln!(self.text, "{indent}# {line}");
+                }
             }
             let _ = writeln!(self.text, "{indent}{part}:");
         }

@@ -1,6 +1,6 @@
 //! What names must look like.
 
-use super::problem::Fault;
+use super::problem::{Fault, shown};
 use crate::dead_letter::PLACEHOLDER;
 
 /// A rule about text, and the same rule as a schema pattern.
@@ -23,6 +23,12 @@ pub(super) const BROKER: Rule = Rule {
 pub(super) const SERVER: Rule = Rule {
     check: server,
     pattern: "^([^\\s/,]+:[0-9]{1,5})?$",
+};
+
+/// ZooKeeper servers with commas between them, and a node behind the last; or nothing.
+pub(super) const ZOOKEEPER_SERVERS: Rule = Rule {
+    check: zookeeper_servers,
+    pattern: "^([^\\s/,]+:[0-9]{1,5}(,[^\\s/,]+:[0-9]{1,5}){0,31}(/[^\\s/,]+)*)?$",
 };
 
 /// A table, with its schema or without, as names that need no quotes.
@@ -54,6 +60,9 @@ pub(super) const ANY_TEXT: Rule = Rule {
     check: any_text,
     pattern: "^[^\\x00-\\x1f\\x7f]{0,255}$",
 };
+
+/// Most ZooKeeper servers.
+const SERVERS_MAX: usize = 32;
 
 /// Longest group id, instance id or rack.
 const TEXT_CHARS_MAX: usize = 255;
@@ -127,6 +136,44 @@ pub(crate) fn table_name(text: &str) -> Result<String, String> {
         .map_err(|fault| format!("it {}: {}", fault.what, fault.remedy))
 }
 
+fn zookeeper_servers(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let remedy = "write host:port with commas between several, and a node behind the last if there is one: \
+                  zk-0:2181,zk-1:2181/kafka";
+    let (servers, root) = text.split_at(text.find('/').unwrap_or(text.len()));
+    if root.contains(',') {
+        return Err(Fault::new("has a node that is not at its end", remedy));
+    }
+    for server in servers.split(',') {
+        if broker(server).is_err() {
+            let what = format!("has `{}`, which is no host with a port", shown(server));
+            return Err(Fault::new(what, remedy));
+        }
+    }
+    if servers.split(',').count() > SERVERS_MAX {
+        return Err(Fault::new(
+            "names too many servers",
+            format!("name at most {SERVERS_MAX}"),
+        ));
+    }
+    if root.split('/').skip(1).any(|name| !is_node_name(name)) {
+        return Err(Fault::new(
+            "ends with what is no path of a node",
+            "write names with a slash before each, and none behind the last: /kafka",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether ZooKeeper takes this for the name of a node.
+pub(super) fn is_node_name(text: &str) -> bool {
+    let permitted =
+        |c: char| !c.is_control() && !matches!(c, '/' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..);
+    !matches!(text, "" | "." | "..") && text.chars().all(permitted)
+}
+
 fn table(text: &str) -> Result<(), Fault> {
     let is_name = |name: &str| {
         let mut bytes = name.bytes();
@@ -196,6 +243,34 @@ mod tests {
             "SSL://kafka:9092",
         ] {
             assert!(broker(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn zookeeper_servers_are_hosts_with_ports_and_perhaps_a_node() {
+        for good in [
+            "",
+            "zk:2181",
+            "zk-0:2181,zk-1:2181",
+            "zk:2181/kafka",
+            "[::1]:2181,zk:2181/kafka/blue",
+        ] {
+            assert_eq!(zookeeper_servers(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "zk",
+            "zk:2181,",
+            "zk:2181, zk:2181",
+            "zk:2181/",
+            "zk:2181/a//b",
+            "zk:2181/a/",
+            "zk:2181/..",
+            "zk:2181/a,zk:2181",
+            "/kafka",
+            "zk:0",
+            &["zk:2181"; 33].join(","),
+        ] {
+            assert!(zookeeper_servers(bad).is_err(), "{bad}");
         }
     }
 

@@ -7,7 +7,10 @@ use crate::config::{Config, StoreKind};
 use crate::core::Effect;
 use crate::kafka;
 use crate::observe::ProcessEvent;
-use crate::store::{Keeper, KeeperTask, OffsetStore, Postgres, PostgresSettings, Trust};
+use crate::store::{
+    Keeper, KeeperTask, OffsetStore, Postgres, PostgresSettings, Trust, ZooKeeper,
+    ZooKeeperSettings, ZooKeeperTls,
+};
 
 /// What keeps positions, with the task that asks it; `None` for Kafka. Nothing is contacted yet.
 pub(super) fn keeper(
@@ -37,6 +40,7 @@ pub(crate) fn offset_store(config: &Config) -> Option<Box<dyn OffsetStore>> {
     match config.offset_store.kind {
         StoreKind::Kafka => None,
         StoreKind::Postgres => Some(Box::new(Postgres::new(postgres(config)))),
+        StoreKind::ZooKeeper => Some(Box::new(ZooKeeper::new(zookeeper(config)))),
     }
 }
 
@@ -52,6 +56,25 @@ fn postgres(config: &Config) -> PostgresSettings {
             .tls
             .then(|| server.ca_file.map_or(Trust::System, Trust::File)),
         table: server.table,
+        group: config.group.id.clone(),
+        claimed_by: claimed_by(),
+    }
+}
+
+fn zookeeper(config: &Config) -> ZooKeeperSettings {
+    let servers = config.offset_store.zookeeper.clone();
+    let (addresses, root) = config.offset_store.zookeeper.addresses();
+    let tls = servers.tls.enabled.then(|| ZooKeeperTls {
+        trust: servers.tls.ca_file.map_or(Trust::System, Trust::File),
+        // `config` refuses one without the other, here and there.
+        identity: servers.tls.cert_file.zip(servers.tls.key_file),
+    });
+    ZooKeeperSettings {
+        servers: addresses,
+        root: root.to_owned(),
+        session_timeout: servers.session_timeout,
+        credentials: servers.username_file.zip(servers.password_file),
+        tls,
         group: config.group.id.clone(),
         claimed_by: claimed_by(),
     }

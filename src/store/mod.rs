@@ -18,11 +18,13 @@
 
 mod keeper;
 mod postgres;
+mod zookeeper;
 
 use futures_util::future::BoxFuture;
 
 pub use keeper::{Keeper, KeeperTask};
 pub use postgres::{Postgres, PostgresSettings, SCHEMA, Trust};
+pub use zookeeper::{ZooKeeper, ZooKeeperSettings, ZooKeeperTls};
 
 /// A partition, by names that last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

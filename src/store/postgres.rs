@@ -238,7 +238,7 @@ impl Trust {
 }
 
 /// The text of a file, without the line end that editors and `kubectl create secret` leave behind.
-fn secret(path: &Path) -> Result<String, StoreError> {
+pub(super) fn secret(path: &Path) -> Result<String, StoreError> {
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -369,7 +369,7 @@ fn failure(error: tokio_postgres::Error) -> StoreError {
 }
 
 /// An error with its causes: the first one alone often says only that something failed.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

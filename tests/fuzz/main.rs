@@ -44,3 +44,8 @@ fn bytes_of_any_connection_pass_and_only_an_authority_changes() {
 fn settings_of_anybody_are_valid_or_refused_with_a_remedy() {
     brief::run("settings", 4_000, targets::settings);
 }
+
+#[test]
+fn answers_of_any_server_are_read_or_refused() {
+    brief::run("zookeeper", 4_000, targets::zookeeper);
+}

@@ -82,6 +82,8 @@ pub(super) enum Side {
     Kafka,
     /// A table in PostgreSQL.
     Postgres,
+    /// Nodes in ZooKeeper.
+    Zookeeper,
 }
 
 impl Side {
@@ -89,6 +91,7 @@ impl Side {
         match self {
             Self::Kafka => StoreKind::Kafka,
             Self::Postgres => StoreKind::Postgres,
+            Self::Zookeeper => StoreKind::ZooKeeper,
         }
     }
 
@@ -96,6 +99,7 @@ impl Side {
         match self {
             Self::Kafka => "kafka",
             Self::Postgres => "postgres",
+            Self::Zookeeper => "zookeeper",
         }
     }
 }

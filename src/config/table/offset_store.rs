@@ -1,5 +1,7 @@
 //! Settings about where positions are kept.
 
+use std::time::Duration;
+
 use super::Preset::Fixed;
 use super::{Section, Setting, choice};
 use crate::config::kind::Kind;
@@ -21,6 +23,15 @@ pub(super) static SECTIONS: &[Section] = &[
         key: "offset_store.postgres.tls",
         doc: "Encryption of the connection to PostgreSQL.",
     },
+    Section {
+        key: "offset_store.zookeeper",
+        doc: "ZooKeeper as offset store: offsets where consumers before Kafka 0.9 kept them, and what else is needed beside \
+              them. Nodes of a group must not be removed while it has members.",
+    },
+    Section {
+        key: "offset_store.zookeeper.tls",
+        doc: "Encryption of the connection to ZooKeeper.",
+    },
 ];
 
 pub(super) static SETTINGS: &[Setting] = &[
@@ -29,10 +40,11 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::Choice(&[
             choice!("kafka", offset_store.kind, StoreKind::Kafka),
             choice!("postgres", offset_store.kind, StoreKind::Postgres),
+            choice!("zookeeper", offset_store.kind, StoreKind::ZooKeeper),
         ]),
         Fixed("kafka"),
-        "What keeps the position of each partition, and what is finished above it: the consumer group, or a \
-         table in PostgreSQL. All members of a group must say the same.",
+        "What keeps the position of each partition, and what is finished above it: the consumer group, a \
+         table in PostgreSQL, or nodes in ZooKeeper. All members of a group must say the same.",
     )
     .example("postgres"),
     Setting::new(
@@ -98,4 +110,74 @@ pub(super) static SETTINGS: &[Setting] = &[
          connection.",
     )
     .example("/etc/ackline/postgres/ca.crt"),
+    Setting::new(
+        "offset_store.zookeeper.servers",
+        Kind::Text(rules::ZOOKEEPER_SERVERS, |c| {
+            &mut c.offset_store.zookeeper.servers
+        }),
+        Fixed(""),
+        "The servers, as `host:port` with commas between several; behind the last the path of the node that holds all \
+         others, if that is not the root. That node must be there.",
+    )
+    .example("zk-0:2181,zk-1:2181/kafka"),
+    Setting::new(
+        "offset_store.zookeeper.session_timeout",
+        Kind::Time(Duration::from_secs(1), Duration::from_secs(60), |c| {
+            &mut c.offset_store.zookeeper.session_timeout
+        }),
+        Fixed("10s"),
+        "How long a question may take, and to find a server; how long a server keeps a session in which nothing is asked.",
+    )
+    .example("6s"),
+    Setting::new(
+        "offset_store.zookeeper.username_file",
+        Kind::File(FileUse::Word, |c| {
+            &mut c.offset_store.zookeeper.username_file
+        }),
+        Fixed(""),
+        "File that holds the user name for digest authentication. Nodes that are made are then for this user only; \
+         without it, for everybody. A line break at its end does not count. Read at each connection.",
+    )
+    .example("/etc/ackline/zookeeper/username"),
+    Setting::new(
+        "offset_store.zookeeper.password_file",
+        Kind::File(FileUse::Word, |c| {
+            &mut c.offset_store.zookeeper.password_file
+        }),
+        Fixed(""),
+        "File that holds the password. A line break at its end does not count. Read at each connection.",
+    )
+    .example("/etc/ackline/zookeeper/password"),
+    Setting::new(
+        "offset_store.zookeeper.tls.enabled",
+        Kind::Switch(|c| &mut c.offset_store.zookeeper.tls.enabled),
+        Fixed("false"),
+        "Encrypt the connection, and check the server's certificate and name.",
+    )
+    .example("true"),
+    Setting::new(
+        "offset_store.zookeeper.tls.ca_file",
+        Kind::File(FileUse::Pem, |c| &mut c.offset_store.zookeeper.tls.ca_file),
+        Fixed(""),
+        "PEM file of the certificate authorities to trust; without it, those of the system. Read at each \
+         connection.",
+    )
+    .example("/etc/ackline/zookeeper/ca.crt"),
+    Setting::new(
+        "offset_store.zookeeper.tls.cert_file",
+        Kind::File(FileUse::Pem, |c| {
+            &mut c.offset_store.zookeeper.tls.cert_file
+        }),
+        Fixed(""),
+        "PEM file of the certificate that identifies us, which ZooKeeper demands unless told otherwise. Read at each \
+         connection.",
+    )
+    .example("/etc/ackline/zookeeper/tls.crt"),
+    Setting::new(
+        "offset_store.zookeeper.tls.key_file",
+        Kind::File(FileUse::Pem, |c| &mut c.offset_store.zookeeper.tls.key_file),
+        Fixed(""),
+        "PEM file of the private key of `offset_store.zookeeper.tls.cert_file`. Read at each connection.",
+    )
+    .example("/etc/ackline/zookeeper/tls.key"),
 ];

@@ -81,3 +81,74 @@ fn settings_without_effect_are_refused() {
         ]
     );
 }
+
+#[test]
+fn an_offset_store_in_zookeeper_needs_servers_and_a_group_that_can_be_a_node() {
+    let expected = "\
+group.id = a/b  (flag --set)
+    cannot be the name of a node, and offset_store.kind is zookeeper
+    -> write it without slashes and unusual characters
+
+  offset_store.zookeeper.servers = \"\"  (default)
+    is not given, but offset_store.kind is zookeeper
+    -> write it, or `kind: kafka`
+
+  offset_store.zookeeper.username_file = /run/user  (flag --set)
+    is given without offset_store.zookeeper.password_file: a user is known by both
+    -> name both, or remove offset_store.zookeeper.username_file
+
+  offset_store.zookeeper.tls.cert_file = /run/tls.crt  (flag --set)
+    is given, but offset_store.zookeeper.tls.enabled is false: the connection would not be encrypted
+    -> write `enabled: true` below offset_store.zookeeper.tls, or remove the file
+
+  offset_store.zookeeper.tls.cert_file = /run/tls.crt  (flag --set)
+    is given without offset_store.zookeeper.tls.key_file: one is of no use without the other
+    -> name both, or remove offset_store.zookeeper.tls.cert_file";
+    let text = flag_mistakes(&[
+        ("offset_store.kind", "zookeeper"),
+        ("offset_store.zookeeper.username_file", "/run/user"),
+        ("offset_store.zookeeper.tls.cert_file", "/run/tls.crt"),
+        ("group.id", "a/b"),
+    ]);
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn settings_of_a_store_that_is_not_chosen_are_mistakes() {
+    let expected = "\
+offset_store.zookeeper.servers = zk:2181  (flag --set)
+    has no effect, because offset_store.kind is postgres
+    -> write `kind: zookeeper` below offset_store, or remove it";
+    let postgres = [
+        ("offset_store.kind", "postgres"),
+        ("offset_store.postgres.address", "db:5432"),
+        ("offset_store.postgres.username_file", "/run/user"),
+    ];
+    let mut flags = postgres.to_vec();
+    flags.push(("offset_store.zookeeper.servers", "zk:2181"));
+    assert_eq!(flag_mistakes(&flags), expected);
+    assert!(load(LEAST, &[], &postgres).is_ok());
+
+    let servers = "zk-0:2181,zk-1:2181/kafka/blue";
+    let zookeeper = [
+        ("offset_store.kind", "zookeeper"),
+        ("offset_store.zookeeper.servers", servers),
+    ];
+    let config = load(LEAST, &[], &zookeeper).unwrap();
+    let (addresses, root) = config.offset_store.zookeeper.addresses();
+    assert_eq!(
+        (addresses, root),
+        (
+            vec!["zk-0:2181".to_owned(), "zk-1:2181".to_owned()],
+            "/kafka/blue"
+        )
+    );
+    let text = flag_mistakes(&[
+        ("offset_store.kind", "kafka"),
+        ("offset_store.postgres.address", "db:5432"),
+    ]);
+    assert!(
+        text.contains("write `kind: postgres` below offset_store"),
+        "{text}"
+    );
+}

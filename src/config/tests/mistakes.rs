@@ -56,10 +56,11 @@ fn unknown_keys_name_what_was_probably_meant() {
     there is no such setting
     -> did you mean `group.max_poll_interval`?
 
-  offset_store  (ackline.yaml, line 9)
+  warehouse  (ackline.yaml, line 9)
     there is no such setting
     -> remove it; `ackline config reference` lists all settings";
-    let yaml = "grup:\n  id: x\ndrain: {revokes: 5s}\nmax_poll_interval: 5m\noffset_store: {kind: kafka}\n";
+    let yaml =
+        "grup:\n  id: x\ndrain: {revokes: 5s}\nmax_poll_interval: 5m\nwarehouse: {kind: kafka}\n";
     assert_eq!(mistakes(yaml), expected);
 }
 

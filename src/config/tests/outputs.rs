@@ -24,6 +24,23 @@ fn what_is_printed_is_a_settings_file_with_the_same_settings() {
                 ("listen.app_tcp.address", "127.0.0.1:7420"),
                 ("listen.app_tcp.insecure", "true"),
             ]),
+            key if key.starts_with("offset_store.postgres.") || key == "offset_store.kind" => {
+                flags.extend([
+                    ("offset_store.kind", "postgres"),
+                    ("offset_store.postgres.address", "db:5432"),
+                    ("offset_store.postgres.username_file", "/u"),
+                    ("offset_store.postgres.tls.enabled", "true"),
+                ]);
+            }
+            key if key.starts_with("offset_store.zookeeper.") => flags.extend([
+                ("offset_store.kind", "zookeeper"),
+                ("offset_store.zookeeper.servers", "zk:2181"),
+                ("offset_store.zookeeper.username_file", "/u"),
+                ("offset_store.zookeeper.password_file", "/p"),
+                ("offset_store.zookeeper.tls.enabled", "true"),
+                ("offset_store.zookeeper.tls.cert_file", "/c"),
+                ("offset_store.zookeeper.tls.key_file", "/k"),
+            ]),
             "topics_max" | "topics_refresh" => flags.push(("topics", "^orders.*")),
             "oversize" => flags.push(("dead_letter.topic", "{topic}.dlq")),
             "listen.app_tcp.token_file" => flags.push(("listen.app_tcp.address", "127.0.0.1:7420")),

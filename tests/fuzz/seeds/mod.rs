@@ -7,6 +7,7 @@ mod authority;
 mod metadata;
 mod requests;
 mod settings;
+mod zookeeper;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ fn corpora_begin_with_real_encodings_of_today() {
         ("metadata", metadata::seeds()),
         ("requests", requests::seeds()),
         ("settings", settings::seeds()),
+        ("zookeeper", zookeeper::seeds()),
     ];
     let regenerate = std::env::var_os("ACKLINE_REGENERATE").is_some();
     for (target, seeds) in targets {

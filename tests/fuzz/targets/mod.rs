@@ -4,11 +4,13 @@ mod authority;
 mod metadata;
 mod requests;
 mod settings;
+mod zookeeper;
 
 pub(crate) use authority::authority;
 pub(crate) use metadata::metadata;
 pub(crate) use requests::requests;
 pub(crate) use settings::settings;
+pub(crate) use zookeeper::zookeeper;
 
 /// Takes the first byte off an input; an empty one begins with zeros without end.
 fn first<'a>(input: &mut &'a [u8]) -> u8 {

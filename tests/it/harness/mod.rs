@@ -30,8 +30,10 @@ mod process;
 mod raw_produce;
 mod reader;
 mod sidecar;
+mod store;
 mod topic;
 mod worker;
+mod zookeeper;
 
 pub(crate) use application::{Address, Application, Over, digest_with_raw_name};
 pub(crate) use browser::{Browser, another_site};
@@ -47,8 +49,10 @@ pub(crate) use process::{Job, Process};
 pub(crate) use raw_produce::produce_with_raw_name;
 pub(crate) use reader::{Delivered, Reader, connect, open_stream, proto};
 pub(crate) use sidecar::{Settings, Sidecar};
+pub(crate) use store::{Store, Stored};
 pub(crate) use topic::{Ending, Topic, now_ms, unique};
 pub(crate) use worker::{Door, Manner, Random, Worker};
+pub(crate) use zookeeper::{Tree, User};
 
 /// How long a condition may take to come true on a busy machine before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);

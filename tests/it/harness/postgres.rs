@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
 use super::environment::Environment;
-use super::unique;
+use super::{Store, Stored, Topic, unique};
 
 /// Name of the variable that names the folder of the server.
 const FOLDER: &str = "ACKLINE_TEST_POSTGRES";
@@ -36,41 +36,9 @@ impl Database {
         database
     }
 
-    /// Settings of a sidecar that keeps its positions here.
-    pub(crate) fn settings(&self) -> Value {
-        json!({"offset_store": {"kind": "postgres", "postgres": {
-            "address": self.environment.get("ADDRESS"),
-            "database": self.name,
-            "username_file": self.user_file.path().join("username"),
-            "password_file": self.environment.get("PASSWORD_FILE"),
-            "tls": {"enabled": true, "ca_file": self.environment.get("CA_FILE")},
-        }}})
-    }
-
     /// The password of its user.
     pub(crate) fn password(&self) -> String {
         std::fs::read_to_string(self.environment.get("PASSWORD_FILE")).unwrap()
-    }
-
-    /// What is stored of a topic: partition, fence, next offset.
-    pub(crate) async fn stored(&self, topic: &str) -> Vec<(i32, i64, Option<i64>)> {
-        let client = self.connect(&self.name).await;
-        let made = client
-            .query_one("SELECT to_regclass('ackline_offsets') IS NOT NULL", &[])
-            .await;
-        if !made.unwrap().get::<_, bool>(0) {
-            return Vec::new();
-        }
-        let rows = client
-            .query(
-                "SELECT partition, fence, next_offset FROM ackline_offsets WHERE topic = $1 ORDER BY partition",
-                &[&topic],
-            )
-            .await
-            .unwrap();
-        rows.iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2)))
-            .collect()
     }
 
     /// Forgets what is stored of a topic.
@@ -82,8 +50,57 @@ impl Database {
             .unwrap();
     }
 
-    /// Lets nobody in, or everybody again; who is in is thrown out.
-    pub(crate) async fn allow_connections(&self, allow: bool) {
+    async fn connect(&self, database: &str) -> Client {
+        let (host, port) = self.environment.get("ADDRESS").split_once(':').unwrap();
+        let password = PathBuf::from(self.environment.get("PASSWORD_FILE"));
+        let mut server = tokio_postgres::Config::new();
+        server
+            .host(host)
+            .port(port.parse().unwrap())
+            .user(self.environment.get("USER_NAME"))
+            .password(std::fs::read_to_string(password).unwrap())
+            .dbname(database);
+        let (client, connection) = server.connect(NoTls).await.unwrap();
+        tokio::spawn(async move { drop(connection.await) });
+        client
+    }
+}
+
+impl Store for Database {
+    fn settings(&self) -> Value {
+        json!({"offset_store": {"kind": "postgres", "postgres": {
+            "address": self.environment.get("ADDRESS"),
+            "database": self.name,
+            "username_file": self.user_file.path().join("username"),
+            "password_file": self.environment.get("PASSWORD_FILE"),
+            "tls": {"enabled": true, "ca_file": self.environment.get("CA_FILE")},
+        }}})
+    }
+
+    async fn stored(&self, topic: &Topic<'_>) -> Vec<Stored> {
+        let client = self.connect(&self.name).await;
+        let made = client
+            .query_one("SELECT to_regclass('ackline_offsets') IS NOT NULL", &[])
+            .await;
+        if !made.unwrap().get::<_, bool>(0) {
+            return Vec::new();
+        }
+        let rows = client
+            .query(
+                "SELECT partition, fence, next_offset FROM ackline_offsets WHERE topic = $1 ORDER BY partition",
+                &[&topic.name],
+            )
+            .await
+            .unwrap();
+        let stored = rows.iter().map(|row| Stored {
+            partition: row.get(0),
+            fence: row.get(1),
+            next: row.get(2),
+        });
+        stored.collect()
+    }
+
+    async fn allow_connections(&self, allow: bool) {
         let server = self.connect(self.environment.get("DATABASE")).await;
         let limit = if allow { -1 } else { 0 };
         // The limit does not hold for superusers, so that the whole database is closed instead.
@@ -101,20 +118,5 @@ impl Database {
                 .await
                 .unwrap();
         }
-    }
-
-    async fn connect(&self, database: &str) -> Client {
-        let (host, port) = self.environment.get("ADDRESS").split_once(':').unwrap();
-        let password = PathBuf::from(self.environment.get("PASSWORD_FILE"));
-        let mut server = tokio_postgres::Config::new();
-        server
-            .host(host)
-            .port(port.parse().unwrap())
-            .user(self.environment.get("USER_NAME"))
-            .password(std::fs::read_to_string(password).unwrap())
-            .dbname(database);
-        let (client, connection) = server.connect(NoTls).await.unwrap();
-        tokio::spawn(async move { drop(connection.await) });
-        client
     }
 }

@@ -9,6 +9,7 @@ mod bombs;
 mod brokers;
 mod browser;
 mod bytes;
+mod claims;
 mod conformance;
 mod crash;
 mod dead_letters;
@@ -30,6 +31,7 @@ mod static_member;
 mod stores;
 mod throttled;
 mod zombie;
+mod zookeeper;
 
 /// Waits until the group's committed offset stands at the end of every partition that has records.
 pub(crate) async fn until_committed_to_the_end(cluster: &Cluster, group: &str, topic: &Topic<'_>) {
