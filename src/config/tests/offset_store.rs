@@ -75,14 +75,20 @@ fn a_table_is_a_plain_name_and_a_server_has_a_port() {
 
 /// The page that explains all this shows settings that work.
 #[test]
-fn the_example_of_the_documentation_means_what_it_says() {
+fn the_examples_of_the_documentation_mean_what_they_say() {
     let page = include_str!("../../../docs/offset-stores.md");
-    let (_, example) = page.split_once("```yaml\n").unwrap();
-    let (example, _) = example.split_once("```").unwrap();
-    let store = valid(example).offset_store;
+    let examples = page.split("```yaml\n").skip(1);
+    let examples = examples.map(|rest| rest.split_once("```").unwrap().0);
+    let [table, nodes] = examples.collect::<Vec<_>>()[..] else {
+        panic!("two examples");
+    };
+    let store = valid(table).offset_store;
     assert_eq!(
         (store.kind, store.postgres.tls),
         (StoreKind::Postgres, true)
     );
     assert_eq!(store.postgres.database, "shop");
+    let store = valid(nodes).offset_store;
+    assert_eq!(store.kind, StoreKind::ZooKeeper);
+    assert!(store.zookeeper.servers.ends_with("/kafka"));
 }

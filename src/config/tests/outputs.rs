@@ -24,7 +24,7 @@ fn what_is_printed_is_a_settings_file_with_the_same_settings() {
                 ("listen.app_tcp.address", "127.0.0.1:7420"),
                 ("listen.app_tcp.insecure", "true"),
             ]),
-            key if key.starts_with("offset_store.postgres.") || key == "offset_store.kind" => {
+            key if key.starts_with("offset_store.") && !key.contains(".zookeeper.") => {
                 flags.extend([
                     ("offset_store.kind", "postgres"),
                     ("offset_store.postgres.address", "db:5432"),

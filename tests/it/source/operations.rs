@@ -41,7 +41,9 @@ fn alerts_name_reasons_that_exist() {
 #[test]
 fn every_metric_that_a_page_names_exists() {
     let reference = ackline::observe::metrics_reference();
-    let known = metrics_in(&reference);
+    let mut known = metrics_in(&reference);
+    // A table, and no metric.
+    known.insert("ackline_offsets".to_owned());
     for name in [
         "README.md",
         "docs/operations.md",
