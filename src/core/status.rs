@@ -10,6 +10,9 @@ use super::drain::DrainStatus;
 use super::effect::StopReason;
 use super::ids::{Assignment, Moment, PartitionId, StreamId};
 
+/// A question that failed so often in a row may not pass by itself.
+const READ_TRIES_TOLD: u32 = 5;
+
 /// Everything at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -36,6 +39,10 @@ pub struct Status {
     pub drain: Option<DrainStatus>,
     /// Partitions of which nothing new is delivered because their commits have failed for too long.
     pub stale_partitions: usize,
+    /// What was said last of the commit of one of them.
+    pub stale_error: Option<String>,
+    /// Partitions whose committed offset or log range could not be read again and again, and what was said last of one.
+    pub unreadable: Option<(usize, String)>,
     /// Membership is in doubt after a clock jump.
     pub membership_doubtful: bool,
     /// When a commit last succeeded.
@@ -250,6 +257,18 @@ pub struct Counters {
 }
 
 impl Core {
+    /// Partitions that could not be asked about where they begin for [`READ_TRIES_TOLD`] tries.
+    fn unreadable(&self) -> Option<(usize, String)> {
+        let mut failing = self
+            .assignments
+            .values()
+            .filter(|assignment| assignment.read_tries >= READ_TRIES_TOLD)
+            .filter_map(|assignment| assignment.read_error.as_ref())
+            .peekable();
+        let error = (*failing.peek()?).clone();
+        Some((failing.count(), error))
+    }
+
     /// How things stand. Costs time in proportion to partitions and streams; not for every record.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -275,6 +294,11 @@ impl Core {
                 .values()
                 .filter(|assignment| assignment.commits_stale)
                 .count(),
+            stale_error: self.assignments.values().find_map(|assignment| {
+                let error = assignment.commit_error.as_ref();
+                error.filter(|_| assignment.commits_stale).cloned()
+            }),
+            unreadable: self.unreadable(),
             membership_doubtful: self.trust.is_doubtful(),
             last_commit: self.commits.last_success,
             counters: self.counters,

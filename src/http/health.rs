@@ -50,9 +50,16 @@ pub fn readiness(status: &Status, topics: &[String]) -> Result<(), String> {
         ));
     }
     if status.stale_partitions > 0 {
+        let because = status.stale_error.iter();
+        let because: String = because.map(|error| format!(": {error}")).collect();
         return Err(format!(
-            "no commit of {} partitions succeeded for longer than commit.staleness_max",
+            "no commit of {} partitions succeeded for longer than commit.staleness_max{because}",
             status.stale_partitions
+        ));
+    }
+    if let Some((count, error)) = &status.unreadable {
+        return Err(format!(
+            "where to begin with {count} partitions cannot be read: {error}"
         ));
     }
     if status.membership_doubtful {
@@ -131,6 +138,16 @@ mod tests {
             ..Status::default()
         };
         assert!(reason(&status).contains("no commit of 2 partitions succeeded"));
+        let status = Status {
+            stale_error: Some("offset store: no route".to_owned()),
+            ..status
+        };
+        assert!(reason(&status).ends_with(": offset store: no route"));
+        let status = Status {
+            unreadable: Some((3, "offset store: no route".to_owned())),
+            ..Status::default()
+        };
+        assert!(reason(&status).contains("3 partitions cannot be read: offset store: no route"));
         let status = Status {
             membership_doubtful: true,
             ..Status::default()

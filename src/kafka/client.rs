@@ -11,9 +11,9 @@ use super::fetching::Fetching;
 use super::ffi::{Events, Failure, Handle, Isolation, Partitions, Queue, Wake};
 use super::finder::Finder;
 use super::requests::Requests;
-use super::settings::ClientSettings;
+use super::settings::{ClientSettings, GroupProtocol};
 use super::topics::Topics;
-use crate::core::{AssignMode, Assignment, Input, PartitionId, TopicIndex};
+use crate::core::{AssignMode, Assignment, Input, Moment, PartitionId, TopicIndex};
 
 /// One member of the group. See the [module](super) for what holds at all times.
 pub struct Client {
@@ -37,6 +37,12 @@ pub struct Client {
     pub(super) wake: Wake,
     /// The group was told that we leave.
     pub(super) leaving: bool,
+    /// Since when it leaves and nothing of the group is ours.
+    pub(super) given_back_at: Option<Moment>,
+    /// When to look whether it has left.
+    pub(super) look_at: Option<Moment>,
+    /// The broker shares partitions out (KIP-848).
+    pub(super) broker_shares_out: bool,
     pub(super) closing: Closing,
     pub(super) cluster_told: bool,
     /// Secrets that must not show up in librdkafka's log lines.
@@ -106,6 +112,9 @@ impl Client {
             ready: Vec::new(),
             wake,
             leaving: false,
+            given_back_at: None,
+            look_at: None,
+            broker_shares_out: settings.protocol == GroupProtocol::Consumer,
             closing: Closing::No,
             cluster_told: false,
             secrets: secrets.map(Zeroizing::new).collect(),

@@ -1,16 +1,22 @@
 //! Serving what librdkafka has to say, apart from records.
 
+use std::time::Duration;
+
 use rdkafka::bindings::rd_kafka_resp_err_t as E;
 use zeroize::Zeroizing;
 
 use super::client::{Client, Closing, Rebalance};
 use super::error::{Fatal, Trouble, TroubleKind};
 use super::ffi::{Code, Event, EventKind};
-use crate::core::{AssignMode, FetchError, Input, PartitionId};
+use crate::core::{AssignMode, FetchError, Input, Moment, PartitionId};
 
 /// How many events one poll serves at most, so that a flood of log lines does not keep everything
 /// else waiting.
 const EVENTS_MAX: usize = 1_000;
+
+/// How often the client is looked at that leaves, and how long it may take to say goodbye once nothing of the group is ours.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 /// What a poll found beside the inputs of the core.
 #[derive(Debug, Default)]
@@ -29,7 +35,7 @@ impl Client {
     ///
     /// Must be called when `wake` says so, and every few seconds in any case: it is what tells the
     /// group that we live.
-    pub fn poll(&mut self, inputs: &mut Vec<Input<'static>>) -> Polled {
+    pub fn poll(&mut self, now: Moment, inputs: &mut Vec<Input<'static>>) -> Polled {
         let mut polled = Polled::default();
         inputs.append(&mut self.ready);
         let mut left = EVENTS_MAX;
@@ -48,9 +54,15 @@ impl Client {
         polled.more = left == 0;
         self.tell_cluster(inputs);
         self.tell_topics(inputs);
-        self.tell_left(&polled, inputs);
+        self.tell_left(now, &polled, inputs);
         self.validate();
         polled
+    }
+
+    /// When it wants to be polled, if it does not wake us before.
+    #[must_use]
+    pub fn due(&self) -> Option<Moment> {
+        self.look_at
     }
 
     fn on_event(&mut self, event: &Event, inputs: &mut Vec<Input<'static>>, polled: &mut Polled) {
@@ -152,14 +164,25 @@ impl Client {
         }
     }
 
-    /// The group was left when nothing of it is ours and no rebalance is under way: librdkafka has
-    /// queued any rebalance that precedes the leaving before `leave` returned.
-    fn tell_left(&mut self, polled: &Polled, inputs: &mut Vec<Input<'static>>) {
-        let done = self.owned.is_empty() && self.rebalance.is_none() && !polled.more;
-        if self.leaving && done {
-            self.leaving = false;
-            inputs.push(Input::GroupLeft);
+    /// The group was left when nothing of it is ours, no rebalance is under way, and librdkafka has said goodbye: it has
+    /// queued any rebalance that precedes the leaving before `leave` returned, and says goodbye some time after that was
+    /// answered. Who closes the client before leaves without a word, and the group waits for him for a whole session.
+    fn tell_left(&mut self, now: Moment, polled: &Polled, inputs: &mut Vec<Input<'static>>) {
+        self.look_at = None;
+        let given_back = self.owned.is_empty() && self.rebalance.is_none() && !polled.more;
+        if !(self.leaving && given_back) {
+            self.given_back_at = None;
+            return;
         }
+        let since = *self.given_back_at.get_or_insert(now);
+        let patient = now.since(since) < GOODBYE_MAX;
+        if patient && self.handle.is_member(self.broker_shares_out) {
+            self.look_at = Some(now.plus(LOOK_EVERY));
+            return;
+        }
+        self.leaving = false;
+        self.given_back_at = None;
+        inputs.push(Input::GroupLeft);
     }
 }
 

@@ -167,7 +167,7 @@ impl Source {
     /// Appends what the core must know to `inputs`.
     pub(super) fn poll(&mut self, now: Moment, inputs: &mut Vec<Input<'static>>) -> Polled {
         match self {
-            Self::Kafka(client) => client.poll(inputs),
+            Self::Kafka(client) => client.poll(now, inputs),
             Self::Fake(member) => {
                 member.poll(now, inputs);
                 Polled::default()
@@ -178,7 +178,7 @@ impl Source {
     /// When it wants to be polled, if it does not wake us before.
     pub(super) fn due(&self) -> Option<Moment> {
         match self {
-            Self::Kafka(_) => None,
+            Self::Kafka(client) => client.due(),
             Self::Fake(member) => member.due(),
         }
     }

@@ -75,6 +75,27 @@ fn failed_read_is_tried_again_and_never_taken_for_no_offset() {
     assert!(bench.client.is_empty());
 }
 
+// B53
+#[test]
+fn a_read_that_fails_again_and_again_is_told_until_it_succeeds() {
+    let mut bench = starting(StartPolicy::Latest);
+    bench.answers.committed = false;
+    bench.assign(&[0]);
+    let assignment = bench.status(0).assignment;
+    let read = |bench: &mut Bench, answer| {
+        let answers = vec![CommittedAnswer { assignment, answer }];
+        let siblings = Vec::new();
+        bench.input(Input::CommittedRead { answers, siblings });
+        bench.core.status().unreadable
+    };
+    for tries in 1..=6 {
+        let told = read(&mut bench, Err(ReadError::Transient("away".to_owned())));
+        let expected = (tries >= 5).then(|| (1, "away".to_owned()));
+        assert_eq!(told, expected, "after {tries} tries");
+    }
+    assert_eq!(read(&mut bench, Ok(None)), None);
+}
+
 // B23
 #[test]
 fn topic_that_may_not_be_described_is_named() {

@@ -202,6 +202,27 @@ impl Handle {
         }
     }
 
+    /// Whether librdkafka holds us for a member: it has not begun to leave, or, if the broker shares out, has not heard that
+    /// it left. Asks the client's own main thread, no broker.
+    pub(in crate::kafka) fn is_member(&self, broker_shares_out: bool) -> bool {
+        // SAFETY: the client is valid; what is returned is ours, read before it is destroyed.
+        unsafe {
+            let metadata = sys::rd_kafka_consumer_group_metadata(self.as_ptr());
+            if metadata.is_null() {
+                return false;
+            }
+            // The name of a member is its own there, and stays.
+            let is_member = if broker_shares_out {
+                sys::rd_kafka_consumer_group_metadata_generation_id(metadata) > 0
+            } else {
+                let name = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
+                !CStr::from_ptr(name).is_empty()
+            };
+            sys::rd_kafka_consumer_group_metadata_destroy(metadata);
+            is_member
+        }
+    }
+
     /// The cluster's id, once a broker has told it.
     pub(in crate::kafka) fn cluster_id(&self) -> Option<String> {
         // SAFETY: the client is valid; zero means not to wait. The string is ours: copied, then

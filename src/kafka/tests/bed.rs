@@ -16,7 +16,7 @@ use rdkafka::bindings as sys;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::core::{Assignment, Fetch, FetchStart, Input, PartitionId, TopicIndex};
+use crate::core::{Assignment, Fetch, FetchStart, Input, Moment, PartitionId, TopicIndex};
 use crate::kafka::{Batch, Client, ClientSettings, GroupProtocol, Polled};
 use crate::record::{Record, TimestampKind};
 
@@ -291,7 +291,7 @@ impl Member {
 
     /// Polls once.
     pub(super) fn poll(&mut self) {
-        let polled = self.client.poll(&mut self.inputs);
+        let polled = self.client.poll(Moment::default(), &mut self.inputs);
         if polled.fatal.is_some() || !polled.troubles.is_empty() {
             self.polled.push(polled);
         }

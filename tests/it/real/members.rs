@@ -65,3 +65,25 @@ async fn members_come_and_go_without_loss_or_needless_repeats(member: Member) {
     ledger.assert_repeats_are_bounded(&commits, &[crash_ms], 5 * 3 * 200);
 }
 on_every_protocol!(members_come_and_go_without_loss_or_needless_repeats);
+
+/// Who ends says goodbye, every time: the group would wait a whole session for one that went without a word.
+async fn a_member_that_ends_is_not_waited_for(member: Member) {
+    let ledger = Ledger::default();
+    let topic = Topic::create(member.cluster, 2).await;
+    let group = unique("group");
+    for seed in 0..8 {
+        topic.write_numbered(&ledger, 10).await;
+        let pod = Pod::start(&member.settings(&group, &topic), &ledger, 60 + seed).await;
+        ledger.until_all_accepted().await;
+        pod.stop().await;
+        let members = member
+            .cluster
+            .tool(&["groups", "--describe", "--members", "--group", &group])
+            .await;
+        assert!(
+            !members.contains(&topic.name) && !members.contains("ackline-"),
+            "{members}"
+        );
+    }
+}
+on_every_protocol!(a_member_that_ends_is_not_waited_for);
