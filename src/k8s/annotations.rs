@@ -6,6 +6,7 @@
 //! | `group`, `topics`, `start`, `order`, `dead-letter-topic` | the settings of these names |
 //! | `set.KEY` | any other setting that is the application's to choose |
 //! | `config-map` | a ConfigMap whose `ackline.yaml` wins over all of these |
+//! | `offset-store-secret` | the Secret of a store of positions outside Kafka |
 //! | `containers` | which containers get the socket |
 //! | `readiness` | whether `/readyz` counts for the pod |
 //! | `image`, `cpu-request`, `cpu-limit`, `memory-limit` | of the sidecar's container |
@@ -29,6 +30,8 @@ pub(super) const INJECTED: &str = "ackline.dev/injected";
 pub(super) const SETTINGS: &str = "ackline.dev/settings";
 /// Which containers get the socket; written by the injector if the pod does not say.
 pub(super) const CONTAINERS: &str = "ackline.dev/containers";
+/// The Secret of a store of positions outside Kafka.
+pub(super) const STORE_SECRET: &str = "ackline.dev/offset-store-secret";
 const SET: &str = "ackline.dev/set.";
 
 /// Annotations that are settings, with the keys of these.
@@ -41,9 +44,10 @@ const SHORT: [(&str, &str); 5] = [
 ];
 
 /// Those that a pod may have besides.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "ackline.dev/cluster",
     "ackline.dev/config-map",
+    STORE_SECRET,
     CONTAINERS,
     "ackline.dev/readiness",
     "ackline.dev/image",
@@ -65,6 +69,7 @@ pub(super) struct Asked {
     /// Annotation, setting, value.
     pub(super) settings: Vec<(String, String, String)>,
     pub(super) config_map: Option<String>,
+    pub(super) store_secret: Option<String>,
     pub(super) containers: Option<Vec<String>>,
     pub(super) readiness: Option<bool>,
     pub(super) image: Option<String>,
@@ -111,6 +116,7 @@ impl Asked {
         match name.strip_prefix(PREFIX).unwrap_or(name) {
             "cluster" => self.cluster = Some(trimmed.to_owned()),
             "config-map" => self.config_map = Some(object_name(&place, trimmed)?),
+            "offset-store-secret" => self.store_secret = Some(object_name(&place, trimmed)?),
             "containers" => self.containers = Some(names(&place, value)?),
             "readiness" => self.readiness = Some(switch(&place, trimmed)?),
             "image" => self.image = Some(trimmed.to_owned()),
@@ -133,6 +139,14 @@ impl Asked {
                 format!(
                     "set `{key}` in the values of the chart, under `config` or for one of the `clusters`"
                 ),
+            ));
+        }
+        // Any of the sidecar's files could be sent anywhere as a password.
+        if key.ends_with("_file") {
+            return Err(Mistake::new(
+                format!("annotation {name}"),
+                "names a file, which a pod cannot",
+                format!("name the Secret of the store by `{STORE_SECRET}`"),
             ));
         }
         if let Some((short, _)) = SHORT.iter().find(|(_, known)| *known == key) {

@@ -71,7 +71,8 @@ pub fn inject(pod: &Value, values: &Values) -> Result<Injection, Mistakes> {
     if !mistakes.is_empty() {
         return Err(Mistakes(mistakes));
     }
-    let volumes = volumes(resolved.cluster, asked.config_map.as_deref());
+    let config_map = asked.config_map.as_deref();
+    let volumes = volumes(resolved.cluster, resolved.store.as_ref(), config_map);
     view.check_volumes(&volumes, &chosen)?;
     Ok(view.additions(values, &asked, &resolved, &volumes, &chosen))
 }

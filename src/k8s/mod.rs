@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   values.rs    what the platform gives to all pods  ─┐
-//!   annotations.rs   what one pod asks for            ─┴─► settings.rs   settings of its sidecar
+//!   annotations.rs   what one pod asks for            ─┴─► settings.rs, store_secret.rs   settings of its sidecar
 //!                                                              │
 //!                          container.rs, volumes.rs  ◄─────────┘
 //!                                     │
@@ -38,6 +38,7 @@ mod mistake;
 mod quantity;
 mod serve;
 mod settings;
+mod store_secret;
 mod values;
 mod volumes;
 

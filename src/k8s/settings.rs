@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::annotations::Asked;
+use super::annotations::{Asked, STORE_SECRET};
 use super::mistake::Mistake;
+use super::store_secret::{self, StoreSecret};
 use super::values::{Cluster, Values};
 use super::volumes::{CA_FILE, CLIENT_CERT_FILE, CLIENT_KEY_FILE, PASSWORD_FILE, USERNAME_FILE};
-use crate::config::{Config, Layer, LayerContent, Problems, Sources, print_given};
+use crate::config::{Config, Layer, LayerContent, Problem, Problems, Sources, print_given};
 
 /// Settings that other parts of the pod rely on, so that even the platform does not set them.
 const FIXED: [&str; 2] = ["listen.app", "listen.admin"];
@@ -20,6 +21,8 @@ pub(super) struct Resolved<'a> {
     pub(super) config: Config,
     /// The cluster, if there is one: a ConfigMap may do without.
     pub(super) cluster: Option<&'a Cluster>,
+    /// What its store of positions outside Kafka needs.
+    pub(super) store: Option<StoreSecret>,
 }
 
 /// Puts the settings of a pod together.
@@ -38,13 +41,33 @@ pub(super) fn resolve<'a>(values: &'a Values, asked: &Asked) -> Result<Resolved<
             value: value.clone(),
         },
     }));
-    let config = load(layers, asked.config_map.is_some()).map_err(|found| pod_mistakes(&found))?;
+    // What the Secret is needed for is seen from the settings that it adds to.
+    let without_secret = load(layers.clone(), true).ok();
+    let store = without_secret
+        .as_ref()
+        .map(|config| store_secret::find(values, cluster, asked, config));
+    let store = store
+        .transpose()
+        .map_err(|mistake| vec![mistake])?
+        .flatten();
+    layers.extend(store.as_ref().map(StoreSecret::layer));
+    let config = load(layers, asked.config_map.is_some()).map_err(|found| {
+        let is_mistake = |problem: &&Problem| {
+            without_secret.is_some() || !store_secret::is_file(problem.setting())
+        };
+        found
+            .iter()
+            .filter(is_mistake)
+            .map(pod_mistake)
+            .collect::<Vec<_>>()
+    })?;
     let file = print_given(&config).map_err(secrets_in_properties)?;
     let cluster = cluster.map(|(_, cluster)| cluster);
     Ok(Resolved {
         file,
         config,
         cluster,
+        store,
     })
 }
 
@@ -183,30 +206,40 @@ fn load(layers: Vec<Layer>, partial: bool) -> Result<Config, Problems> {
     })
 }
 
-/// Mistakes in the settings of a pod, told to whoever writes pods.
-fn pod_mistakes(problems: &Problems) -> Vec<Mistake> {
-    let told = problems.iter().map(|problem| {
-        let setting = problem.setting();
-        let Some(place) = problem.place() else {
-            let remedy = match setting {
-                "kafka.brokers" => {
-                    "name a cluster in `ackline.dev/cluster`, which the platform has to define \
-                     under `clusters` in its values"
-                        .to_owned()
-                }
-                "group.id" => "write the annotation `ackline.dev/group`".to_owned(),
-                "topics" | "start" => format!("write the annotation `ackline.dev/{setting}`"),
-                other => format!("write the annotation `ackline.dev/set.{other}`"),
-            };
-            return Mistake::new(format!("setting {setting}"), problem.what(), remedy);
+/// A mistake in the settings of a pod, told to whoever writes pods.
+fn pod_mistake(problem: &Problem) -> Mistake {
+    let setting = problem.setting();
+    // What is needed only because of something else that was said has the place of its default.
+    let is_given = |place: &&str| *place != "default" || problem.value() != Some("\"\"");
+    let place = problem.place().filter(is_given);
+    if place.is_none() && store_secret::is_file(setting) {
+        return Mistake::new(
+            format!("setting {setting}"),
+            problem.what(),
+            format!(
+                "name a Secret that has it by the annotation `{STORE_SECRET}`, or have the platform set \
+                 `offsetStore.secret` in the values of the chart"
+            ),
+        );
+    }
+    let Some(place) = place else {
+        let remedy = match setting {
+            "kafka.brokers" => {
+                "name a cluster in `ackline.dev/cluster`, which the platform has to define \
+                 under `clusters` in its values"
+                    .to_owned()
+            }
+            "group.id" => "write the annotation `ackline.dev/group`".to_owned(),
+            "topics" | "start" => format!("write the annotation `ackline.dev/{setting}`"),
+            other => format!("write the annotation `ackline.dev/set.{other}`"),
         };
-        let place = match problem.value() {
-            Some(value) => format!("{place}: {setting} = {value}"),
-            None => format!("{place}: {setting}"),
-        };
-        Mistake::new(place, problem.what(), problem.remedy())
-    });
-    told.collect()
+        return Mistake::new(format!("setting {setting}"), problem.what(), remedy);
+    };
+    let place = match problem.value() {
+        Some(value) => format!("{place}: {setting} = {value}"),
+        None => format!("{place}: {setting}"),
+    };
+    Mistake::new(place, problem.what(), problem.remedy())
 }
 
 fn secrets_in_properties(names: Vec<String>) -> Vec<Mistake> {

@@ -59,7 +59,7 @@ pub(super) fn pod() -> Value {
     })
 }
 
-fn with_annotations(annotations: &[(&str, &str)]) -> Value {
+pub(super) fn with_annotations(annotations: &[(&str, &str)]) -> Value {
     let mut pod = pod();
     for (name, value) in annotations {
         let name = format!("ackline.dev/{name}");
@@ -69,7 +69,7 @@ fn with_annotations(annotations: &[(&str, &str)]) -> Value {
 }
 
 /// The pod that results.
-fn injected(pod: &Value, values: &Values) -> Value {
+pub(super) fn injected(pod: &Value, values: &Values) -> Value {
     applied(pod, inject(pod, values).unwrap())
 }
 
@@ -80,16 +80,16 @@ fn applied(pod: &Value, injection: Injection) -> Value {
 }
 
 /// The container, volume or variable of a name.
-fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
+pub(super) fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     let list = list.as_array().unwrap();
     let found = list.iter().find(|it| it["name"] == name);
     found.unwrap_or_else(|| panic!("{name} among {list:?}"))
 }
 
-fn sidecar(pod: &Value) -> &Value {
+pub(super) fn sidecar(pod: &Value) -> &Value {
     named(&pod["spec"]["initContainers"], "ackline")
 }
 
-fn refusal(pod: &Value, values: &Values) -> String {
+pub(super) fn refusal(pod: &Value, values: &Values) -> String {
     inject(pod, values).unwrap_err().to_string()
 }

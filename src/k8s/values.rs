@@ -13,10 +13,18 @@ use super::quantity::{cpu_milli, memory_bytes};
 use super::settings::check_platform_settings;
 use crate::config::{nearest, shown};
 pub use shape::Values;
-pub(super) use shape::{Amounts, Cluster, Image, Mode, Sidecar, User};
+pub(super) use shape::{Amounts, Cluster, Image, Mode, OffsetStoreSecret, Sidecar, User};
 
 /// The keys that there are, as a tree. `null`: whatever Kubernetes or the settings have there.
 fn known_keys() -> Value {
+    let store = json!({"secret": {
+        "name": null,
+        "usernameKey": null,
+        "passwordKey": null,
+        "caKey": null,
+        "certKey": null,
+        "keyKey": null,
+    }});
     let cluster = json!({
         "brokers": null,
         "tls": {
@@ -25,6 +33,7 @@ fn known_keys() -> Value {
             "clientSecret": {"name": null, "certKey": null, "keyKey": null},
         },
         "sasl": {"mechanism": null, "secret": {"name": null, "usernameKey": null, "passwordKey": null}},
+        "offsetStore": store,
         "config": null,
     });
     json!({
@@ -40,6 +49,7 @@ fn known_keys() -> Value {
         "config": null,
         "clusters": {"*": cluster},
         "defaultCluster": null,
+        "offsetStore": store,
         "allow": {"configMap": null, "image": null},
     })
 }
@@ -94,6 +104,9 @@ impl Values {
         for (name, cluster) in &self.clusters {
             cluster.check(name, mistakes);
         }
+        self.offset_store
+            .secret
+            .check("offsetStore.secret", mistakes);
         let default = &self.default_cluster;
         if !default.is_empty() && !self.clusters.contains_key(default) {
             mistakes.push(self.no_such_cluster("defaultCluster", default));
@@ -181,6 +194,8 @@ impl Cluster {
         for (key, secret) in secrets.iter().filter(|(_, name)| !name.is_empty()) {
             mistakes.extend(object_name(&format!("{place}.{key}.name"), secret).err());
         }
+        let store = &self.offset_store.secret;
+        store.check(&format!("{place}.offsetStore.secret"), mistakes);
         let (mechanism, secret) = (&self.sasl.mechanism, &self.sasl.secret.name);
         if mechanism.is_empty() != secret.is_empty() {
             mistakes.push(Mistake::new(

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::annotations::SETTINGS;
+use super::store_secret::StoreSecret;
 use super::values::Cluster;
 
 /// The socket for the application.
@@ -18,6 +19,8 @@ pub(super) const CLIENT_CERT_FILE: &str = "/etc/ackline/tls-client/tls.crt";
 pub(super) const CLIENT_KEY_FILE: &str = "/etc/ackline/tls-client/tls.key";
 pub(super) const USERNAME_FILE: &str = "/etc/ackline/sasl/username";
 pub(super) const PASSWORD_FILE: &str = "/etc/ackline/sasl/password";
+/// Files of a store of positions outside Kafka.
+pub(super) const STORE_DIR: &str = "/etc/ackline/offset-store";
 /// Where a token of the API server would be.
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -28,7 +31,11 @@ pub(super) struct Mounted {
 }
 
 /// All volumes of a sidecar. Nobody else has them, but for the first.
-pub(super) fn volumes(cluster: Option<&Cluster>, config_map: Option<&str>) -> Vec<Mounted> {
+pub(super) fn volumes(
+    cluster: Option<&Cluster>,
+    store: Option<&StoreSecret>,
+    config_map: Option<&str>,
+) -> Vec<Mounted> {
     let settings = json!({"items": [{
         "path": "ackline.yaml",
         "fieldRef": {"fieldPath": format!("metadata.annotations['{SETTINGS}']")},
@@ -60,6 +67,10 @@ pub(super) fn volumes(cluster: Option<&Cluster>, config_map: Option<&str>) -> Ve
         volumes.push(read("ackline-config-map", "configMap", source, dir));
     }
     volumes.extend(cluster.into_iter().flat_map(secrets));
+    volumes.extend(store.map(|store| {
+        let source = store.source();
+        read("ackline-offset-store", "secret", source, STORE_DIR)
+    }));
     volumes
 }
 

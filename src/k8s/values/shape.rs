@@ -15,6 +15,7 @@ pub struct Values {
     pub(in crate::k8s) clusters: BTreeMap<String, Cluster>,
     /// Of pods that name none; empty: the only one there is.
     pub(in crate::k8s) default_cluster: String,
+    pub(in crate::k8s) offset_store: OffsetStore,
     pub(in crate::k8s) allow: Allow,
 }
 
@@ -85,11 +86,13 @@ pub(in crate::k8s) struct Startup {
 
 /// A Kafka cluster, and how it is spoken to. Secrets are those of the pod's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(in crate::k8s) struct Cluster {
     pub(in crate::k8s) brokers: Vec<String>,
     pub(in crate::k8s) tls: Option<Tls>,
     pub(in crate::k8s) sasl: Sasl,
+    /// Wins whole over the general one, if it names a Secret.
+    pub(in crate::k8s) offset_store: OffsetStore,
     /// Settings of this profile; they win over the general ones.
     pub(in crate::k8s) config: Value,
 }
@@ -138,6 +141,26 @@ pub(in crate::k8s) struct SaslSecret {
     pub(in crate::k8s) password_key: String,
 }
 
+/// What a store of positions outside Kafka needs, beside settings.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(in crate::k8s) struct OffsetStore {
+    pub(in crate::k8s) secret: OffsetStoreSecret,
+}
+
+/// A Secret in the pod's namespace, and its keys; an empty one is not in it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::k8s) struct OffsetStoreSecret {
+    /// Empty: pods that need one name it.
+    pub(in crate::k8s) name: String,
+    pub(in crate::k8s) username_key: String,
+    pub(in crate::k8s) password_key: String,
+    pub(in crate::k8s) ca_key: String,
+    pub(in crate::k8s) cert_key: String,
+    pub(in crate::k8s) key_key: String,
+}
+
 /// What pods may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -155,6 +178,7 @@ impl Default for Values {
             config: json!({}),
             clusters: BTreeMap::new(),
             default_cluster: String::new(),
+            offset_store: OffsetStore::default(),
             allow: Allow::default(),
         }
     }
@@ -241,6 +265,19 @@ impl Default for SaslSecret {
             name: String::new(),
             username_key: "username".to_owned(),
             password_key: "password".to_owned(),
+        }
+    }
+}
+
+impl Default for OffsetStoreSecret {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            username_key: "username".to_owned(),
+            password_key: "password".to_owned(),
+            ca_key: "ca.crt".to_owned(),
+            cert_key: "tls.crt".to_owned(),
+            key_key: "tls.key".to_owned(),
         }
     }
 }

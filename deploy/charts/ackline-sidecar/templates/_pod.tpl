@@ -48,6 +48,16 @@
       - {key: {{ default "username" .secret.usernameKey | quote }}, path: username}
       - {key: {{ default "password" .secret.passwordKey | quote }}, path: password}
 {{- end }}
+{{- $settings := include "ackline-sidecar.settings" . | fromYaml }}
+{{- with include "ackline-sidecar.storeFiles" (dict "settings" $settings "root" .) | fromYamlArray }}
+- name: ackline-offset-store
+  secret:
+    secretName: {{ (include "ackline-sidecar.storeSecret" $ | fromYaml).name | quote }}
+    items:
+      {{- range . }}
+      - {key: {{ quote .key }}, path: {{ .path }}}
+      {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* What goes into `volumeMounts` of a container that uses the sidecar. */}}

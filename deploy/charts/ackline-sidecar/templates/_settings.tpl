@@ -1,6 +1,6 @@
 {{/*
-Settings of the sidecar as YAML. Later wins: `config`, the profile's `config`, how to reach the profile's Kafka, `set`,
-and what has a value of its own. Maps come together, lists are replaced.
+Settings of the sidecar as YAML. Later wins: `config`, the profile's `config`, how to reach the profile's Kafka, files of
+the offset store, `set`, and what has a value of its own. Maps come together, lists are replaced.
 */}}
 {{- define "ackline-sidecar.settings" -}}
 {{- $values := .Values -}}
@@ -14,7 +14,9 @@ and what has a value of its own. Maps come together, lists are replaced.
 {{- $profile := deepCopy (default dict $cluster.config) -}}
 {{- $connection := include "ackline-sidecar.connection" $cluster | fromYaml -}}
 {{- $set := deepCopy (default dict $values.set) -}}
-{{- $settings := mergeOverwrite (deepCopy (default dict $values.config)) $profile $connection $set $own -}}
+{{- $known := mergeOverwrite (deepCopy (default dict $values.config)) (deepCopy $profile) (deepCopy $connection) (deepCopy $set) -}}
+{{- $store := include "ackline-sidecar.storeSettings" (dict "settings" $known "root" .) | fromYaml -}}
+{{- $settings := mergeOverwrite (deepCopy (default dict $values.config)) $profile $connection $store $set $own -}}
 {{- if not $values.configMap -}}
 {{- $_ := required "ackline-sidecar: group is empty; name the consumer group" (default dict $settings.group).id -}}
 {{- $_ := required "ackline-sidecar: topics is empty; name what to read" $settings.topics -}}

@@ -109,6 +109,7 @@ not there for its default; so null is written out where it means something.
 {{- $_ := set $sidecar "securityContext" (dict "runAsUser" (get $user "runAsUser" | default nil) "runAsGroup" (get $user "runAsGroup" | default nil)) -}}
 {{- $file := dict "sidecar" $sidecar "config" (default dict .Values.config) "clusters" .Values.clusters -}}
 {{- $_ := set $file "defaultCluster" .Values.defaultCluster -}}
+{{- $_ := set $file "offsetStore" .Values.offsetStore -}}
 {{- $_ := set $file "allow" .Values.allow -}}
 {{- toYaml $file -}}
 {{- end -}}

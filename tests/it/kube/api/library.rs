@@ -72,7 +72,13 @@ fn as_injected(library: &Value) -> (Value, Value) {
         }
     }
     let mut values = json!({});
-    for key in ["sidecar", "config", "clusters", "defaultCluster"] {
+    for key in [
+        "sidecar",
+        "config",
+        "clusters",
+        "defaultCluster",
+        "offsetStore",
+    ] {
         if let Some(value) = library.get(key) {
             values[key] = value.clone();
         }
@@ -202,4 +208,5 @@ async fn the_library_chart_makes_the_container_that_the_injector_makes() {
     compare(None).await;
     compare(Some("values/classic.yaml")).await;
     compare(Some("values/everything.yaml")).await;
+    compare(Some("values/offset-store.yaml")).await;
 }
