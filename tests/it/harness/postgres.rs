@@ -18,10 +18,18 @@ pub(crate) struct Database {
     user_file: tempfile::TempDir,
 }
 
+/// How a database is reached, and as whom.
+pub(crate) struct Server<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) database: &'a str,
+    pub(crate) user: &'a str,
+}
+
 impl Database {
     pub(crate) async fn create() -> Self {
-        let folder = std::env::var(FOLDER)
-            .unwrap_or_else(|_| panic!("{FOLDER} is not set: run tests/run --only kafka"));
+        let folder = std::env::var(FOLDER).unwrap_or_else(|_| {
+            panic!("{FOLDER} is not set: run tests/run --only kafka, or --only nodes")
+        });
         let environment = Environment::read(&Path::new(&folder).join("env"));
         let database = Self {
             environment,
@@ -34,6 +42,15 @@ impl Database {
         let create = format!("CREATE DATABASE {}", database.name);
         server.batch_execute(&create).await.unwrap();
         database
+    }
+
+    /// How it is reached, and as whom.
+    pub(crate) fn server(&self) -> Server<'_> {
+        Server {
+            address: self.environment.get("ADDRESS"),
+            database: &self.name,
+            user: self.environment.get("USER_NAME"),
+        }
     }
 
     /// The password of its user.

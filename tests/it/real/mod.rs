@@ -28,7 +28,7 @@ mod secure;
 mod slow;
 mod start;
 mod static_member;
-mod stores;
+pub(crate) mod stores;
 mod throttled;
 mod zombie;
 mod zookeeper;

@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 /// Waits until so much of each partition is stored.
-pub(super) async fn until_stored(store: &impl Store, topic: &Topic<'_>) {
+pub(crate) async fn until_stored(store: &impl Store, topic: &Topic<'_>) {
     until("everything is stored", async || {
         let stored = store.stored(topic).await;
         for partition in 0..topic.partitions {

@@ -26,5 +26,6 @@ mod rollouts;
 mod scale;
 mod security;
 mod start;
+mod stores;
 
 use scenario::{Manner, Scenario};
