@@ -153,7 +153,11 @@ pub(super) fn explanations(answer: &proto::ExplainResponse, by_name: bool) -> St
         let _ = writeln!(text, "this process: {}", safe(&answer.process));
     }
     if answer.explanations.is_empty() {
-        text.push_str("This process has no such partition; ask the pod that has it.\n");
+        text.push_str(if by_name {
+            "This process has no such partition; ask the pod that has it.\n"
+        } else {
+            "This process has no partitions; `ackline status` says whether it is in the group.\n"
+        });
         return text;
     }
     let mut advancing = 0;
@@ -316,6 +320,22 @@ mod tests {
         let row = "0           0          2      5 min   flowing\n";
         assert!(text.contains(row), "{text}");
         assert!(!text.contains('\u{1b}'), "nothing for the terminal: {text}");
+    }
+
+    #[test]
+    fn a_process_without_partitions_says_what_is_wrong_with_it() {
+        let answer = proto::ExplainResponse {
+            process: "unknown_topic: ordrs".to_owned(),
+            ..proto::ExplainResponse::default()
+        };
+        let text = explanations(&answer, false);
+        assert!(
+            text.starts_with("this process: unknown_topic: ordrs\n"),
+            "{text}"
+        );
+        assert!(text.contains("has no partitions"), "{text}");
+        let by_name = explanations(&answer, true);
+        assert!(by_name.contains("ask the pod that has it"), "{by_name}");
     }
 
     #[test]
