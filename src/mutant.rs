@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 30] = [
+pub const MUTANTS: [(&str, &str); 33] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -77,6 +77,18 @@ pub const MUTANTS: [(&str, &str); 30] = [
     (
         "claim-overtaken",
         "goes on with a partition that somebody else has claimed from the offset store",
+    ),
+    (
+        "home-forgets",
+        "forgets how often records failed when the stream that a partition was at home with ends",
+    ),
+    (
+        "home-is-anywhere",
+        "delivers a partition whose position an application keeps to every stream",
+    ),
+    (
+        "second-answer-wins",
+        "starts a partition where the first application says, and gives it to the second",
     ),
     (
         "position-sampled-late",

@@ -241,6 +241,8 @@ pub enum StoreKind {
     Postgres,
     /// Nodes, where classic consumers had them.
     ZooKeeper,
+    /// The applications, with what comes of the records.
+    Application,
 }
 
 /// Where positions are kept.

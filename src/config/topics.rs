@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::model::{Config, GroupProtocol};
+use super::model::{Config, GroupProtocol, StoreKind};
 use super::per_topic;
 use super::topic_pattern::{TopicPattern, is_pattern};
-use crate::core::{CommitMode, FindTopics, Policy, Settings as CoreSettings};
+use crate::core::{CommitMode, FindTopics, Policy, Positions, Settings as CoreSettings};
 use crate::dead_letter;
 
 /// Characters of commit metadata that a broker accepts unless its owner changed
@@ -31,6 +31,7 @@ impl Config {
             topics: names,
             find_topics: self.find_topics(),
             commit_mode: self.commit.mode,
+            positions: self.positions(),
             commit_interval: match self.commit.mode {
                 CommitMode::OnAck => self.commit.interval,
                 CommitMode::OnDelivery => self.commit.delivery_interval,
@@ -53,6 +54,15 @@ impl Config {
             session_timeout: self.group.session_timeout,
             doubt_after: self.group.doubt_after(),
             seed,
+        }
+    }
+
+    /// Who keeps positions.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        match self.offset_store.kind {
+            StoreKind::Application => Positions::Application,
+            StoreKind::Kafka | StoreKind::Postgres | StoreKind::ZooKeeper => Positions::Store,
         }
     }
 

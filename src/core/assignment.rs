@@ -20,6 +20,7 @@ use super::aside::{Aside, AsideStep};
 use super::behind::Behind;
 use super::effect::StopReason;
 use super::history::Histories;
+use super::home::{Carried, Home};
 use super::ids::{
     Assignment, Fetch, GroupAsk, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid,
 };
@@ -68,6 +69,7 @@ pub(crate) struct Committed {
     pub(crate) offset: i64,
     /// The commit carried all finished marks, or there were none to carry.
     pub(crate) marks_kept: bool,
+    pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) metadata: String,
 }
 
@@ -85,6 +87,11 @@ pub(crate) struct AssignmentState {
     pub(crate) partition: PartitionId,
     pub(crate) phase: Phase,
     pub(crate) policy: Policy,
+
+    /// The stream that has it, if applications keep positions.
+    pub(crate) home: Home,
+    /// What earlier assignments knew of records that are not taken in.
+    pub(crate) carried: Carried,
 
     // ---- position
     /// The fetch whose records are taken in; `None` while the client has none of ours.
@@ -162,6 +169,8 @@ impl AssignmentState {
             partition,
             phase: Phase::Reading,
             policy,
+            home: Home::default(),
+            carried: Carried::default(),
             fetch: None,
             fetch_due: None,
             read_tries: 0,
@@ -260,7 +269,11 @@ impl AssignmentState {
             Phase::Reading | Phase::Draining => false,
         };
         let on_hold = self.on_hold && !mutant::planted("paused-is-delivered");
-        alive && !self.unauthorized && !self.commits_stale && !on_hold
+        alive
+            && !matches!(self.home, Home::Left(_))
+            && !self.unauthorized
+            && !self.commits_stale
+            && !on_hold
     }
 
     /// Whether dead letters of it are on their way.

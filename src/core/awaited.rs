@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
-use super::effect::{Effect, StreamEnd};
+use super::effect::{CommitEntry, Effect, StreamEnd};
 use super::ids::{Assignment, CommitId, StreamId, WaitId};
 
 /// What a caller needs of one partition.
@@ -34,6 +34,8 @@ struct Wait {
     needs: BTreeMap<Assignment, Need>,
     /// Something it named was refused or is not covered, so the answer is no whatever else is committed.
     in_vain: bool,
+    /// What covers what was decided.
+    offered: Vec<CommitEntry>,
 }
 
 /// A closing stream that waits for one commit.
@@ -109,6 +111,7 @@ impl Core {
                 .map(|(id, offset)| (id, need(offset)))
                 .collect(),
             in_vain,
+            offered: Vec::new(),
         });
     }
 
@@ -175,7 +178,11 @@ impl Core {
                 if !decided(self, id, need) {
                     return true;
                 }
-                in_vain |= !self.covers(*id, need.offset, failed.contains(id));
+                if self.covers(*id, need.offset, failed.contains(id)) {
+                    wait.offered.extend(self.offered(*id));
+                } else {
+                    in_vain = true;
+                }
                 false
             });
             wait.in_vain = in_vain;
@@ -183,6 +190,7 @@ impl Core {
                 self.effects.push(Effect::CommitAwaited {
                     wait: wait.id,
                     committed: !in_vain,
+                    offered: std::mem::take(&mut wait.offered),
                 });
             }
             !wait.needs.is_empty()

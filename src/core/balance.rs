@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::dispatch::Hunger;
-use super::ids::{Assignment, PartitionId, StreamId};
+use super::ids::{Assignment, StreamId};
 use super::lane::LaneKey;
 use super::settings::{Order, Policy};
 use super::timers::Timer;
@@ -65,19 +65,12 @@ impl Core {
             .filter(|(id, other)| **id != taker && other.bound.len() >= own + 2)
             .max_by_key(|(_, other)| other.bound.len());
         let Some((_, giver)) = giver else { return };
-        let wants = |partition: PartitionId| {
-            stream
-                .open
-                .topics
-                .as_ref()
-                .is_none_or(|topics| topics.contains(&partition.topic))
-        };
         let movable = |(assignment_id, key): &(Assignment, LaneKey)| {
             let Some(assignment) = self.assignments.get(assignment_id) else {
                 return false;
             };
             let lane = assignment.lane(*key);
-            wants(assignment.partition)
+            assignment.is_for(taker, stream)
                 && assignment.may_dispatch()
                 && lane.is_some_and(|lane| !lane.waiting.is_empty() && lane.reserved.is_none())
         };
@@ -180,15 +173,9 @@ impl Core {
         if stream.linger_until.is_some_and(|until| until > self.now) {
             return false;
         }
-        let serves = |id: &Assignment| {
-            self.assignments.get(id).is_some_and(|assignment| {
-                let topic = assignment.partition.topic;
-                assignment.may_dispatch()
-                    && stream
-                        .open
-                        .topics
-                        .as_ref()
-                        .is_none_or(|topics| topics.contains(&topic))
+        let serves = |served: &Assignment| {
+            self.assignments.get(served).is_some_and(|assignment| {
+                assignment.may_dispatch() && assignment.is_for(id, stream)
             })
         };
         let bound = (id, Assignment(0))..=(id, Assignment(u64::MAX));

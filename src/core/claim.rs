@@ -55,7 +55,8 @@ impl Core {
 
     /// Asks the group, if anything is disputed.
     pub(super) fn ask_whose_disputed_are(&mut self) {
-        if self.is_member() && self.anything_is_disputed() {
+        let unsure = self.anything_is_disputed() || self.waits_for_the_groups_word();
+        if self.is_member() && unsure {
             self.ask_group();
         }
     }
@@ -73,6 +74,7 @@ impl Core {
         if self.anything_is_disputed() {
             self.claim_again(ask, answer.as_ref().ok());
         }
+        self.group_says_what_is_ours(ask, answer.as_ref().ok());
         self.judge_group(answer);
     }
 

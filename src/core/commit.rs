@@ -117,7 +117,8 @@ impl Core {
             self.commit_is_lost();
         }
         self.answer_what_is_committed();
-        let probing = self.trust.is_doubtful();
+        // An offer would succeed whoever owns the partition by now.
+        let probing = self.trust.is_doubtful() && !self.applications_keep_positions();
         if self.commits.dirty.is_empty() && !probing {
             self.commits.hurry = false;
             return self.end_closing_streams();
@@ -265,11 +266,12 @@ impl Core {
         } else {
             encoded.text
         };
+        let entry_epoch = assignment.window.watermark_epoch();
         let entry = CommitEntry {
             partition,
             assignment: id,
             offset,
-            leader_epoch: assignment.window.watermark_epoch(),
+            leader_epoch: entry_epoch,
             metadata: text.clone(),
         };
         if dropped {
@@ -281,6 +283,7 @@ impl Core {
             Committed {
                 offset,
                 marks_kept,
+                leader_epoch: entry_epoch,
                 metadata: text,
             },
         ))
@@ -344,18 +347,19 @@ impl Core {
         assignment.commit_error = None;
         assignment.commit_tries = 0;
         let offset = sent.committed.offset;
-        let moved = assignment
-            .committed
-            .as_ref()
-            .is_none_or(|committed| committed.offset != offset);
+        let before = assignment.committed.as_ref();
+        let moved = before.is_none_or(|before| before.offset != offset);
+        let changed = before.is_none_or(|before| !before.says_the_same(&sent.committed));
         let partition = assignment.partition;
         assignment.committed = Some(sent.committed);
         self.commits.last_success = Some(self.now);
-        if moved {
+        let offered = self.offered(sent.assignment).map(Box::new);
+        if moved || (changed && offered.is_some()) {
             self.notify(&Notice::Committed {
                 partition,
                 assignment: sent.assignment,
                 offset,
+                offered,
             });
         }
     }

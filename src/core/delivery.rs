@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hashbrown::HashSet;
 
 use super::frame::Frame;
-use super::ids::{Assignment, IdRange, Moment, StreamId};
+use super::ids::{Assignment, IdRange, Moment, StreamId, TopicIndex};
 use super::input::{Outcome, StreamOpen};
 use super::lane::LaneKey;
 use super::suspects::HeldAtClose;
@@ -144,6 +144,12 @@ pub(crate) enum Dead {
 }
 
 impl Stream {
+    /// Whether it asked for records of a topic.
+    pub(crate) fn wants(&self, topic: TopicIndex) -> bool {
+        let topics = self.open.topics.as_ref();
+        topics.is_none_or(|topics| topics.contains(&topic))
+    }
+
     pub(crate) fn new(open: StreamOpen, first_id: u64) -> Self {
         Self {
             open,

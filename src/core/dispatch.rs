@@ -226,12 +226,7 @@ impl Core {
         let Some(stream) = self.streams.map.get_mut(&id) else {
             return false;
         };
-        let wanted = stream
-            .open
-            .topics
-            .as_ref()
-            .is_none_or(|topics| topics.contains(&assignment.partition.topic));
-        if !wanted || !assignment.may_dispatch() {
+        if !assignment.is_for(id, stream) || !assignment.may_dispatch() {
             return false;
         }
         let sticky = assignment.policy.lane_depth > 1;

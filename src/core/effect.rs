@@ -106,6 +106,8 @@ pub enum Effect {
         wait: WaitId,
         /// Whether a successful commit covers what it acknowledged.
         committed: bool,
+        /// If applications keep positions: what covers it, one for each partition that it acknowledged something of.
+        offered: Vec<CommitEntry>,
     },
     /// Answer an operator who moves a partition's position.
     Sought {
@@ -255,11 +257,20 @@ pub enum WithdrawReason {
     Shutdown,
     /// The stream that held them ended. Never told to the stream itself.
     StreamEnded,
+    /// Another stream was the first to say where the partition starts. Nothing is held by then.
+    OtherStream,
 }
 
 /// What a stream may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// A partition waits to be told where it starts ([`super::Core::start_at`]).
+    StartWanted {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment.
+        assignment: Assignment,
+    },
     /// A partition is flowing.
     Assigned {
         /// The partition.
@@ -295,6 +306,8 @@ pub enum Notice {
         assignment: Assignment,
         /// The committed offset.
         offset: i64,
+        /// If applications keep positions: what is to be kept.
+        offered: Option<Box<CommitEntry>>,
     },
     /// Everything up to the end of the partition was delivered and finished.
     CaughtUp {
@@ -312,6 +325,44 @@ pub enum Notice {
         /// Why.
         reason: &'static str,
     },
+}
+
+impl Notice {
+    /// The assignment it speaks of, with its partition.
+    pub(crate) fn about(&self) -> Option<(Assignment, PartitionId)> {
+        match self {
+            Self::StartWanted {
+                partition,
+                assignment,
+            }
+            | Self::Assigned {
+                partition,
+                assignment,
+                ..
+            }
+            | Self::Revoking {
+                partition,
+                assignment,
+                ..
+            }
+            | Self::Revoked {
+                partition,
+                assignment,
+                ..
+            }
+            | Self::Committed {
+                partition,
+                assignment,
+                ..
+            }
+            | Self::CaughtUp {
+                partition,
+                assignment,
+                ..
+            } => Some((*assignment, *partition)),
+            Self::Draining { .. } => None,
+        }
+    }
 }
 
 /// How a stream ends.

@@ -156,6 +156,22 @@ pub enum Event {
         /// The partitions, at least one.
         partitions: Vec<PartitionId>,
     },
+    /// Applications keep positions, and the stream that had a partition has ended: it is asked about anew.
+    HomeLeft {
+        /// The partition.
+        partition: PartitionId,
+        /// Its assignment before.
+        before: super::Assignment,
+        /// Its assignment now.
+        after: super::Assignment,
+    },
+    /// Applications keep positions, and none has said for a while where this partition starts.
+    StartUnanswered {
+        /// The partition.
+        partition: PartitionId,
+        /// How many streams were asked.
+        asked: usize,
+    },
     /// A clock jump makes our membership doubtful; one commit must succeed before anything is delivered.
     MembershipDoubtful,
     /// The doubt is over.

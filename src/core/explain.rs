@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Core;
 use super::assignment::{AssignmentState, Phase};
 use super::delivery::{Stream, StreamPhase};
+use super::home::Home;
 use super::ids::{Assignment, DeliveryId, Moment, PartitionId, StreamId};
 use super::lane::LaneKey;
 use super::obstacle::{Head, Obstacle};
@@ -170,8 +171,11 @@ impl Core {
                 causes.push(Obstacle::Unauthorized);
             }
             Phase::Listing(_) if assignment.read_refused => causes.push(Obstacle::Unauthorized),
-            Phase::Reading => causes.push(Obstacle::Starting {
-                error: assignment.read_error.clone(),
+            Phase::Reading => causes.push(match &assignment.home {
+                Home::Asking(asked) => Obstacle::StartUnanswered { asked: asked.len() },
+                Home::Anywhere | Home::At(_) | Home::Left(_) => Obstacle::Starting {
+                    error: assignment.read_error.clone(),
+                },
             }),
             Phase::Listing(_) => causes.push(Obstacle::Listing {
                 error: assignment.read_error.clone(),
@@ -257,20 +261,17 @@ impl Core {
 
     /// Why no stream takes a record that could go.
     fn explain_streams(&self, assignment: &AssignmentState, number: u64) -> Option<Obstacle> {
-        let topic = assignment.partition.topic;
         let size = assignment.window.size(number);
-        let wants = |stream: &&Stream| {
-            let topics = stream.open.topics.as_ref();
+        let wants = |(id, stream): &(&StreamId, &Stream)| {
             let fits = stream
                 .open
                 .message_bytes_max
                 .saturating_sub(MESSAGE_OVERHEAD)
                 >= size;
-            stream.phase == StreamPhase::Open
-                && fits
-                && topics.is_none_or(|topics| topics.contains(&topic))
+            stream.phase == StreamPhase::Open && fits && assignment.is_for(**id, stream)
         };
-        let mut wanting = self.streams.map.values().filter(wants).peekable();
+        let wanting = self.streams.map.iter().filter(wants);
+        let mut wanting = wanting.map(|(_, stream)| stream).peekable();
         if wanting.peek().is_none() {
             return Some(Obstacle::NoStream);
         }
@@ -321,11 +322,11 @@ impl Core {
     }
 
     fn nobody_wants(&self, assignment: &AssignmentState) -> bool {
-        let topic = assignment.partition.topic;
-        !self.streams.map.values().any(|stream| {
-            let topics = stream.open.topics.as_ref();
-            stream.phase == StreamPhase::Open && topics.is_none_or(|topics| topics.contains(&topic))
-        })
+        !self
+            .streams
+            .map
+            .iter()
+            .any(|(id, stream)| stream.phase == StreamPhase::Open && assignment.is_for(*id, stream))
     }
 }
 

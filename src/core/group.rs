@@ -435,7 +435,8 @@ impl Core {
             | WithdrawReason::EarlierRetry
             | WithdrawReason::Deadline
             | WithdrawReason::Shutdown
-            | WithdrawReason::StreamEnded => self.counters.withdrawn_revoked += u64::from(killed),
+            | WithdrawReason::StreamEnded
+            | WithdrawReason::OtherStream => self.counters.withdrawn_revoked += u64::from(killed),
         }
         if killed > 0 {
             self.leave_undone(Drained::Unsettled);
@@ -462,11 +463,12 @@ impl Core {
             self.above_budget = None;
         }
         self.effects.push(Effect::FreeAssignment(id));
-        self.notify(&Notice::Revoked {
+        let notice = Notice::Revoked {
             partition,
             assignment: id,
             reason,
-        });
+        };
+        self.notify_those(&assignment.home, &notice);
     }
 }
 

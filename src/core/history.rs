@@ -118,6 +118,12 @@ impl Histories {
         }
     }
 
+    /// What is remembered, by number.
+    pub(crate) fn by_number(&self) -> impl Iterator<Item = (u64, History)> {
+        let known = self.by_number.iter();
+        known.map(|(number, history)| (*number, *history))
+    }
+
     /// A delivery of the record ended without finishing it.
     pub(crate) fn handed_back(&mut self, number: u64, failed: bool, hold: Hold) {
         let history = self.by_number.entry(number).or_default();

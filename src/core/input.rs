@@ -440,6 +440,29 @@ pub struct Settlement {
     pub reason: String,
 }
 
+/// What an application says of where a partition starts.
+#[derive(Debug, Clone)]
+pub struct StartAnswer {
+    /// The stream that was asked.
+    pub stream: StreamId,
+    /// The assignment that asks.
+    pub assignment: Assignment,
+    /// Where: an offset, or one that was offered earlier, metadata included. `None`: the application has none, and the
+    /// `start` policy applies.
+    pub position: Option<CommittedOffset>,
+}
+
+/// Why what an application said of a start changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartRefused {
+    /// The assignment has ended, or does not ask, or not this stream.
+    Stale,
+    /// Another stream was first.
+    OtherStream,
+    /// What was offered earlier was offered of another partition or group, or is damaged.
+    OtherPosition,
+}
+
 /// Deliveries whose deadline moves.
 #[derive(Debug, Clone)]
 pub struct Extend {

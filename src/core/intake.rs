@@ -65,6 +65,7 @@ impl Core {
         let mut bytes = 0;
         let mut passed = Passed::default();
         let mut lining = Lining::default();
+        let mut known_before = Vec::new();
         for record in run.records {
             let number = assignment.window.next_number();
             match assignment.window.take_in(record) {
@@ -79,6 +80,9 @@ impl Core {
                 Taken::New => {
                     bytes += u64::from(record.size);
                     assignment.history.take_in(number, record);
+                    if assignment.take_in_carried(number, record) {
+                        known_before.push(number);
+                    }
                     lining.add(assignment, number, record);
                 }
                 Taken::FinishedBefore => passed.finished_before += 1,
@@ -106,6 +110,7 @@ impl Core {
             self.above_budget = Some((id, first));
         }
         self.count_taken_in(id, run.records.len(), bytes, passed);
+        self.known_before(id, &known_before);
         self.look_at_fullness(id);
         Some((id, RecordNumber(first)))
     }

@@ -200,6 +200,15 @@ pub fn decode(text: &[u8], expect: &Expectation<'_>, offset: i64) -> Decoded {
     }
 }
 
+/// Whether a text was written for this group, topic and partition, and for this offset. Says nothing of clusters and topic
+/// ids, of which [`decode`] makes what is right.
+#[must_use]
+pub fn is_of(text: &[u8], expect: &Expectation<'_>, offset: i64) -> bool {
+    parse(text).is_ok_and(|(header, _)| {
+        header.identity_hash == expect.identity_hash && header.base_offset == offset
+    })
+}
+
 /// The partition count that a commit of another partition of the topic remembers. `expect` speaks
 /// of that partition.
 #[must_use]

@@ -48,6 +48,7 @@
 //! | `commit` | when is what committed, and what does the answer mean? |
 //! | `awaited` | who waits for a commit, and what are they told? |
 //! | `trust` | may anything be delivered and confirmed? |
+//! | `home` | who says where a partition starts, if applications do? |
 //! | `shutdown` | the end |
 //! | `timers` | what is due when? |
 //!
@@ -92,6 +93,7 @@ mod group;
 #[cfg(test)]
 pub(crate) mod harness;
 mod history;
+mod home;
 pub mod ids;
 pub mod input;
 mod intake;
@@ -325,7 +327,10 @@ impl Core {
             Input::StreamFlow { stream, flow } => self.stream_flow(stream, flow),
             Input::StreamClosing { stream } => self.stream_closing(stream),
             Input::StreamClosed { stream } => self.stream_closed(stream),
-            Input::StreamDied { stream } => self.stream_died(stream),
+            Input::StreamDied { stream } => {
+                self.stream_died(stream);
+                self.home_died(stream);
+            }
             Input::DeadLetterDone {
                 assignment,
                 number,
@@ -443,6 +448,9 @@ impl Core {
             Timer::Unsettled(stream) => self.warn_unsettled(stream),
             Timer::Deadline(stream) => self.pass_deadlines(stream),
             Timer::Deaths => self.judge_deaths(),
+            Timer::Ask(assignment) => self.ask_others(assignment),
+            Timer::Home(assignment) => self.ask_anew(assignment),
+            Timer::GivenUp(assignment, number) => self.give_up_again(assignment, number),
             Timer::DeadLetter(assignment, number) => self.send_again(assignment, number),
             Timer::Oversize(assignment, key) => self.give_oversize_up(assignment, key),
         }

@@ -27,6 +27,11 @@ pub enum Obstacle {
         /// Why that failed so far, if it did.
         error: Option<String>,
     },
+    /// Applications keep positions, and none has said where it starts.
+    StartUnanswered {
+        /// How many streams were asked.
+        asked: usize,
+    },
     /// The range of the log is being read.
     Listing {
         /// Why that failed so far, if it did.
@@ -163,6 +168,7 @@ impl Obstacle {
             | Self::Oversize { .. }
             | Self::NothingReadable { .. } => true,
             Self::Starting { .. }
+            | Self::StartUnanswered { .. }
             | Self::Listing { .. }
             | Self::Leaving
             | Self::Ending

@@ -38,7 +38,7 @@ impl Core {
         };
         let (partition, policy) = (assignment.partition, assignment.policy.oversize);
         self.oversize.insert((size, id, key));
-        match (self.able_stream(size), policy) {
+        match (self.able_stream(id, size), policy) {
             (Some(able), _) => self.wake(able),
             (None, WhenOversize::Park) => self.report(Event::Oversize {
                 partition,
@@ -50,14 +50,15 @@ impl Core {
         }
     }
 
-    /// An open stream whose messages hold a record of this size.
-    fn able_stream(&self, size: u64) -> Option<StreamId> {
-        let able = self.streams.map.iter().find(|(_, stream)| {
+    /// An open stream whose messages hold a record of this size of an assignment.
+    fn able_stream(&self, assignment: Assignment, size: u64) -> Option<StreamId> {
+        let assignment = self.assignments.get(&assignment)?;
+        let able = self.streams.map.iter().find(|(id, stream)| {
             let record_max = stream
                 .open
                 .message_bytes_max
                 .saturating_sub(MESSAGE_OVERHEAD);
-            stream.phase == StreamPhase::Open && record_max >= size
+            stream.phase == StreamPhase::Open && record_max >= size && assignment.home.admits(**id)
         });
         able.map(|(id, _)| *id)
     }
@@ -71,7 +72,7 @@ impl Core {
         let Some((size, number)) = self.assignments.get(&id).and_then(lane) else {
             return;
         };
-        if self.able_stream(size).is_some() || !self.takes_token(id) {
+        if self.able_stream(id, size).is_some() || !self.takes_token(id) {
             return;
         }
         self.oversize.remove(&(size, id, key));
@@ -124,6 +125,15 @@ impl Core {
         (history.resets >= RESETS_MAX).then_some((assignment_id, number))
     }
 
+    /// How a record ends that clients cannot take.
+    pub(super) fn ending_of_oversize(&mut self, id: Assignment) -> Ending {
+        let policy = self.assignments.get(&id).map(|state| state.policy.oversize);
+        match policy {
+            Some(WhenOversize::DeadLetter) if self.takes_token(id) => self.dead_letter_or_park(id),
+            Some(WhenOversize::DeadLetter | WhenOversize::Park) | None => Ending::Park,
+        }
+    }
+
     /// A record waits again that clients cannot take, whatever they say.
     pub(super) fn set_unreceivable_aside(&mut self, (id, number): (Assignment, u64)) {
         let Some(assignment) = self.assignments.get(&id) else {
@@ -132,14 +142,13 @@ impl Core {
         if !assignment.awaits_turn(number) {
             return;
         }
-        let policy = assignment.policy.oversize;
-        let ending = match policy {
-            WhenOversize::DeadLetter if self.takes_token(id) => self.dead_letter_or_park(id),
-            WhenOversize::DeadLetter | WhenOversize::Park => Ending::Park,
-        };
+        let ending = self.ending_of_oversize(id);
         let reason = Arc::from(format!(
             "{RESETS_MAX} streams in a row were reset when they were sent it: the client takes smaller messages than it says"
         ));
+        if let Some(assignment) = self.assignments.get_mut(&id) {
+            assignment.remember_given_up(number, Cause::Oversize, &reason);
+        }
         self.set_aside((id, number), Cause::Oversize, ending, reason);
     }
 }

@@ -26,6 +26,15 @@ pub enum CommitMode {
     OnDelivery,
 }
 
+/// Who keeps positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// Kafka, or another store that the edge writes to.
+    Store,
+    /// The applications: they say where a partition starts, and are offered what a store would be given (`home`).
+    Application,
+}
+
 /// Where to start when the group has no committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartPolicy {
@@ -167,6 +176,8 @@ pub struct Settings {
     pub find_topics: Option<FindTopics>,
     /// What finishes a record.
     pub commit_mode: CommitMode,
+    /// Who keeps positions.
+    pub positions: Positions,
     /// Shortest time between two commits that nothing hurries.
     pub commit_interval: Duration,
     /// Whether finished offsets above the watermark are stored with each commit.

@@ -69,7 +69,9 @@ impl Core {
         for topic in topics {
             self.describe_anew(topic);
         }
-        if !wanted.is_empty() {
+        if self.applications_keep_positions() {
+            self.ask_homes(ids);
+        } else if !wanted.is_empty() {
             self.effects.push(Effect::ReadCommitted(wanted));
         }
         self.describe_later();
@@ -162,7 +164,7 @@ impl Core {
             .max()
     }
 
-    fn expectation(&self, partition: PartitionId) -> Expectation<'_> {
+    pub(super) fn expectation(&self, partition: PartitionId) -> Expectation<'_> {
         Expectation {
             cluster: self.cluster.as_deref(),
             topic: self.topics[usize::from(partition.topic.0)].id(),
@@ -227,6 +229,7 @@ impl Core {
         assignment.committed = Some(super::assignment::Committed {
             offset: committed.offset,
             marks_kept,
+            leader_epoch: committed.leader_epoch,
             metadata: String::from_utf8(committed.metadata).unwrap_or_default(),
         });
         assignment.start_at(committed.offset, committed.leader_epoch, marks);
@@ -385,10 +388,14 @@ impl Core {
         let Some(assignment) = self.assignments.get(&id) else {
             return id;
         };
-        let partition = assignment.partition;
+        let (partition, home) = (assignment.partition, assignment.home.clone());
         self.end_assignment(id, reason);
         self.take_from_client(partition);
-        self.new_assignment(partition)
+        let id = self.new_assignment(partition);
+        if let Some(assignment) = self.assignments.get_mut(&id) {
+            assignment.home = home;
+        }
+        id
     }
 }
 

@@ -8,6 +8,7 @@ use super::assignment::{AssignmentState, Phase};
 use super::delivery::StreamPhase;
 use super::drain::DrainStatus;
 use super::effect::StopReason;
+use super::home::Home;
 use super::ids::{Assignment, Moment, PartitionId, StreamId};
 
 /// A question that failed so often in a row may not pass by itself.
@@ -87,6 +88,8 @@ pub struct PartitionStatus {
 pub enum Blocked {
     /// Its committed offset is being read.
     Starting,
+    /// Applications keep positions, and none has said where it starts.
+    StartUnanswered,
     /// The range of its log is being read.
     Listing,
     /// It stands until a person acts.
@@ -145,6 +148,7 @@ impl Blocked {
     pub fn label(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::StartUnanswered => "start_unanswered",
             Self::Listing => "listing",
             Self::Stopped(StopReason::NoCommittedOffset) => "no_committed_offset",
             Self::Stopped(StopReason::OutOfRange) => "out_of_range",
@@ -344,6 +348,9 @@ impl Core {
                 return Some(Blocked::Unauthorized);
             }
             Phase::Listing(_) if assignment.read_refused => return Some(Blocked::Unauthorized),
+            Phase::Reading if matches!(assignment.home, Home::Asking(_)) => {
+                return Some(Blocked::StartUnanswered);
+            }
             Phase::Reading => return Some(Blocked::Starting),
             Phase::Listing(_) => return Some(Blocked::Listing),
             Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),

@@ -2,7 +2,8 @@
 
 use super::delivery::StreamPhase;
 use super::effect::{Effect, Notice, StreamEnd, WithdrawReason};
-use super::ids::{Moment, PartitionId, StreamId};
+use super::home::Home;
+use super::ids::{Moment, StreamId};
 use super::input::{FlowChange, StreamOpen};
 use super::timers::Timer;
 use super::{Core, assignment::Phase};
@@ -25,6 +26,7 @@ impl Core {
         if partitions {
             self.tell_present_partitions(id);
         }
+        self.ask_newcomer(id);
         let of_drain = || Some(self.drain.as_ref()?.notice(self.now));
         let notice = self.shutdown.as_ref().map(|end| end.notice(self.now));
         if let Some(notice) = notice.or_else(of_drain) {
@@ -40,6 +42,7 @@ impl Core {
             .assignments
             .values()
             .filter(|assignment| assignment.phase == Phase::Flowing)
+            .filter(|assignment| assignment.home.concerns(stream))
             .map(|assignment| Notice::Assigned {
                 partition: assignment.partition,
                 assignment: assignment.id,
@@ -130,7 +133,8 @@ impl Core {
                 self.stop_clearing(id);
                 self.leave_later_if_alone();
             }
-            StreamPhase::Open | StreamPhase::Closing(_) => self.stop_stream(id),
+            StreamPhase::Open => self.end_silently(id),
+            StreamPhase::Closing(_) => self.stop_stream(id),
             StreamPhase::Kept(_) | StreamPhase::Ended(_) => {}
         }
         if let Some(record) = unreceivable {
@@ -140,6 +144,17 @@ impl Core {
 
     /// Takes everything back from a stream. Its ids stay known, its outcomes are remembered for a while.
     pub(super) fn stop_stream(&mut self, id: StreamId) {
+        self.take_everything_back(id);
+        self.leave_homes(id, false);
+    }
+
+    /// The same, of one that closed without a word.
+    fn end_silently(&mut self, id: StreamId) {
+        self.take_everything_back(id);
+        self.leave_homes(id, true);
+    }
+
+    fn take_everything_back(&mut self, id: StreamId) {
         self.hungry.remove(&id);
         self.withdraw_stream(id, WithdrawReason::StreamEnded);
         self.give_reserved_lanes_back(id);
@@ -185,30 +200,35 @@ impl Core {
 
     /// Tells every stream that asked for this kind of notice and wants the topic.
     pub(super) fn notify(&mut self, notice: &Notice) {
-        let streams: Vec<StreamId> = self.open_streams().collect();
+        let state = notice.about().and_then(|(id, _)| self.assignments.get(&id));
+        let home = state.map_or(Home::Anywhere, |state| state.home.clone());
+        self.notify_those(&home, notice);
+    }
+
+    /// The same of those whom a partition with this home concerns.
+    pub(super) fn notify_those(&mut self, home: &Home, notice: &Notice) {
+        let concerned = |stream: &StreamId| home.concerns(*stream);
+        let streams: Vec<StreamId> = self.open_streams().filter(concerned).collect();
         for stream in streams {
             self.notify_one(stream, notice.clone());
         }
     }
 
-    fn notify_one(&mut self, id: StreamId, notice: Notice) {
+    pub(super) fn notify_one(&mut self, id: StreamId, notice: Notice) {
         let Some(stream) = self.streams.map.get(&id) else {
             return;
         };
-        let (wanted, partition): (bool, Option<PartitionId>) = match &notice {
-            Notice::Assigned { partition, .. }
-            | Notice::Revoking { partition, .. }
-            | Notice::Revoked { partition, .. } => {
-                (stream.open.notice_partitions, Some(*partition))
-            }
-            Notice::Committed { partition, .. } => (stream.open.notice_committed, Some(*partition)),
-            Notice::CaughtUp { partition, .. } => (stream.open.notice_caught_up, Some(*partition)),
-            Notice::Draining { .. } => (true, None),
+        let wanted = match &notice {
+            Notice::StartWanted { .. }
+            | Notice::Assigned { .. }
+            | Notice::Revoking { .. }
+            | Notice::Revoked { .. } => stream.open.notice_partitions,
+            Notice::Committed { .. } => stream.open.notice_committed,
+            Notice::CaughtUp { .. } => stream.open.notice_caught_up,
+            Notice::Draining { .. } => true,
         };
-        let wants_topic = match (&stream.open.topics, partition) {
-            (Some(topics), Some(partition)) => topics.contains(&partition.topic),
-            (None, _) | (_, None) => true,
-        };
+        let about = notice.about();
+        let wants_topic = about.is_none_or(|(_, partition)| stream.wants(partition.topic));
         if wanted && wants_topic {
             self.effects.push(Effect::Notify { stream: id, notice });
         }

@@ -42,7 +42,7 @@ use crate::mutant;
 
 /// Deaths that are no further apart may have one reason, and a connection that ends so soon after its stream died with
 /// it.
-const TOGETHER_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const TOGETHER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Deaths at which a record was held among others before it is suspect.
 const SUSPECT_AFTER: u32 = 2;
@@ -106,6 +106,11 @@ pub(super) enum SuspectPlan {
     Nothing,
 }
 
+/// No other death can be close to one at `death` any more.
+fn judged_at(death: Moment) -> Moment {
+    death.plus(TOGETHER_WITHIN + Duration::from_millis(1))
+}
+
 impl Core {
     /// A lane has a suspect to give, or may have one no more.
     pub(super) fn look_for_suspect(&mut self, id: Assignment, key: LaneKey) {
@@ -139,9 +144,7 @@ impl Core {
         }
         self.suspects.lanes.iter().find_map(|(assignment_id, key)| {
             let assignment = self.assignments.get(assignment_id)?;
-            let topic = assignment.partition.topic;
-            let topics = stream.open.topics.as_ref();
-            let wanted = topics.is_none_or(|topics| topics.contains(&topic));
+            let wanted = assignment.is_for(id, stream);
             let lane = assignment.lane(*key)?;
             let number = lane.suspect(&assignment.history, self.now)?;
             let avoids = lane
@@ -341,7 +344,7 @@ impl Core {
 
     /// A death is judged when no other can be close to it any more; until then its record waits (S2).
     fn note_death(&mut self, id: Assignment, number: u64) {
-        let judged_at = self.now.plus(TOGETHER_WITHIN + Duration::from_millis(1));
+        let judged_at = judged_at(self.now);
         if let Some(assignment) = self.assignments.get_mut(&id) {
             assignment.history.entry(number).hold = Hold::Until(judged_at);
         }
@@ -411,12 +414,22 @@ impl Core {
             "the application died {deaths} times while it held nothing but this record"
         ));
         if let Some(ending) = self.give_up(id) {
+            if let Some(assignment) = self.assignments.get_mut(&id) {
+                assignment.remember_given_up(number, Cause::Crashes, &reason);
+            }
             self.set_aside((id, number), Cause::Crashes, ending, reason);
         } else if let Some(assignment) = self.assignments.get_mut(&id) {
             let until = now.plus(policy.retry.max);
             assignment.history.entry(number).hold = Hold::Until(until);
         }
         self.lane_of_suspect_changed(id, number);
+    }
+
+    /// When the last death of a record of this assignment is judged that is not yet.
+    pub(super) fn death_judged_at(&self, id: Assignment) -> Option<Moment> {
+        let deaths = self.suspects.deaths.iter();
+        let open = deaths.filter(|death| death.record.0 == id && !death.judged);
+        open.map(|death| judged_at(death.at)).max()
     }
 
     /// What becomes of an assignment that ends: nothing of it is suspect any more.

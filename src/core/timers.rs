@@ -53,6 +53,12 @@ pub(crate) enum Timer {
     Deadline(StreamId),
     /// Deaths of applications may be judged.
     Deaths,
+    /// The stream that was asked where a partition starts may not have answered.
+    Ask(Assignment),
+    /// The stream that had a partition has ended, and its death is not told any more.
+    Home(Assignment),
+    /// A record that was given up before was taken in again.
+    GivenUp(Assignment, u64),
     /// A dead letter that was not taken may go again.
     DeadLetter(Assignment, u64),
     /// No stream can take the first record of a lane.

@@ -6,7 +6,7 @@
 //! | what | whom it stops | ends with |
 //! |---|---|---|
 //! | a partition has something uncommitted for `commit.staleness_max` | that partition | a commit of it |
-//! | a clock jump: the group may have given us up meanwhile | everybody, and answers to settlements | any commit built after it, or a rebalance event |
+//! | a clock jump: the group may have given us up meanwhile | everybody, and answers to settlements | any commit built after it, or a rebalance event; if applications keep positions, the group's word that what we have is ours |
 //!
 //! # Invariants
 //!
@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use super::Core;
 use super::event::Event;
-use super::ids::{Assignment, Moment, PartitionId};
+use super::ids::{Assignment, GroupAsk, Moment, PartitionId};
+use super::input::GroupDescription;
 use super::timers::Timer;
 
 /// Least time between two looks at what is uncommitted, so that many partitions are told of at once.
@@ -28,6 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Trust {
     /// A clock jump makes our membership doubtful.
     doubtful: bool,
+    /// The group's answers from this question on end the doubt, if commits prove nothing.
+    asked: u64,
     /// A look at how old everything uncommitted is has its time.
     looking: bool,
     /// Partitions that were committed after having been stale, to be told.
@@ -64,6 +67,11 @@ impl Core {
             return;
         }
         self.trust.doubtful = true;
+        if self.applications_keep_positions() {
+            // No commit can be refused, so the group is asked (P5).
+            self.trust.asked = self.group_asks + 1;
+            self.timers.at(self.now, Timer::Claim);
+        }
         // Whoever noticed may not be at the end of a turn, where commits are sent.
         self.timers.at(self.now, Timer::Commit);
         self.report(Event::MembershipDoubtful);
@@ -74,6 +82,31 @@ impl Core {
         if std::mem::take(&mut self.trust.doubtful) {
             self.report(Event::MembershipConfirmed);
         }
+    }
+
+    /// The group has said what we own.
+    pub(super) fn group_says_what_is_ours(
+        &mut self,
+        ask: GroupAsk,
+        group: Option<&GroupDescription>,
+    ) {
+        if !self.waits_for_the_groups_word() || ask.0 < self.trust.asked {
+            return;
+        }
+        let owns = |group: &GroupDescription| {
+            group.rests && self.owned.keys().all(|owned| group.ours.contains(owned))
+        };
+        if group.is_some_and(owns) {
+            self.membership_is_certain();
+        } else {
+            // A rebalance event may be on its way.
+            self.timers.at(self.now.plus(LOOK_EVERY), Timer::Claim);
+        }
+    }
+
+    /// Whether only the group's word, or an event of it, ends the doubt (P5 of `home`).
+    pub(super) fn waits_for_the_groups_word(&self) -> bool {
+        self.trust.doubtful && self.applications_keep_positions()
     }
 
     /// Something of an assignment is to be committed.

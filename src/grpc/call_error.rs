@@ -46,6 +46,11 @@ pub enum CallError {
     /// A field that cannot be accepted.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// An answer to a question that is never asked.
+    #[error(
+        "`start_at` is for applications that keep the positions themselves; set `offset_store.kind: application` of the sidecar, or leave it out"
+    )]
+    PositionsElsewhere,
     /// Unary calls carry exactly one message.
     #[error("the call carries {0}, must be exactly one")]
     MessageCount(&'static str),
@@ -128,6 +133,7 @@ impl CallError {
             Self::NoToken => (Code::Unauthenticated, "NO_TOKEN"),
             Self::WrongToken => (Code::Unauthenticated, "WRONG_TOKEN"),
             Self::Invalid(_) => (Code::InvalidArgument, "INVALID_FIELD"),
+            Self::PositionsElsewhere => (Code::FailedPrecondition, "POSITIONS_ELSEWHERE"),
             Self::MessageCount(_) => (Code::InvalidArgument, "MESSAGE_COUNT"),
             Self::Malformed(_) => (Code::InvalidArgument, "MALFORMED_REQUEST"),
             Self::TooLarge(_) => (Code::InvalidArgument, "REQUEST_TOO_LARGE"),
@@ -165,6 +171,7 @@ impl CallError {
             | Self::NoToken
             | Self::WrongToken
             | Self::Invalid(_)
+            | Self::PositionsElsewhere
             | Self::MessageCount(_)
             | Self::Malformed(_)
             | Self::TooLarge(_)

@@ -17,10 +17,13 @@ use tonic::body::Body;
 use super::body::{Opened, Requests};
 use super::call_error::CallError;
 use super::connection::{Connection, Unopened};
-use super::proto::{ConsumeRequest, consume_request};
+use super::proto::{ConsumeRequest, StartAt, consume_request};
 use super::request::Reader;
-use super::{Answer, Refused, Sidecar, service, validate};
-use crate::core::{SettleRequest, StreamId};
+use super::{Answer, Refused, RefusedStart, Sidecar, service, validate};
+use crate::core::{Positions, SettleRequest, StreamId};
+
+/// What was refused of one request.
+type Refusals = (Vec<Refused>, Vec<RefusedStart>);
 
 /// Requests of one stream that are applied before others get their turn.
 const TURN: u32 = 16;
@@ -137,7 +140,8 @@ async fn open<S: Sidecar>(
         Some(
             consume_request::Request::Settle(_)
             | consume_request::Request::Extend(_)
-            | consume_request::Request::Flow(_),
+            | consume_request::Request::Flow(_)
+            | consume_request::Request::StartAt(_),
         ) => {
             return Err(CallError::NotOpened);
         }
@@ -157,7 +161,7 @@ struct Settling<'a, S: Sidecar> {
 impl<S: Sidecar> Settling<'_, S> {
     /// Applies requests until the client half-closes. `highest` is the number of its `open`.
     async fn apply(&self, reader: &mut Reader, mut highest: u64) -> Result<(), CallError> {
-        self.answer(highest, Vec::new());
+        self.answer(highest, Refusals::default());
         reader.applied();
         for turn in 1_u32.. {
             if turn % TURN == 0 {
@@ -187,10 +191,7 @@ impl<S: Sidecar> Settling<'_, S> {
         Ok(())
     }
 
-    fn request(
-        &self,
-        request: Option<consume_request::Request>,
-    ) -> Result<Vec<Refused>, CallError> {
+    fn request(&self, request: Option<consume_request::Request>) -> Result<Refusals, CallError> {
         match request {
             Some(consume_request::Request::Settle(settlement)) => self.settle(|| {
                 let settlement = validate::settlement(&settlement, self.sidecar.terms())?;
@@ -208,8 +209,9 @@ impl<S: Sidecar> Settling<'_, S> {
             Some(consume_request::Request::Flow(flow)) => {
                 let flow = validate::flow(&flow, self.sidecar.terms())?;
                 self.sidecar.flow(self.stream, flow);
-                Ok(Vec::new())
+                Ok(Refusals::default())
             }
+            Some(consume_request::Request::StartAt(start)) => self.start_at(&start),
             Some(consume_request::Request::Open(_)) => Err(CallError::OpenedTwice),
             None => Err(CallError::UnknownRequest),
         }
@@ -218,21 +220,37 @@ impl<S: Sidecar> Settling<'_, S> {
     fn settle(
         &self,
         request: impl FnOnce() -> Result<SettleRequest, validate::Invalid>,
-    ) -> Result<Vec<Refused>, CallError> {
+    ) -> Result<Refusals, CallError> {
         self.connection.check_unknown(self.sidecar.now())?;
         let refused = self.sidecar.settle(Some(self.stream), request()?);
         self.connection.count_unknown(&refused, self.sidecar);
-        Ok(refused)
+        Ok((refused, Vec::new()))
+    }
+
+    fn start_at(&self, start: &StartAt) -> Result<Refusals, CallError> {
+        if self.sidecar.terms().positions != Positions::Application {
+            return Err(CallError::PositionsElsewhere);
+        }
+        if !start.stream_id.is_empty() {
+            let problem = "is for Ack; leave it out, the stream answers for itself";
+            return Err(validate::Invalid::new("stream_id", problem).into());
+        }
+        let answer = validate::start_at(start, self.stream)?;
+        let assignment = answer.assignment;
+        let refused = self.sidecar.start_at(answer).err();
+        let refused = refused.map(|reason| (assignment, reason));
+        Ok((Vec::new(), refused.into_iter().collect()))
     }
 
     /// A request without a number is answered only if something in it was refused.
-    fn answer(&self, request_id: u64, refused: Vec<Refused>) {
-        if request_id != 0 || !refused.is_empty() {
+    fn answer(&self, request_id: u64, (refused, refused_starts): Refusals) {
+        if request_id != 0 || !refused.is_empty() || !refused_starts.is_empty() {
             self.sidecar.answer(
                 self.stream,
                 Answer {
                     request_id,
                     refused,
+                    refused_starts,
                 },
             );
         }

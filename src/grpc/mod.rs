@@ -41,13 +41,15 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::core::{
-    CommitMode, FlowChange, IdRange, Moment, Order, SettleRequest, StreamEnd, StreamId, StreamOpen,
+    Assignment, CommitEntry, CommitMode, FlowChange, IdRange, Moment, Order, Positions,
+    SettleRequest, StartAnswer, StartRefused, StreamEnd, StreamId, StreamOpen,
 };
 
 pub mod admin;
 mod authority;
 mod body;
 mod call_error;
+mod checkpoint;
 mod connection;
 mod consume;
 pub mod direct;
@@ -120,8 +122,14 @@ pub trait Sidecar: Send + Sync + 'static {
 
     /// As [`Sidecar::settle`] without a stream; the receiver learns whether a commit built
     /// afterwards covers every accepted ack. It may be dropped at any time; a sender that is
-    /// dropped means `false`.
-    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>);
+    /// dropped means that none does.
+    fn settle_and_commit(
+        &self,
+        request: SettleRequest,
+    ) -> (Vec<Refused>, oneshot::Receiver<CommitAnswer>);
+
+    /// Takes what an application says of where a partition starts. Called only if applications keep positions.
+    fn start_at(&self, answer: StartAnswer) -> Result<(), StartRefused>;
 
     /// Queues the answer to a request of the stream in its outbox ([`Outbox::answer`]).
     fn answer(&self, stream: StreamId, answer: Answer);
@@ -172,6 +180,8 @@ pub struct Terms {
     pub lane_depth: u32,
     /// Told to every stream: whether settling is required.
     pub commit_mode: CommitMode,
+    /// Told to every stream: whether its application keeps the positions.
+    pub positions: Positions,
     /// Told to every stream: how long a delivery may be unsettled. Zero: for ever.
     pub deadline: Duration,
     /// Whether any topic has a dead-letter topic.
@@ -246,6 +256,20 @@ pub struct Answer {
     pub request_id: u64,
     /// What was refused in it.
     pub refused: Vec<Refused>,
+    /// What was refused of its answers to where partitions start.
+    pub refused_starts: Vec<RefusedStart>,
+}
+
+/// An answer to where a partition starts that changed nothing.
+pub type RefusedStart = (Assignment, StartRefused);
+
+/// What became of the commit that a caller waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommitAnswer {
+    /// Whether it covers every accepted acknowledgement.
+    pub committed: bool,
+    /// If applications keep positions: what the caller is to keep.
+    pub offered: Vec<CommitEntry>,
 }
 
 /// Who is at the other end of a connection.

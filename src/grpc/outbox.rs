@@ -21,8 +21,13 @@ use tokio::sync::oneshot;
 
 use super::proto::partition_event::Kind;
 use super::proto::stream_response::Response;
-use super::{Answer, End, Outgoing, Refused, RefusedReason, proto};
-use crate::core::{Assignment, IdRange, Notice, PartitionId, StreamEnd, WaitId, WithdrawReason};
+use super::{
+    Answer, CommitAnswer, End, Outgoing, Refused, RefusedReason, RefusedStart, checkpoint, proto,
+};
+use crate::core::{
+    Assignment, CommitEntry, IdRange, Notice, PartitionId, StartRefused, StreamEnd, WaitId,
+    WithdrawReason,
+};
 
 /// Partition events that may wait for a client.
 pub const EVENTS_MAX: usize = 4096;
@@ -38,11 +43,12 @@ const RANGES_PER_MESSAGE: usize = 512;
 pub struct Outbox {
     withdrawn: BTreeMap<WithdrawReason, Ranges>,
     refused: BTreeMap<RefusedReason, Ranges>,
+    refused_starts: VecDeque<RefusedStart>,
     /// Highest request answered, and highest told to the client.
     answered: u64,
     told: u64,
     events: VecDeque<PartitionNotice>,
-    committed: BTreeMap<PartitionId, (Assignment, i64)>,
+    committed: BTreeMap<PartitionId, Kept>,
     caught_up: BTreeMap<PartitionId, (Assignment, i64)>,
     draining: Option<(Duration, &'static str)>,
     end: Option<End>,
@@ -57,8 +63,17 @@ struct PartitionNotice {
     what: PartitionChange,
 }
 
+/// What was committed, or what the application is to keep.
+#[derive(Debug)]
+struct Kept {
+    assignment: Assignment,
+    offset: i64,
+    checkpoint: Vec<u8>,
+}
+
 #[derive(Debug)]
 enum PartitionChange {
+    StartWanted,
     Assigned { start_offset: i64 },
     Revoking { time_left: Duration },
     Revoked { reason: WithdrawReason },
@@ -84,6 +99,10 @@ impl Outbox {
             return;
         }
         match *notice {
+            Notice::StartWanted {
+                partition,
+                assignment,
+            } => self.event(partition, assignment, PartitionChange::StartWanted),
             Notice::Assigned {
                 partition,
                 assignment,
@@ -117,8 +136,17 @@ impl Outbox {
                 partition,
                 assignment,
                 offset,
+                ref offered,
             } => {
-                self.committed.insert(partition, (assignment, offset));
+                let kept = Kept {
+                    assignment,
+                    offset,
+                    checkpoint: offered
+                        .as_deref()
+                        .map(checkpoint::encode)
+                        .unwrap_or_default(),
+                };
+                self.committed.insert(partition, kept);
             }
             Notice::CaughtUp {
                 partition,
@@ -145,6 +173,7 @@ impl Outbox {
             }
             self.refused.entry(reason).or_default().extend(&ids);
         }
+        self.refused_starts.extend(answer.refused_starts);
     }
 
     /// Ready while fewer than [`REFUSED_MAX`] refused ranges wait; else the task of `cx` is woken
@@ -162,6 +191,7 @@ impl Outbox {
     pub fn is_empty(&self) -> bool {
         self.withdrawn.is_empty()
             && self.refused.is_empty()
+            && self.refused_starts.is_empty()
             && self.answered == self.told
             && self.events.is_empty()
             && self.committed.is_empty()
@@ -208,7 +238,8 @@ impl Outbox {
 
     /// Refused ranges that the client was not told yet.
     pub(super) fn refused_waiting(&self) -> usize {
-        self.refused.values().map(|ranges| ranges.0.len()).sum()
+        let ranges = self.refused.values().map(|ranges| ranges.0.len());
+        ranges.sum::<usize>() + self.refused_starts.len()
     }
 
     fn pop_withdrawn(&mut self) -> Option<Response> {
@@ -227,10 +258,12 @@ impl Outbox {
                 deliveries: Some(ids),
                 reason: refusal_reason(reason).into(),
             }],
-            None if self.answered == self.told => return None,
+            None if self.answered == self.told && self.refused_starts.is_empty() => return None,
             None => Vec::new(),
         };
-        if self.refused.is_empty() {
+        let starts = self.refused_starts.len().min(RANGES_PER_MESSAGE);
+        let refused_starts = start_refusals(self.refused_starts.drain(..starts));
+        if self.refused.is_empty() && self.refused_starts.is_empty() {
             self.told = self.answered;
         }
         if self.refused_waiting() < REFUSED_MAX
@@ -241,6 +274,7 @@ impl Outbox {
         Some(Response::Settled(proto::Settled {
             up_to_request_id: self.told,
             refused,
+            refused_starts,
         }))
     }
 
@@ -257,6 +291,10 @@ impl Outbox {
             ..proto::PartitionEvent::default()
         };
         match what {
+            PartitionChange::StartWanted => {
+                event.set_kind(Kind::Assigned);
+                event.start_wanted = true;
+            }
             PartitionChange::Assigned { start_offset } => {
                 event.set_kind(Kind::Assigned);
                 event.start_offset = start_offset;
@@ -274,12 +312,18 @@ impl Outbox {
     }
 
     fn pop_committed(&mut self, topics: &[String]) -> Option<Response> {
-        let (partition, (assignment, offset)) = self.committed.pop_first()?;
+        let (partition, kept) = self.committed.pop_first()?;
+        let Kept {
+            assignment,
+            offset,
+            checkpoint,
+        } = kept;
         Some(Response::Committed(proto::Committed {
             topic: topic_of(partition, topics),
             partition: partition.partition,
             assignment: assignment.0,
             offset,
+            checkpoint: checkpoint.into(),
         }))
     }
 
@@ -306,12 +350,12 @@ impl Outbox {
 #[derive(Debug, Default)]
 pub struct CommitWaits {
     next: u64,
-    waiting: BTreeMap<WaitId, oneshot::Sender<bool>>,
+    waiting: BTreeMap<WaitId, oneshot::Sender<CommitAnswer>>,
 }
 
 impl CommitWaits {
     /// A new caller.
-    pub fn add(&mut self) -> (WaitId, oneshot::Receiver<bool>) {
+    pub fn add(&mut self) -> (WaitId, oneshot::Receiver<CommitAnswer>) {
         let wait = WaitId(self.next);
         self.next += 1;
         let (sender, receiver) = oneshot::channel();
@@ -320,9 +364,9 @@ impl CommitWaits {
     }
 
     /// The core's answer. The caller may have gone.
-    pub fn answer(&mut self, wait: WaitId, committed: bool) {
+    pub fn answer(&mut self, wait: WaitId, answer: CommitAnswer) {
         if let Some(sender) = self.waiting.remove(&wait) {
-            let _gone = sender.send(committed);
+            let _gone = sender.send(answer);
         }
     }
 }
@@ -336,6 +380,38 @@ pub(super) fn refusals(refused: Vec<Refused>) -> Vec<proto::Refusal> {
             deliveries: Some(ids_of(ids.into_iter())),
         })
         .collect()
+}
+
+/// What an application is to keep of a partition.
+pub(super) fn kept(entry: &CommitEntry, topics: &[String]) -> proto::Committed {
+    proto::Committed {
+        topic: topic_of(entry.partition, topics),
+        partition: entry.partition.partition,
+        assignment: entry.assignment.0,
+        offset: entry.offset,
+        checkpoint: checkpoint::encode(entry).into(),
+    }
+}
+
+/// Answers to where partitions start that changed nothing, as the application sees them.
+pub(super) fn start_refusals(
+    refused: impl IntoIterator<Item = RefusedStart>,
+) -> Vec<proto::StartRefusal> {
+    let refused = refused.into_iter();
+    refused
+        .map(|(assignment, reason)| proto::StartRefusal {
+            assignment: assignment.0,
+            reason: start_refusal_reason(reason).into(),
+        })
+        .collect()
+}
+
+fn start_refusal_reason(reason: StartRefused) -> proto::StartRefusalReason {
+    match reason {
+        StartRefused::Stale => proto::StartRefusalReason::Stale,
+        StartRefused::OtherStream => proto::StartRefusalReason::OtherStream,
+        StartRefused::OtherPosition => proto::StartRefusalReason::OtherPosition,
+    }
 }
 
 /// Ranges in the order they came, joined where one follows on the other.
@@ -399,6 +475,7 @@ fn withdraw_reason(reason: WithdrawReason) -> proto::WithdrawReason {
         WithdrawReason::EarlierRetry => proto::WithdrawReason::EarlierRetry,
         WithdrawReason::Repositioned => proto::WithdrawReason::Repositioned,
         WithdrawReason::Shutdown => proto::WithdrawReason::Shutdown,
+        WithdrawReason::OtherStream => proto::WithdrawReason::OtherStream,
         // Not kept by `Outbox::withdraw`.
         WithdrawReason::StreamEnded => proto::WithdrawReason::Unspecified,
     }

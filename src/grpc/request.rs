@@ -34,6 +34,9 @@ const KEPT_MAX: usize = 64 << 10;
 pub(super) trait Request: Message + Default {
     /// What is counted before decoding.
     const SHAPE: &'static Shape;
+    /// The highest field that we know, if what a newer client asks for beyond it must not be ignored: that would be to say
+    /// that it was done.
+    const NEWEST_FIELD: u64 = u64::MAX;
 }
 
 /// The repeated fields of a message type, by field number.
@@ -48,8 +51,6 @@ enum Repeated {
     In(&'static Shape),
     /// As `In`, and each one counts.
     EachIn(&'static Shape),
-    /// Something that a newer client asks for: to ignore it would be to say that it was done.
-    Later,
 }
 
 static IDS: Shape = Shape(&[(1, Repeated::Numbers), (2, Repeated::Each)]);
@@ -65,7 +66,7 @@ static CONSUME: Shape = Shape(&[
 static ACK: Shape = Shape(&[
     (1, Repeated::EachIn(&SETTLEMENT)),
     (2, Repeated::EachIn(&EXTEND)),
-    (5, Repeated::Later),
+    (5, Repeated::Each),
 ]);
 
 impl Request for super::proto::StreamRequest {
@@ -78,6 +79,7 @@ impl Request for super::proto::ConsumeRequest {
 
 impl Request for super::proto::AckRequest {
     const SHAPE: &'static Shape = &ACK;
+    const NEWEST_FIELD: u64 = 5;
 }
 
 /// The request side of one call.
@@ -178,6 +180,7 @@ impl Reader {
         };
         let mut left = ENTRIES_MAX;
         count(message, R::SHAPE, &mut left)?;
+        refuse_newer(message, R::NEWEST_FIELD)?;
         let request =
             R::decode(message).map_err(|error| CallError::Malformed(error.to_string()))?;
         self.buffer.advance(PREFIX + len);
@@ -205,11 +208,20 @@ fn count(mut message: &[u8], shape: &Shape, left: &mut usize) -> Result<(), Call
             (Repeated::Numbers, Some(packed)) => packed.iter().filter(|byte| **byte < 0x80).count(),
             (Repeated::Numbers | Repeated::Each | Repeated::EachIn(_), _) => 1,
             (Repeated::In(_), _) => 0,
-            (Repeated::Later, _) => return Err(CallError::UnknownRequest),
         };
         *left = left.checked_sub(entries).ok_or(CallError::TooManyEntries)?;
         if let (Repeated::In(shape) | Repeated::EachIn(shape), Some(inner)) = (repeated, value) {
             count(inner, shape, left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a message with a field that we do not know.
+fn refuse_newer(mut message: &[u8], newest: u64) -> Result<(), CallError> {
+    while let Some((field, _)) = next_field(&mut message) {
+        if field > newest {
+            return Err(CallError::UnknownRequest);
         }
     }
     Ok(())

@@ -20,11 +20,14 @@ use super::body::{Lease, Opened, RecordBody, trailers};
 use super::call_error::CallError;
 use super::connection::Connection;
 use super::consume::{self, RequestSide};
-use super::outbox::refusals;
+use super::outbox::{kept, refusals, start_refusals};
 use super::proto::stream_response::Response as Message;
 use super::request::Reader;
-use super::{OpenRefused, Sidecar, Terms, proto, validate, wire};
-use crate::core::{CommitMode, Order, SettleRequest, StreamOpen};
+use super::{CommitAnswer, OpenRefused, RefusedStart, Sidecar, Terms, proto, validate, wire};
+use crate::core::{
+    Assignment, CommitMode, Order, Positions, SettleRequest, StartAnswer, StartRefused, StreamId,
+    StreamOpen,
+};
 
 /// The service, for tonic's server. Its connections must be [`Connection`]s.
 pub(super) struct ConsumerServer<S: Sidecar> {
@@ -94,14 +97,20 @@ impl<S: Sidecar> ConsumerServer<S> {
             extends,
             wait_for,
             close_stream,
+            start_at,
         } = reader.only().await?;
         let waits = validate::waits_for_commit(wait_for)?;
         let request = settle_request(&settlements, &extends, self.sidecar.terms())?;
         // From here on the call may wait for long; what it holds counts against its connection
         // as long as the reader lives.
-        drop((settlements, extends));
+        let starts = starts(&start_at, self.sidecar.as_ref())?;
+        drop((settlements, extends, start_at));
         let sidecar = self.sidecar.as_ref();
         std::future::poll_fn(|cx| sidecar.poll_confirms(cx)).await;
+        let refused_starts = starts
+            .into_iter()
+            .filter_map(|start| start.refused_by(sidecar));
+        let refused_starts = start_refusals(refused_starts);
         let (refused, commit) = if waits {
             let (refused, commit) = sidecar.settle_and_commit(request);
             (refused, Some(commit))
@@ -114,19 +123,61 @@ impl<S: Sidecar> ConsumerServer<S> {
         {
             sidecar.closing(stream);
         }
-        let committed = match commit {
-            Some(commit) => commit.await.unwrap_or(false),
-            None => false,
+        let CommitAnswer { committed, offered } = match commit {
+            Some(commit) => commit.await.unwrap_or_default(),
+            None => CommitAnswer::default(),
         };
+        let topics = sidecar.topics();
         let answer = proto::AckResponse {
             refused: refusals(refused),
             committed,
+            checkpoints: offered.iter().map(|entry| kept(entry, &topics)).collect(),
+            refused_starts,
         };
         let done = trailers(&Status::ok(""));
         let body = Full::new(wire::message(&answer))
             .with_trailers(async move { Some(Ok::<_, Infallible>(done)) });
         Ok(response(Body::new(body)))
     }
+}
+
+/// Where a partition starts, of a stream that there is, or of one that has ended or never was.
+struct Start {
+    assignment: Assignment,
+    answer: Option<StartAnswer>,
+}
+
+impl Start {
+    fn refused_by(self, sidecar: &impl Sidecar) -> Option<RefusedStart> {
+        let refused = match self.answer {
+            Some(answer) => sidecar.start_at(answer).err()?,
+            None => StartRefused::Stale,
+        };
+        Some((self.assignment, refused))
+    }
+}
+
+/// What an `Ack` call says of where partitions start.
+fn starts(said: &[proto::StartAt], sidecar: &impl Sidecar) -> Result<Vec<Start>, CallError> {
+    if !said.is_empty() && sidecar.terms().positions != Positions::Application {
+        return Err(CallError::PositionsElsewhere);
+    }
+    let start = |start: &proto::StartAt| {
+        if start.stream_id.is_empty() {
+            return Err(validate::Invalid::new(
+                "stream_id",
+                "is required; say the `Opened.stream_id` of the stream that was asked",
+            ));
+        }
+        let stream = sidecar.stream_named(&start.stream_id);
+        // What is wrong with it is told whatever became of the stream.
+        let answer = validate::start_at(start, stream.unwrap_or(StreamId(u64::MAX)))?;
+        Ok(Start {
+            assignment: answer.assignment,
+            answer: stream.map(|_| answer),
+        })
+    };
+    Ok(said.iter().map(start).collect::<Result<_, _>>()?)
 }
 
 /// What an `Ack` call says of deliveries.
@@ -188,6 +239,7 @@ fn opened_message(open: &StreamOpen, sidecar: &impl Sidecar) -> proto::Opened {
         max_in_flight_bytes: open.in_flight_bytes_max,
         max_message_bytes: u32::try_from(message_bytes).unwrap_or(u32::MAX),
         settling_required: terms.commit_mode == CommitMode::OnAck,
+        application_keeps_positions: terms.positions == Positions::Application,
         delivery_deadline: (!terms.deadline.is_zero())
             .then(|| prost_types::Duration::try_from(terms.deadline).ok())
             .flatten(),

@@ -13,4 +13,5 @@ mod fake;
 mod hostile;
 pub(in crate::grpc) mod http2;
 mod raw;
+mod starts;
 mod stream;

@@ -6,8 +6,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Terms, proto, wire};
-use crate::core::{Extend, FlowChange, IdRange, Outcome, Settlement, StreamOpen, TopicIndex};
+use super::{Terms, checkpoint, proto, wire};
+use crate::core::{
+    Assignment, CommittedOffset, Extend, FlowChange, IdRange, Outcome, Positions, Settlement,
+    StartAnswer, StreamId, StreamOpen, TopicIndex,
+};
 
 /// Smallest `max_message_bytes`: every message besides records fits into it.
 pub const MESSAGE_BYTES_MIN: u32 = 16_384;
@@ -82,6 +85,15 @@ pub fn open(open: &proto::Open, topics: &[String], terms: &Terms) -> Result<Stre
     )?;
     let batch_bytes = limit("max_batch_bytes", open.max_batch_bytes, terms.batch_bytes)?;
     let wants = notices(&open.notices)?;
+    let keep_after_close = duration(
+        "keep_after_close",
+        open.keep_after_close.as_ref(),
+        KEEP_AFTER_CLOSE_MAX,
+    )?
+    .unwrap_or_default();
+    if terms.positions == Positions::Application {
+        fit_to_keep_positions(&wants, keep_after_close)?;
+    }
     Ok(StreamOpen {
         client: printable(&open.client, CLIENT_BYTES_MAX),
         topics: wanted_topics(&open.topics, topics)?,
@@ -97,15 +109,63 @@ pub fn open(open: &proto::Open, topics: &[String], terms: &Terms) -> Result<Stre
         batch_bytes_max: u64::from(batch_bytes),
         batch_linger: duration("batch_linger", open.batch_linger.as_ref(), LINGER_MAX)?
             .unwrap_or(terms.batch_linger),
-        keep_after_close: duration(
-            "keep_after_close",
-            open.keep_after_close.as_ref(),
-            KEEP_AFTER_CLOSE_MAX,
-        )?
-        .unwrap_or_default(),
+        keep_after_close,
         notice_partitions: wants.contains(&proto::Notice::Partitions),
         notice_committed: wants.contains(&proto::Notice::Committed),
         notice_caught_up: wants.contains(&proto::Notice::CaughtUp),
+    })
+}
+
+/// Whether a stream can do its part if its application keeps the positions.
+fn fit_to_keep_positions(
+    wants: &[proto::Notice],
+    keep_after_close: Duration,
+) -> Result<(), Invalid> {
+    if !wants.contains(&proto::Notice::Partitions) {
+        return Err(Invalid::new(
+            "notices",
+            "must contain NOTICE_PARTITIONS: this sidecar (`offset_store.kind: application`) asks the stream where its partitions start",
+        ));
+    }
+    if !keep_after_close.is_zero() {
+        return Err(Invalid::new(
+            "keep_after_close",
+            "must be left out: this sidecar (`offset_store.kind: application`) asks anew where partitions start as soon as their stream ends",
+        ));
+    }
+    Ok(())
+}
+
+/// What an application says of where a partition starts, on a stream that is known.
+pub fn start_at(start: &proto::StartAt, stream: StreamId) -> Result<StartAnswer, Invalid> {
+    let position = match (start.offset, &start.checkpoint[..]) {
+        (Some(_), [_, ..]) => {
+            return Err(Invalid::new(
+                "checkpoint",
+                "goes without `offset`; leave one of them out",
+            ));
+        }
+        (Some(offset), []) if offset < 0 => {
+            return Err(Invalid::new(
+                "offset",
+                format!("{offset} is below 0; leave it out if there is no position"),
+            ));
+        }
+        (Some(offset), []) => Some(CommittedOffset {
+            offset,
+            leader_epoch: None,
+            metadata: Vec::new(),
+        }),
+        (None, []) => None,
+        (None, checkpoint) => {
+            let read = checkpoint::decode(checkpoint);
+            Some(read.map_err(|problem| Invalid::new("checkpoint", problem))?)
+        }
+    };
+    Ok(StartAnswer {
+        stream,
+        assignment: Assignment(start.assignment),
+        position,
     })
 }
 

@@ -120,7 +120,7 @@ fn own_store(asked: &Asked, place: &str) -> Result<(), Mistake> {
 fn files(config: &Config, keys: &OffsetStoreSecret) -> Vec<StoreFile> {
     let store = &config.offset_store;
     let (section, encrypted, identified) = match store.kind {
-        StoreKind::Kafka => return Vec::new(),
+        StoreKind::Kafka | StoreKind::Application => return Vec::new(),
         StoreKind::Postgres => ("postgres", store.postgres.tls, false),
         StoreKind::ZooKeeper => {
             let encrypted = store.zookeeper.tls.enabled;

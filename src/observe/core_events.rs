@@ -93,6 +93,16 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
             "another process has claimed the partition in the offset store since; what was in flight was taken back, and the \
              group is asked whose it is",
         ),
+        E::HomeLeft { .. } => (
+            INFO,
+            "home_left",
+            "the stream that said where the partition starts has ended; it is asked about anew",
+        ),
+        E::StartUnanswered { .. } => (
+            WARN,
+            "start_unanswered",
+            "the application keeps the positions and has not said where the partition starts; every stream is asked",
+        ),
         E::TopicsFound { .. } => (
             INFO,
             "topics_found",
@@ -287,7 +297,12 @@ fn fields(event: &Event) -> Fields {
             partition, offset, ..
         } => Fields::at(*partition, *offset),
         E::MetadataIgnored { partition, reason } => Fields::of(*partition).reason(reason),
-        E::TopicMadeAgain { partition }
+        E::StartUnanswered { partition, asked } => Fields {
+            count: Some(*asked as u64),
+            ..Fields::of(*partition)
+        },
+        E::HomeLeft { partition, .. }
+        | E::TopicMadeAgain { partition }
         | E::ClaimOvertaken { partition }
         | E::MarksDropped { partition }
         | E::Paused { partition }

@@ -24,16 +24,16 @@ use super::dead_letters::{DeadLetterTopicOf, DeadLetters};
 use super::deaths::Deaths;
 use super::feed::Feed;
 use super::mirror::Mirror;
+use super::positions::Keeping;
 use super::source::{Origin, Source};
 use super::store::Store;
 use super::streams::StreamSlot;
 use super::telling;
 use crate::core::{Core, Drained, Effect, Input, Moment, ReadError, Settings, StreamId};
-use crate::grpc::CommitWaits;
 use crate::grpc::admin::Taps;
+use crate::grpc::{CommitAnswer, CommitWaits};
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
 use crate::observe::{Observer, ProcessEvent};
-use crate::store::Keeper;
 
 /// How often the ends of the logs are read.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -57,8 +57,8 @@ pub(super) struct Engine {
     /// Absent while the client is being replaced.
     pub(super) client: Option<Source>,
     pub(super) origin: Origin,
-    /// Where positions are kept, if not in Kafka.
-    pub(super) positions: Option<Keeper>,
+    /// Who keeps positions.
+    pub(super) positions: Keeping,
     /// Copies of them in Kafka, if there are to be any.
     pub(super) mirror: Option<Mirror>,
     pub(super) wake: kafka::Wake,
@@ -109,8 +109,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) origin: Origin,
-    /// Where positions are kept, if not in Kafka.
-    pub(super) positions: Option<Keeper>,
+    /// Who keeps positions.
+    pub(super) positions: Keeping,
     /// Whether they are copied to Kafka.
     pub(super) mirror_to_kafka: bool,
     /// Of a topic.
@@ -347,7 +347,11 @@ impl Engine {
             }
             Effect::Notify { stream, notice } => self.tell(stream, |outbox| outbox.notify(&notice)),
             Effect::EndStream { stream, end } => self.end_stream(stream, end),
-            Effect::CommitAwaited { wait, committed } => self.waits.answer(wait, committed),
+            Effect::CommitAwaited {
+                wait,
+                committed,
+                offered,
+            } => self.waits.answer(wait, CommitAnswer { committed, offered }),
             Effect::Sought { ask, answer } => self.sought(ask, answer),
             Effect::CopyOut {
                 frame,

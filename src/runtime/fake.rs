@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::source::Origin;
 use super::{Sidecar, entropy, one_thread};
-use crate::config::{Config, Kafka};
+use crate::config::{Config, Kafka, OffsetStore, StoreKind};
 use crate::core::AssignMode;
 use crate::fake::{Cluster, Ended, Mistakes, Verdict, read_rest};
 use crate::observe::start_logging;
@@ -51,6 +51,19 @@ pub fn run(run: Run) -> anyhow::Result<Outcome> {
     runtime.block_on(Box::pin(serve(run)))
 }
 
+/// Positions are in the cluster, where the verdict looks for them. An application that keeps its own is asked for them all the
+/// same, and what it is offered goes there as well.
+fn offset_store(kind: StoreKind) -> OffsetStore {
+    match kind {
+        StoreKind::Kafka | StoreKind::Postgres | StoreKind::ZooKeeper => OffsetStore::default(),
+        StoreKind::Application => OffsetStore {
+            kind,
+            mirror_to_kafka: true,
+            ..OffsetStore::default()
+        },
+    }
+}
+
 async fn serve(run: Run) -> anyhow::Result<Outcome> {
     let Run {
         mut config,
@@ -61,6 +74,7 @@ async fn serve(run: Run) -> anyhow::Result<Outcome> {
     } = run;
     // Settings made for a real cluster are welcome; files that they name need not be here.
     config.kafka = Kafka::default();
+    config.offset_store = offset_store(config.offset_store.kind);
     let mut settings = config.core_settings(entropy());
     settings.assign_mode = AssignMode::Incremental;
     let signals = Signals::install().context("could not listen for signals")?;

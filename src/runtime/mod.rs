@@ -199,7 +199,7 @@ impl Sidecar {
         let changed = Arc::new(Notify::new());
         let wakes = Arc::clone(&changed);
         let wake: kafka::Wake = Arc::new(move || wakes.notify_one());
-        let (positions, keeper) = positions::keeper(&config, &settings.topics, &wake).unzip();
+        let (positions, keeper) = positions::keeping(&config, &settings.topics, &wake);
         let engine = Engine::new(engine::Parts {
             clock,
             settings,

@@ -39,6 +39,7 @@ pub(super) fn terms(config: &Config) -> Terms {
         order: config.order,
         lane_depth: config.lane_depth,
         commit_mode: config.commit.mode,
+        positions: config.positions(),
         deadline: config.delivery.deadline,
         dead_letters: config.has_dead_letters(),
     }

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use crate::config::{Config, StoreKind};
-use crate::core::Effect;
+use crate::core::{CommitEntry, Effect, Input, Positions};
 use crate::kafka;
 use crate::observe::ProcessEvent;
 use crate::store::{
@@ -12,14 +12,30 @@ use crate::store::{
     ZooKeeperSettings, ZooKeeperTls,
 };
 
-/// What keeps positions, with the task that asks it; `None` for Kafka. Nothing is contacted yet.
-pub(super) fn keeper(
+/// Who keeps positions.
+pub(super) enum Keeping {
+    /// The consumer group.
+    InKafka,
+    /// A store.
+    InStore(Keeper),
+    /// The applications. What was offered to them and is not copied yet.
+    ByApplications(Vec<CommitEntry>),
+}
+
+/// Who keeps positions, with the task that asks a store, if it is one. Nothing is contacted yet.
+pub(super) fn keeping(
     config: &Config,
     topics: &[String],
     wake: &kafka::Wake,
-) -> Option<(Keeper, KeeperTask)> {
-    let store = offset_store(config)?;
-    Some(Keeper::new(store, topics, wake.clone()))
+) -> (Keeping, Option<KeeperTask>) {
+    if config.positions() == Positions::Application {
+        return (Keeping::ByApplications(Vec::new()), None);
+    }
+    let Some(store) = offset_store(config) else {
+        return (Keeping::InKafka, None);
+    };
+    let (keeper, task) = Keeper::new(store, topics, wake.clone());
+    (Keeping::InStore(keeper), Some(task))
 }
 
 /// Asks the store until the end.
@@ -35,10 +51,10 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// What keeps positions outside Kafka, if anything does. Nothing is contacted yet.
+/// The store that keeps positions, if one does. Nothing is contacted yet.
 pub(crate) fn offset_store(config: &Config) -> Option<Box<dyn OffsetStore>> {
     match config.offset_store.kind {
-        StoreKind::Kafka => None,
+        StoreKind::Kafka | StoreKind::Application => None,
         StoreKind::Postgres => Some(Box::new(Postgres::new(postgres(config)))),
         StoreKind::ZooKeeper => Some(Box::new(ZooKeeper::new(zookeeper(config)))),
     }
@@ -97,22 +113,34 @@ fn claimed_by() -> String {
 impl Engine {
     /// Passes an effect on to whoever keeps positions.
     pub(super) fn ask_for_positions(&mut self, effect: &Effect) {
-        match (&self.positions, effect) {
-            (Some(positions), Effect::ReadCommitted(wanted)) => positions.claim(wanted),
-            (Some(positions), Effect::Commit { request, entries }) => {
-                positions.write(*request, entries);
+        match (&mut self.positions, effect) {
+            (Keeping::InStore(store), Effect::ReadCommitted(wanted)) => store.claim(wanted),
+            (Keeping::InStore(store), Effect::Commit { request, entries }) => {
+                store.write(*request, entries);
+            }
+            (Keeping::ByApplications(offered), Effect::Commit { request, entries }) => {
+                if self.mirror.is_some() {
+                    offered.extend_from_slice(entries);
+                }
+                // An offer succeeds by being made.
+                let results = entries.iter().map(|entry| (entry.assignment, Ok(())));
+                self.inputs.push_back(Input::CommitDone {
+                    request: *request,
+                    results: results.collect(),
+                });
             }
             _ => self.ask_client(effect),
         }
     }
 
-    /// Takes what the store has answered. What it has written is copied before anything follows from it: the next thing
+    /// Takes what the store has answered. What it has written, or was offered, is copied before anything follows from it: the next thing
     /// may be to leave the group.
     pub(super) fn poll_positions(&mut self) {
-        let Some(positions) = &self.positions else {
-            return;
+        let written = match &mut self.positions {
+            Keeping::InKafka => return,
+            Keeping::InStore(store) => store.take(&mut self.polled),
+            Keeping::ByApplications(offered) => std::mem::take(offered),
         };
-        let written = positions.take(&mut self.polled);
         if let Some(mirror) = &mut self.mirror {
             mirror.add(written);
             let client = self.client.as_ref();

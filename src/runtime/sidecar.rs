@@ -7,10 +7,12 @@ use tokio::sync::{Notify, oneshot};
 
 use super::clock::Clock;
 use super::engine::Engine;
-use crate::core::{FlowChange, Input, Moment, SettleRequest, StreamId, StreamOpen};
+use crate::core::{
+    FlowChange, Input, Moment, SettleRequest, StartAnswer, StartRefused, StreamId, StreamOpen,
+};
 use crate::grpc::{
-    Answer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar,
-    Terms,
+    Answer, CommitAnswer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason,
+    Sidecar, Terms,
 };
 
 /// A handle on the engine. Everything runs on one thread, so the lock is never contended; it is there
@@ -94,7 +96,14 @@ impl Sidecar for Handle {
         self.change(|engine| engine.settle(&request))
     }
 
-    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn start_at(&self, answer: StartAnswer) -> Result<(), StartRefused> {
+        self.change(|engine| engine.start_at(answer))
+    }
+
+    fn settle_and_commit(
+        &self,
+        request: SettleRequest,
+    ) -> (Vec<Refused>, oneshot::Receiver<CommitAnswer>) {
         let (wait, receiver) = self.lock().waits.add();
         let request = SettleRequest {
             wait: Some(wait),
@@ -158,6 +167,15 @@ impl Engine {
                 ids: refusal.ids,
             })
             .collect()
+    }
+
+    fn start_at(&mut self, answer: StartAnswer) -> Result<(), StartRefused> {
+        let now = self.clock.now();
+        let mut effects = Vec::new();
+        let taken = self.core.start_at(now, answer, &mut effects);
+        self.carry_out(&mut effects);
+        self.run();
+        taken
     }
 
     fn answer(&mut self, stream: StreamId, answer: Answer) {

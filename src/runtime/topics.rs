@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::engine::Engine;
+use super::positions::Keeping;
 use crate::core::{Order, TopicIndex};
 
 impl Engine {
@@ -31,7 +32,7 @@ impl Engine {
             let added = client.add_topic(&name);
             self.judge(added);
         }
-        if let Some(positions) = &mut self.positions {
+        if let Keeping::InStore(positions) = &mut self.positions {
             positions.add_topic(&name);
         }
         let known = self.topics.iter().cloned();

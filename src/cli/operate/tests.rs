@@ -118,6 +118,7 @@ fn one_of_each() -> Vec<Obstacle> {
         Obstacle::MarksFull,
         Obstacle::NothingReadable { since: NOW },
         Obstacle::NothingArrives { since: NOW },
+        Obstacle::StartUnanswered { asked: 2 },
     ]
 }
 
@@ -154,6 +155,7 @@ fn index(obstacle: &Obstacle) -> usize {
         Obstacle::MarksFull => 22,
         Obstacle::NothingReadable { .. } => 23,
         Obstacle::NothingArrives { .. } => 24,
+        Obstacle::StartUnanswered { .. } => 25,
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::problem::Fault;
 use super::super::rules;
 use super::super::table;
 use super::{TlsKeys, tls_files};
+use crate::core::CommitMode;
 
 /// Kinds, and the settings that are theirs.
 const KINDS: [(StoreKind, &str, &str); 2] = [
@@ -21,14 +22,19 @@ pub(super) fn check(loading: &mut Loading) {
         StoreKind::Kafka => {}
         StoreKind::Postgres => postgres(loading),
         StoreKind::ZooKeeper => zookeeper(loading),
+        StoreKind::Application => application(loading),
     }
 }
 
 /// What is written about one that is not chosen.
 fn of_other_kinds(loading: &mut Loading) {
     let chosen = loading.config.offset_store.kind;
-    let name = KINDS.iter().find(|(kind, ..)| *kind == chosen);
-    let name = name.map_or("kafka", |(_, name, _)| name);
+    let name = match chosen {
+        StoreKind::Kafka => "kafka",
+        StoreKind::Postgres => "postgres",
+        StoreKind::ZooKeeper => "zookeeper",
+        StoreKind::Application => "application",
+    };
     for (_, other, section) in KINDS.iter().filter(|(kind, ..)| *kind != chosen) {
         let keys = table::settings().map(|setting| setting.key);
         let given: Vec<&str> = keys
@@ -42,6 +48,16 @@ fn of_other_kinds(loading: &mut Loading) {
             );
             loading.report(key, &["offset_store.kind"], fault);
         }
+    }
+}
+
+fn application(loading: &mut Loading) {
+    if loading.config.commit.mode == CommitMode::OnDelivery {
+        let fault = Fault::new(
+            "goes not with offset_store.kind application: a position that is kept with what came of the records must not run ahead of them",
+            "write `mode: on_ack` below commit, or choose another store",
+        );
+        loading.report("commit.mode", &["offset_store.kind"], fault);
     }
 }
 

@@ -41,18 +41,20 @@ pub(super) static SETTINGS: &[Setting] = &[
             choice!("kafka", offset_store.kind, StoreKind::Kafka),
             choice!("postgres", offset_store.kind, StoreKind::Postgres),
             choice!("zookeeper", offset_store.kind, StoreKind::ZooKeeper),
+            choice!("application", offset_store.kind, StoreKind::Application),
         ]),
         Fixed("kafka"),
         "What keeps the position of each partition, and what is finished above it: the consumer group, a \
-         table in PostgreSQL, or nodes in ZooKeeper. All members of a group must say the same.",
+         table in PostgreSQL, nodes in ZooKeeper, or the application, which is asked where each partition starts. \
+         All members of a group must say the same.",
     )
     .example("postgres"),
     Setting::new(
         "offset_store.mirror_to_kafka",
         Kind::Switch(|c| &mut c.offset_store.mirror_to_kafka),
         Fixed("false"),
-        "Commit to the consumer group, too, what was written to a store outside Kafka: for tools that compute lag. \
-         It is never read back.",
+        "Commit to the consumer group, too, what was written to a store outside Kafka, or offered to the application: \
+         for tools that compute lag. It is never read back.",
     )
     .example("true"),
     Setting::new(

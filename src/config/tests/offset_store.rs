@@ -79,8 +79,8 @@ fn the_examples_of_the_documentation_mean_what_they_say() {
     let page = include_str!("../../../docs/offset-stores.md");
     let examples = page.split("```yaml\n").skip(1);
     let examples = examples.map(|rest| rest.split_once("```").unwrap().0);
-    let [table, nodes] = examples.collect::<Vec<_>>()[..] else {
-        panic!("two examples");
+    let [table, nodes, own] = examples.collect::<Vec<_>>()[..] else {
+        panic!("three examples");
     };
     let store = valid(table).offset_store;
     assert_eq!(
@@ -91,4 +91,26 @@ fn the_examples_of_the_documentation_mean_what_they_say() {
     let store = valid(nodes).offset_store;
     assert_eq!(store.kind, StoreKind::ZooKeeper);
     assert!(store.zookeeper.servers.ends_with("/kafka"));
+    assert_eq!(valid(own).offset_store.kind, StoreKind::Application);
+}
+
+#[test]
+fn an_application_keeps_positions_and_may_have_them_copied() {
+    let config = with("offset_store: {kind: application, mirror_to_kafka: true}\n").unwrap();
+    assert_eq!(config.positions(), crate::core::Positions::Application);
+    assert!(config.offset_store.mirror_to_kafka);
+    let (key, value) = ("offset_store.postgres.database", "shop");
+    let own = format!("{LEAST}offset_store: {{kind: application}}\n");
+    let told = load(&own, &[], &[(key, value)]).unwrap_err();
+    assert!(told.contains("offset_store.kind is application"), "{told}");
+}
+
+#[test]
+fn an_application_that_keeps_positions_must_acknowledge() {
+    let text = "offset_store: {kind: application}\ncommit: {mode: on_delivery}\n";
+    let told = with(text).unwrap_err();
+    assert!(
+        told.contains("commit.mode") && told.contains("run ahead"),
+        "{told}"
+    );
 }

@@ -98,6 +98,17 @@ impl Bench {
         count
     }
 
+    /// An application says where a partition starts.
+    pub(in super::super) fn start_at(&mut self, answer: StartAnswer) -> Result<(), StartRefused> {
+        let mut effects = Vec::new();
+        let taken = self.core.start_at(self.now, answer, &mut effects);
+        self.carry_out(effects);
+        while let Some(reply) = self.replies.pop_front() {
+            self.input(reply);
+        }
+        taken
+    }
+
     pub(in super::super) fn settle_raw(&mut self, request: &SettleRequest) -> Vec<Refusal> {
         let mut effects = Vec::new();
         self.books.before_settle(&self.core, request);

@@ -94,6 +94,7 @@ pub(super) fn settings() -> Settings {
         policies: vec![policy(); 2],
         find_topics: None,
         commit_mode: CommitMode::OnAck,
+        positions: Positions::Store,
         commit_interval: seconds(1),
         commit_metadata: true,
         commit_metadata_max: 4096,

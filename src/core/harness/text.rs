@@ -115,7 +115,15 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         } => format!("withdrawn {}: {} {reason:?}", stream.0, books.ids(ids)),
         Effect::Notify { stream, notice } => format!("notice {}: {}", stream.0, told(notice)),
         Effect::EndStream { stream, end } => format!("end {} {end:?}", stream.0),
-        Effect::CommitAwaited { wait, committed } => format!("awaited {} {committed}", wait.0),
+        Effect::CommitAwaited {
+            wait,
+            committed: covered,
+            offered,
+        } => {
+            let offered = offered.iter();
+            let offered = offered.map(|entry| format!(", offered {}", committed(entry)));
+            format!("awaited {} {covered}{}", wait.0, joined(offered))
+        }
         Effect::CopyOut { records, .. } => {
             let ids: Vec<_> = records.iter().map(|(id, _)| IdRange::one(id.0)).collect();
             format!("copy {}", books.ids(&ids))
@@ -216,6 +224,7 @@ pub(super) fn marks(entry: &CommitEntry) -> Option<metadata::Marks> {
 
 fn told(notice: &Notice) -> String {
     match notice {
+        Notice::StartWanted { partition, .. } => format!("start wanted {}", name(*partition)),
         Notice::Assigned {
             partition,
             start_offset,
@@ -230,8 +239,14 @@ fn told(notice: &Notice) -> String {
             partition, reason, ..
         } => format!("revoked {} {reason:?}", name(*partition)),
         Notice::Committed {
-            partition, offset, ..
-        } => format!("committed {}@{offset}", name(*partition)),
+            partition,
+            offset,
+            offered,
+            ..
+        } => {
+            let offered = if offered.is_some() { ", offered" } else { "" };
+            format!("committed {}@{offset}{offered}", name(*partition))
+        }
         Notice::CaughtUp {
             partition,
             end_offset,

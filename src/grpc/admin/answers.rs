@@ -172,6 +172,7 @@ fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String]) -> proto
         | Obstacle::Suspected { head }
         | Obstacle::Oversize { head, .. } => with_head(message, head),
         Obstacle::Starting { .. }
+        | Obstacle::StartUnanswered { .. }
         | Obstacle::Listing { .. }
         | Obstacle::Unauthorized
         | Obstacle::Stopped(_)

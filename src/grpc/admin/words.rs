@@ -82,13 +82,23 @@ pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String
         Obstacle::Starting { error } => {
             Words::new("starting", being_read("its committed offset", error.as_deref()))
         }
+        Obstacle::StartUnanswered { asked: 0 } => Words::new(
+            "start_unanswered",
+            "the application keeps the positions, and no stream is open that could be asked where it starts",
+        )
+        .remedy("start the application, or look why it opens no stream that wants the topic"),
+        Obstacle::StartUnanswered { asked } => Words::new(
+            "start_unanswered",
+            format!("the application keeps the positions and has not said where it starts; streams asked: {asked}"),
+        )
+        .remedy("look into the application: it must answer each PartitionEvent with start_wanted by StartAt"),
         Obstacle::Listing { error } => {
             Words::new("listing", being_read("the range of its log", error.as_deref()))
         }
         Obstacle::Leaving => Words::new("draining", "it is being given to another member"),
         Obstacle::MembershipDoubtful => Words::new(
             "membership_doubtful",
-            "the process stood still for long; a commit must confirm that it is still a member",
+            "the process stood still for long; a commit, or the group, must confirm that it is still a member",
         ),
         Obstacle::Ending => Words::new("ending", "this process ends or was drained")
             .remedy("restart the process to consume again"),
@@ -347,6 +357,7 @@ fn room(cause: &Obstacle) -> Words {
         ),
         Obstacle::NoStream
         | Obstacle::Starting { .. }
+        | Obstacle::StartUnanswered { .. }
         | Obstacle::Parked { .. }
         | Obstacle::DeadLetterPending { .. }
         | Obstacle::Suspected { .. }

@@ -15,7 +15,7 @@ pub struct ConsumeRequest {
     #[prost(uint64, tag = "1")]
     pub request_id: u64,
     /// Unset, which is how a request of a newer client looks, ends the stream with UNIMPLEMENTED.
-    #[prost(oneof = "consume_request::Request", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "consume_request::Request", tags = "2, 3, 4, 5, 6")]
     pub request: ::core::option::Option<consume_request::Request>,
 }
 /// Nested message and enum types in `ConsumeRequest`.
@@ -35,6 +35,8 @@ pub mod consume_request {
         /// Changes the limits of this stream while it runs.
         #[prost(message, tag = "5")]
         Flow(super::SetFlow),
+        #[prost(message, tag = "6")]
+        StartAt(super::StartAt),
     }
 }
 /// What an application asks for when it opens a stream. Limits above those of the sidecar's settings
@@ -142,6 +144,17 @@ pub struct SetFlow {
     #[prost(uint64, optional, tag = "3")]
     pub max_in_flight_bytes: ::core::option::Option<u64>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartAt {
+    #[prost(uint64, tag = "1")]
+    pub assignment: u64,
+    #[prost(int64, optional, tag = "2")]
+    pub offset: ::core::option::Option<i64>,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub checkpoint: ::prost::bytes::Bytes,
+    #[prost(string, tag = "4")]
+    pub stream_id: ::prost::alloc::string::String,
+}
 /// One message of a record stream. Clients skip an unset response, which is how a message of a newer
 /// sidecar looks.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -212,6 +225,8 @@ pub struct Opened {
     /// How long a delivery may stay unsettled before it is withdrawn. Absent: for ever.
     #[prost(message, optional, tag = "9")]
     pub delivery_deadline: ::core::option::Option<::prost_types::Duration>,
+    #[prost(bool, tag = "10")]
+    pub application_keeps_positions: bool,
 }
 /// Records of one partition, offsets rising.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -296,6 +311,15 @@ pub struct Settled {
     /// What was refused. A Withdrawn of the ids, if they were withdrawn from this stream, came before.
     #[prost(message, repeated, tag = "2")]
     pub refused: ::prost::alloc::vec::Vec<Refusal>,
+    #[prost(message, repeated, tag = "3")]
+    pub refused_starts: ::prost::alloc::vec::Vec<StartRefusal>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartRefusal {
+    #[prost(uint64, tag = "1")]
+    pub assignment: u64,
+    #[prost(enumeration = "StartRefusalReason", tag = "2")]
+    pub reason: i32,
 }
 /// Settlements that changed nothing.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -331,6 +355,8 @@ pub struct PartitionEvent {
     /// KIND_REVOKED: why.
     #[prost(enumeration = "WithdrawReason", tag = "7")]
     pub reason: i32,
+    #[prost(bool, tag = "8")]
+    pub start_wanted: bool,
 }
 /// Nested message and enum types in `PartitionEvent`.
 pub mod partition_event {
@@ -397,6 +423,8 @@ pub struct Committed {
     /// The committed offset: everything below it is finished.
     #[prost(int64, tag = "4")]
     pub offset: i64,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub checkpoint: ::prost::bytes::Bytes,
 }
 /// The sidecar is about to stop: nothing new is delivered. Settle what is in progress.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -442,6 +470,8 @@ pub struct AckRequest {
     /// already is no mistake.
     #[prost(string, tag = "4")]
     pub close_stream: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub start_at: ::prost::alloc::vec::Vec<StartAt>,
 }
 /// Response of ConsumerService.Ack.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -453,6 +483,10 @@ pub struct AckResponse {
     /// the request, so that not even a crash delivers them again.
     #[prost(bool, tag = "2")]
     pub committed: bool,
+    #[prost(message, repeated, tag = "3")]
+    pub checkpoints: ::prost::alloc::vec::Vec<Committed>,
+    #[prost(message, repeated, tag = "4")]
+    pub refused_starts: ::prost::alloc::vec::Vec<StartRefusal>,
 }
 /// A kind of message that a stream can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -630,6 +664,7 @@ pub enum WithdrawReason {
     Repositioned = 5,
     /// The sidecar stops.
     Shutdown = 6,
+    OtherStream = 7,
 }
 impl WithdrawReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -645,6 +680,7 @@ impl WithdrawReason {
             Self::EarlierRetry => "WITHDRAW_REASON_EARLIER_RETRY",
             Self::Repositioned => "WITHDRAW_REASON_REPOSITIONED",
             Self::Shutdown => "WITHDRAW_REASON_SHUTDOWN",
+            Self::OtherStream => "X",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -660,6 +696,14 @@ impl WithdrawReason {
             _ => None,
         }
     }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StartRefusalReason {
+    Unspecified = 0,
+    Stale = 1,
+    OtherStream = 2,
+    OtherPosition = 3,
 }
 /// Why a settlement changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

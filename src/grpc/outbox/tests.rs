@@ -39,6 +39,7 @@ fn withdrawn_precedes_the_settled_that_refuses_its_ids() {
     outbox.answer(Answer {
         request_id: 1,
         refused: refused(RefusedReason::Stale, vec![range(7, 7)]),
+        ..Answer::default()
     });
     outbox.withdraw(&[range(5, 7)], WithdrawReason::Revoked);
     let popped = drain(&mut outbox);
@@ -88,13 +89,15 @@ fn answers_are_merged_to_the_highest_number() {
         outbox.answer(Answer {
             request_id,
             refused: Vec::new(),
+            ..Answer::default()
         });
     }
     assert_eq!(
         drain(&mut outbox),
         [Response::Settled(proto::Settled {
             up_to_request_id: 9,
-            refused: Vec::new()
+            refused: Vec::new(),
+            refused_starts: Vec::new(),
         })]
     );
 }
@@ -108,6 +111,7 @@ fn request_without_a_number_is_answered_only_if_refused() {
     outbox.answer(Answer {
         request_id: 0,
         refused: refused(RefusedReason::Unknown, vec![range(1, 1)]),
+        ..Answer::default()
     });
     assert_eq!(drain(&mut outbox).len(), 1);
 }
@@ -119,6 +123,7 @@ fn request_is_accepted_only_after_all_its_refusals() {
     outbox.answer(Answer {
         request_id: 4,
         refused: refused(RefusedReason::Stale, ids),
+        ..Answer::default()
     });
     let mut seen = 0;
     for response in drain(&mut outbox) {
@@ -165,6 +170,7 @@ fn unread_refusals_hold_further_requests_back() {
     outbox.answer(Answer {
         request_id: 1,
         refused: refused(RefusedReason::Unknown, ids),
+        ..Answer::default()
     });
     assert_eq!(outbox.poll_room(&mut cx), Poll::Pending);
     assert!(!woken.0.load(Ordering::Relaxed));
@@ -221,6 +227,7 @@ fn only_the_newest_commit_and_end_of_a_partition_wait() {
             partition: ORDERS,
             assignment: FIRST,
             offset,
+            offered: None,
         });
         outbox.notify(&Notice::CaughtUp {
             partition: ORDERS,
@@ -282,6 +289,7 @@ fn end_comes_last() {
     outbox.answer(Answer {
         request_id: 3,
         refused: Vec::new(),
+        ..Answer::default()
     });
     assert!(matches!(
         drain(&mut outbox).as_slice(),
@@ -300,9 +308,13 @@ fn caller_that_left_does_not_disturb_the_others() {
     drop(receiver);
     let (stayed, mut receiver) = waits.add();
     assert_ne!(left, stayed);
-    waits.answer(left, true);
-    waits.answer(stayed, true);
-    assert_eq!(receiver.try_recv(), Ok(true));
-    waits.answer(stayed, false);
+    let answer = |committed| CommitAnswer {
+        committed,
+        offered: Vec::new(),
+    };
+    waits.answer(left, answer(true));
+    waits.answer(stayed, answer(true));
+    assert_eq!(receiver.try_recv(), Ok(answer(true)));
+    waits.answer(stayed, answer(false));
     assert!(waits.waiting.is_empty());
 }

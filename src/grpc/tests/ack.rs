@@ -9,7 +9,7 @@ use super::fake::{Served, ack, acked, assert_ends, settlement, within};
 use crate::core::{IdRange, Outcome, StreamId};
 use crate::grpc::connection::UNKNOWN_IDS_MAX;
 use crate::grpc::request::{ENTRIES_MAX, MESSAGE_MAX};
-use crate::grpc::{Event, Refused, RefusedReason, proto};
+use crate::grpc::{CommitAnswer, Event, Refused, RefusedReason, proto};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -60,7 +60,12 @@ async fn caller_learns_whether_a_commit_covers_its_acks() {
             served.fake.until(|state| !state.commits.is_empty()).await;
             let commit = served.fake.state().commits.pop().unwrap();
             match expected {
-                Some(committed) => commit.send(committed).unwrap(),
+                Some(committed) => commit
+                    .send(CommitAnswer {
+                        committed,
+                        ..CommitAnswer::default()
+                    })
+                    .unwrap(),
                 None => drop(commit),
             }
             let answer = answer.await.unwrap().unwrap().into_inner();
@@ -284,7 +289,11 @@ async fn waiting_callers_of_a_connection_have_a_limit() {
         others.expect("others are not concerned");
 
         for commit in std::mem::take(&mut served.fake.state().commits) {
-            commit.send(true).unwrap();
+            let committed = CommitAnswer {
+                committed: true,
+                ..CommitAnswer::default()
+            };
+            commit.send(committed).unwrap();
         }
         while let Some(answer) = waiting.join_next().await {
             assert!(answer.unwrap().unwrap().into_inner().committed);

@@ -15,6 +15,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::fake::{Fake, Served, ack, assert_ends, channel, serve, within};
+use crate::core::Positions;
 use crate::grpc::listener::CONNECTIONS_MAX;
 use crate::grpc::proto::consumer_service_client::ConsumerServiceClient;
 use crate::grpc::server::{Listen, ListenTcp, ListenUnix};
@@ -90,7 +91,7 @@ impl Tcp {
             address,
             token_file: token_file.map(Into::into),
         });
-        let fake = Fake::new();
+        let fake = Fake::new(Positions::Store);
         let (_, stop) = serve(Listen { unix: None, tcp }, &fake).await;
         Self {
             fake,

@@ -19,15 +19,15 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::core::{
-    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, SettleRequest, Settlement,
-    StreamId, StreamOpen,
+    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, Positions, SettleRequest,
+    Settlement, StartAnswer, StartRefused, StreamId, StreamOpen,
 };
 use crate::grpc::proto::consumer_service_client::ConsumerServiceClient;
 use crate::grpc::proto::stream_response::Response;
 use crate::grpc::server::{Listen, ListenUnix};
 use crate::grpc::{
-    Answer, Event, OpenRefused, OpenedStream, Outbox, Outgoing, Peer, Refused, Server, Sidecar,
-    Terms, proto, wire,
+    Answer, CommitAnswer, Event, OpenRefused, OpenedStream, Outbox, Outgoing, Peer, Refused,
+    Server, Sidecar, Terms, proto, wire,
 };
 use crate::record::{Header, Record, TimestampKind};
 
@@ -61,7 +61,11 @@ pub(super) struct State {
     pub(super) closed: Vec<StreamId>,
     pub(super) events: Vec<Event>,
     /// Senders of the callers that wait for a commit.
-    pub(super) commits: Vec<oneshot::Sender<bool>>,
+    pub(super) commits: Vec<oneshot::Sender<CommitAnswer>>,
+    /// What was said of where partitions start.
+    pub(super) starts: Vec<StartAnswer>,
+    /// What that is refused with; `None`: nothing.
+    pub(super) start_refused: Option<StartRefused>,
     /// What settlements are refused with; `None`: nothing.
     pub(super) refuse: Option<Refused>,
     /// Refuses every id, with this reason.
@@ -79,7 +83,7 @@ pub(super) struct FakeStream {
 }
 
 impl Fake {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(positions: Positions) -> Arc<Self> {
         Arc::new(Self {
             topics: vec!["orders".to_owned(), "refunds".to_owned()],
             terms: Terms {
@@ -93,6 +97,7 @@ impl Fake {
                 order: Order::Key,
                 lane_depth: 1,
                 commit_mode: CommitMode::OnAck,
+                positions,
                 deadline: Duration::ZERO,
                 dead_letters: false,
             },
@@ -219,7 +224,17 @@ impl Sidecar for Fake {
         })
     }
 
-    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn start_at(&self, answer: StartAnswer) -> Result<(), StartRefused> {
+        self.change(|state| {
+            state.starts.push(answer);
+            state.start_refused.map_or(Ok(()), Err)
+        })
+    }
+
+    fn settle_and_commit(
+        &self,
+        request: SettleRequest,
+    ) -> (Vec<Refused>, oneshot::Receiver<CommitAnswer>) {
         let (sender, receiver) = oneshot::channel();
         let refused = self.settle(None, request);
         self.change(|state| state.commits.push(sender));
@@ -286,10 +301,18 @@ impl Served {
         Self::for_users(Vec::new()).await
     }
 
+    pub(super) async fn with_positions(positions: Positions) -> Self {
+        Self::serving(Vec::new(), positions).await
+    }
+
     pub(super) async fn for_users(uids: Vec<u32>) -> Self {
+        Self::serving(uids, Positions::Store).await
+    }
+
+    async fn serving(uids: Vec<u32>, positions: Positions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("ackline.sock");
-        let fake = Fake::new();
+        let fake = Fake::new(positions);
         let unix = Some(ListenUnix {
             path: socket.clone(),
             uids,

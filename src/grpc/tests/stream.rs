@@ -41,6 +41,7 @@ async fn opened_comes_first_and_says_what_is_in_force() {
             max_message_bytes: 4 << 20,
             settling_required: true,
             delivery_deadline: None,
+            application_keeps_positions: false,
         };
         assert_eq!(opened, expected);
         let state = served.fake.state();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::{CommitMode, Order};
+use crate::core::{CommitMode, Order, Positions};
 
 fn terms() -> Terms {
     Terms {
@@ -13,6 +13,7 @@ fn terms() -> Terms {
         order: Order::Partition,
         lane_depth: 100,
         commit_mode: CommitMode::OnAck,
+        positions: Positions::Store,
         deadline: Duration::ZERO,
         dead_letters: true,
     }

@@ -230,6 +230,7 @@ fn other_messages_are_framed_alike() {
         response: Some(proto::stream_response::Response::Settled(proto::Settled {
             up_to_request_id: 7,
             refused: Vec::new(),
+            refused_starts: Vec::new(),
         })),
     };
     let framed = message(&settled);

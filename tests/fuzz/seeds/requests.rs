@@ -2,7 +2,7 @@
 
 use ackline::grpc::proto::{
     AckRequest, ConsumeRequest, Extend, IdRange, Ids, Notice, Open, Outcome, SetFlow, Settlement,
-    StreamRequest, WaitFor, consume_request::Request,
+    StartAt, StreamRequest, WaitFor, consume_request::Request,
 };
 use prost::Message;
 
@@ -15,6 +15,7 @@ const OTHER: u8 = 3;
 const RESET: u8 = 4;
 const REFUSE: u8 = 8;
 const RAW: u8 = 16;
+const APPLICATION: u8 = 32;
 
 pub(super) fn seeds() -> Seeds {
     let opened = consume(1, Request::Open(open()));
@@ -46,6 +47,18 @@ pub(super) fn seeds() -> Seeds {
         (
             "real-consume-reset",
             input(CONSUME | RESET, 0, &conversation),
+        ),
+        (
+            "real-start",
+            input(ACK | APPLICATION, 0, &[start("stream-0").encode_to_vec()]),
+        ),
+        (
+            "real-start-not-asked",
+            input(ACK, 2, &[start("stream-0").encode_to_vec()]),
+        ),
+        (
+            "real-start-inside",
+            input(CONSUME | APPLICATION, 5, &starting()),
         ),
         (
             "hostile-method",
@@ -115,6 +128,48 @@ fn open() -> Open {
         keep_after_close: Some(duration(30, 0)),
         notices: vec![Notice::Partitions.into(), Notice::CaughtUp.into()],
     }
+}
+
+/// Where partitions start: an offset, something that was offered, and nothing.
+fn start(stream_id: &str) -> AckRequest {
+    let at = |assignment, offset, checkpoint: Vec<u8>| StartAt {
+        assignment,
+        offset,
+        checkpoint: checkpoint.into(),
+        stream_id: stream_id.to_owned(),
+    };
+    AckRequest {
+        start_at: vec![
+            at(1, Some(40), Vec::new()),
+            at(2, None, checkpoint()),
+            at(3, None, Vec::new()),
+        ],
+        ..AckRequest::default()
+    }
+}
+
+/// As a sidecar makes it.
+fn checkpoint() -> Vec<u8> {
+    let mut bytes = vec![1];
+    bytes.extend(90_i64.to_le_bytes());
+    bytes.extend(2_i32.to_le_bytes());
+    bytes.extend(b"bWFya3M");
+    let checksum = crc32fast::hash(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+fn starting() -> [Vec<u8>; 3] {
+    let [first, second, _] = start("").start_at.try_into().unwrap();
+    let fit = Open {
+        keep_after_close: None,
+        ..open()
+    };
+    [
+        consume(1, Request::Open(fit)),
+        consume(2, Request::StartAt(first)),
+        consume(0, Request::StartAt(second)),
+    ]
 }
 
 fn stream() -> StreamRequest {

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ackline::core::{
-    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, SettleRequest, Settlement,
-    StreamEnd, StreamId, StreamOpen,
+    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, Positions, SettleRequest,
+    Settlement, StartAnswer, StartRefused, StreamEnd, StreamId, StreamOpen,
 };
 use ackline::grpc::direct::call;
 use ackline::grpc::validate::{
@@ -33,6 +33,7 @@ const METHODS: [&str; 4] = [
 const RESET: u8 = 4;
 const REFUSE: u8 = 8;
 const RAW: u8 = 16;
+const APPLICATION: u8 = 32;
 
 /// The first byte says which call it is and how it ends, the second how its bytes are cut into pieces. What follows are
 /// messages, each behind its length in two bytes; or the bytes of the call as they are.
@@ -127,6 +128,11 @@ impl Strict {
                 order: Order::Key,
                 lane_depth: 1,
                 commit_mode: CommitMode::OnAck,
+                positions: if flags & APPLICATION == 0 {
+                    Positions::Store
+                } else {
+                    Positions::Application
+                },
                 deadline: Duration::from_secs(60),
                 dead_letters: flags & REFUSE == 0,
             },
@@ -231,11 +237,31 @@ impl Sidecar for Strict {
         settlements.flat_map(|it| self.check(it)).collect()
     }
 
-    fn settle_and_commit(&self, request: SettleRequest) -> (Vec<Refused>, oneshot::Receiver<bool>) {
+    fn start_at(&self, answer: StartAnswer) -> Result<(), StartRefused> {
+        assert_eq!(self.terms.positions, Positions::Application);
+        self.note(&format!("{answer:?}\n"));
+        if let Some(position) = &answer.position {
+            assert!(position.offset >= 0, "offsets are at least 0");
+        }
+        // Every other one comes too late.
+        if answer.assignment.0.is_multiple_of(2) {
+            Ok(())
+        } else {
+            Err(StartRefused::Stale)
+        }
+    }
+
+    fn settle_and_commit(
+        &self,
+        request: SettleRequest,
+    ) -> (Vec<Refused>, oneshot::Receiver<CommitAnswer>) {
         let (committed, waits) = oneshot::channel();
         // With odd numbers of settlements the answer never comes.
         if request.settlements.len().is_multiple_of(2) {
-            let _gone = committed.send(true);
+            let _gone = committed.send(CommitAnswer {
+                committed: true,
+                offered: Vec::new(),
+            });
         }
         (self.settle(None, request), waits)
     }

@@ -119,6 +119,11 @@ pub(crate) fn tests_of_example(language: &str) -> tokio::process::Command {
     command
 }
 
+/// Another example in Python.
+pub(crate) fn example(file: &str) -> Command {
+    python(file)
+}
+
 fn python(file: &str) -> Command {
     let mut command = Command::new(cached("python/bin/python"));
     command

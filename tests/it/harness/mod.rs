@@ -37,7 +37,7 @@ mod zookeeper;
 
 pub(crate) use application::{Address, Application, Over, digest_with_raw_name};
 pub(crate) use browser::{Browser, another_site};
-pub(crate) use client::{Client, on_every_client, tests_of_example};
+pub(crate) use client::{Client, example, on_every_client, tests_of_example};
 pub(crate) use cluster::{Cluster, Line, repository};
 pub(crate) use committed::{Commit, commits_of, described_offsets, generations_of};
 pub(crate) use environment::Environment;

@@ -67,6 +67,23 @@ impl Database {
             .unwrap();
     }
 
+    /// Where applications reach it.
+    pub(crate) fn url(&self) -> String {
+        let user = self.environment.get("USER_NAME");
+        let address = self.environment.get("ADDRESS");
+        format!(
+            "postgresql://{user}:{}@{address}/{}",
+            self.password(),
+            self.name
+        )
+    }
+
+    /// What a query says.
+    pub(crate) async fn query(&self, text: &str) -> Vec<tokio_postgres::Row> {
+        let client = self.connect(&self.name).await;
+        client.query(text, &[]).await.unwrap()
+    }
+
     async fn connect(&self, database: &str) -> Client {
         let (host, port) = self.environment.get("ADDRESS").split_once(':').unwrap();
         let password = PathBuf::from(self.environment.get("PASSWORD_FILE"));

@@ -17,6 +17,7 @@ mod finished;
 mod floods;
 mod gaps;
 mod given_up;
+mod kept_by_application;
 mod made_again;
 mod members;
 mod on_delivery;

@@ -8,6 +8,7 @@ use ackline::core::{
     TopicIndex, WaitId,
 };
 
+use super::homes::Question;
 use super::plan::Plan;
 use super::random::Random;
 
@@ -37,6 +38,8 @@ pub(crate) struct Slot {
     pub(crate) wants_everything: bool,
     /// It is stuck on this delivery until then.
     stuck: Option<(u64, Moment)>,
+    /// What it was asked and has not answered.
+    pub(crate) questions: Vec<Question>,
     pace: u64,
 }
 
@@ -62,6 +65,7 @@ impl Slot {
             healthy: false,
             wants_everything: false,
             stuck: None,
+            questions: Vec::new(),
             pace: random.pick(&[20, 60, 150, 500]),
         }
     }
@@ -92,6 +96,7 @@ impl Slot {
         self.state = State::Closed;
         self.reads = true;
         self.stuck = None;
+        self.questions.clear();
         let held = std::mem::take(&mut self.held);
         self.remember(held);
     }
@@ -305,6 +310,10 @@ impl Slot {
             notice_committed: random.chance(300),
             notice_caught_up: random.chance(300),
         };
+        if plan.applications_keep {
+            open.notice_partitions = true;
+            open.notice_committed = true;
+        }
         self.wants_everything = true;
         if self.healthy {
             return open;
@@ -323,7 +332,7 @@ impl Slot {
         if random.chance(100) {
             open.batch_linger = random.millis(5..60);
         }
-        if random.chance(200) {
+        if random.chance(200) && !plan.applications_keep {
             open.keep_after_close = random.millis(200..3000);
         }
         self.wants_everything = open.topics.is_none() && open.message_bytes_max > 10_000;

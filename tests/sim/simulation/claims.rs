@@ -26,7 +26,7 @@ pub(crate) struct ClaimInFlight {
 pub(crate) struct Claims(BTreeMap<PartitionId, u64>);
 
 impl Claims {
-    fn take(&mut self, partition: PartitionId) -> u64 {
+    pub(crate) fn take(&mut self, partition: PartitionId) -> u64 {
         let fence = self.0.entry(partition).or_default();
         *fence += 1;
         *fence

@@ -197,6 +197,9 @@ impl World {
     // ---- commits
 
     pub(crate) fn commit(&mut self, member: usize, request: CommitId, entries: Vec<CommitEntry>) {
+        if self.plan.applications_keep {
+            return self.offer(member, request, &entries);
+        }
         let now = self.now;
         let Some(process) = self.members[member].process.as_ref() else {
             return;

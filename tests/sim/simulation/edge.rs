@@ -249,6 +249,9 @@ impl World {
         let of_member = &mut self.members[member];
         let slot = &mut of_member.slots[index];
         let pause = slot.pause(&mut self.random);
+        self.answer_questions(member, index);
+        let of_member = &mut self.members[member];
+        let slot = &mut of_member.slots[index];
         let Some(process) = of_member.process.as_mut() else {
             return;
         };
@@ -292,17 +295,22 @@ impl World {
                 self.tell(member, Input::StreamClosing { stream });
             }
             Act::Crash(stream) => {
-                self.members[member].slots[index].disconnected();
-                self.tell(member, Input::StreamClosed { stream });
-                // Some only cancelled their call.
-                if self.random.chance(500) {
-                    let wait = self.random.pick(&[0, 0, 300, 900]);
-                    self.later(member, Duration::from_millis(wait), What::Died(stream));
-                }
+                self.crash(member, index, stream);
             }
             Act::ReadAgain(stream) => {
                 self.later(member, Duration::from_micros(10), What::Pump(stream))
             }
+        }
+    }
+
+    /// An application drops its stream.
+    pub(crate) fn crash(&mut self, member: usize, index: usize, stream: StreamId) {
+        self.members[member].slots[index].disconnected();
+        self.tell(member, Input::StreamClosed { stream });
+        // Some only cancelled their call.
+        if self.random.chance(500) {
+            let wait = self.random.pick(&[0, 0, 300, 900]);
+            self.later(member, Duration::from_millis(wait), What::Died(stream));
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ackline::core::{Core, Moment, PartitionId, StreamId};
 
 use super::application::Slot;
+use super::homes::Home;
 use super::library::{Library, Popped};
 use super::store::Store;
 
@@ -23,6 +24,8 @@ pub(crate) struct Process {
     pub(crate) store: Store,
     /// Numbers of its claims, if positions are kept outside Kafka.
     pub(crate) claims: BTreeMap<PartitionId, u64>,
+    /// Which streams say where partitions start, if applications keep positions.
+    pub(crate) homes: BTreeMap<PartitionId, Home>,
     pub(crate) knows_cluster: bool,
     pub(crate) next_stream: u64,
     pub(crate) next_wait: u64,
@@ -55,6 +58,7 @@ impl Process {
             topics_known,
             store: Store::default(),
             claims: BTreeMap::new(),
+            homes: BTreeMap::new(),
             knows_cluster: false,
             next_stream: 1,
             next_wait: 0,

@@ -13,6 +13,7 @@
 //! | [`world`], `turns`, `rebalances`, `edge`, `cluster`, `topics`, `client`, `trouble` | what happens |
 //! | [`log`], [`broker`], [`group`] | Kafka |
 //! | [`claims`] | a store of positions outside of it |
+//! | [`homes`] | applications that keep positions themselves |
 //! | [`library`] | the client library, with its traps |
 //! | [`member`], [`store`], [`application`] | one sidecar and the applications at its socket |
 //! | [`oracle`] | what must hold |
@@ -31,6 +32,7 @@ mod client;
 mod cluster;
 mod edge;
 mod group;
+mod homes;
 mod letters;
 mod library;
 mod log;

@@ -18,6 +18,7 @@
 mod aside;
 mod commits;
 mod dispatch;
+mod homes;
 mod reports;
 mod settlement;
 mod streams;
@@ -45,6 +46,8 @@ pub(crate) struct Truth {
     pub(crate) gone: bool,
     /// It was acknowledged under a live id, or handed over with `on_delivery`.
     pub(crate) terminal: bool,
+    /// An application has kept a position that stands for it.
+    pub(crate) kept: bool,
     /// It was passed over by a policy that allows it, and reported.
     pub(crate) accounted: bool,
 }
@@ -136,6 +139,8 @@ struct Book {
     stale: bool,
     committed: Option<i64>,
     lane_dirty: bool,
+    /// What an earlier home of the partition knew.
+    carried: homes::Carried,
 }
 
 impl Book {
@@ -200,6 +205,10 @@ pub(crate) struct MemberBook {
     last_death: Option<Moment>,
     /// Since when no stream is open that was.
     alone_since: Option<Moment>,
+    /// Which stream said where an assignment starts.
+    homes: BTreeMap<Assignment, StreamId>,
+    /// Which stream gets a partition's records.
+    home_of: BTreeMap<PartitionId, StreamId>,
     wishes: Wishes,
     found: topics::Found,
 }
@@ -287,6 +296,7 @@ impl Oracle {
             key,
             gone: false,
             terminal: false,
+            kept: false,
             accounted,
         });
     }
@@ -392,6 +402,7 @@ impl Oracle {
             stale: false,
             committed: None,
             lane_dirty: false,
+            carried: homes::Carried::new(),
         })
     }
 

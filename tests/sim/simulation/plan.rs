@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ackline::core::metadata::room_bits;
 use ackline::core::{
-    AssignMode, Backoff, CommitMode, FindTopics, JoinWhen, Order, Policy, Settings, StartPolicy,
-    TokenRate, TopicIndex, WhenOversize, WhenSpent,
+    AssignMode, Backoff, CommitMode, FindTopics, JoinWhen, Order, Policy, Positions, Settings,
+    StartPolicy, TokenRate, TopicIndex, WhenOversize, WhenSpent,
 };
 
 use super::broker::CLUSTER;
@@ -88,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) metadata_max: usize,
     /// Positions are kept outside Kafka.
     pub(crate) claims: bool,
+    /// Applications keep positions ([`super::homes`]).
+    pub(crate) applications_keep: bool,
     pub(crate) faults: Faults,
 }
 
@@ -136,12 +138,28 @@ impl Plan {
             metadata_max,
             // Drawn apart as well.
             claims: Random::new(seed ^ 0xc1a1).chance(250),
+            applications_keep: false,
             faults,
             settings,
         };
         plan.finding = finding(seed, topics, plan.chaos);
         plan.settings.static_member = static_member(seed, plan.finding.is_some());
+        plan.let_applications_keep(seed);
         plan
+    }
+
+    /// Drawn apart as well. What applications die of is carried from home to home, which unit tests of the core look at.
+    fn let_applications_keep(&mut self, seed: u64) {
+        let on_ack = self.settings.commit_mode == CommitMode::OnAck;
+        let wanted = Random::new(seed ^ 0xa994).chance(250);
+        if !wanted || !on_ack || self.claims {
+            return;
+        }
+        self.applications_keep = true;
+        self.settings.positions = Positions::Application;
+        for policy in &mut self.settings.policies {
+            policy.deaths_max = 0;
+        }
     }
 
     /// How many topics are named by the settings of a process.
@@ -349,6 +367,7 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
             .collect(),
         policies: (0..topics).map(|_| policy(random)).collect(),
         find_topics: None,
+        positions: Positions::Store,
         commit_mode: if random.chance(80) {
             CommitMode::OnDelivery
         } else {

@@ -286,7 +286,7 @@ impl World {
                     slot.withdrawn(&ids, random);
                 }
             }
-            Effect::Notify { .. } => {}
+            Effect::Notify { stream, notice } => self.notified(member, stream, notice),
             Effect::EndStream { stream, .. } => {
                 self.oracle.stream_ended(member, stream);
                 if let Some(slot) = self.members[member].slot_of(stream) {
@@ -294,10 +294,11 @@ impl World {
                 }
                 self.later(member, Duration::from_millis(1), What::StreamGone(stream));
             }
-            Effect::CommitAwaited { wait, committed } => {
-                self.oracle
-                    .commit_awaited(member, wait, committed, &self.broker)
-            }
+            Effect::CommitAwaited {
+                wait,
+                committed,
+                offered,
+            } => self.commit_awaited(member, wait, committed, &offered),
             Effect::CopyOut { .. }
             | Effect::FreeFrame(_)
             | Effect::FreeRecords { .. }

@@ -78,6 +78,8 @@ pub(crate) enum What {
     Died(StreamId),
     /// The dead-letter topic has a record, or does not take it.
     Written(Assignment, RecordNumber),
+    /// An application gives its stream up.
+    Abandon(StreamId),
     /// An operator looks at what is parked.
     LookAtParked,
     Signal,
@@ -369,6 +371,7 @@ impl World {
             What::Written(assignment, number) => {
                 self.dead_letter_arrives(member, assignment, number)
             }
+            What::Abandon(stream) => self.abandon(member, stream),
             What::LookAtParked => self.look_at_parked(member),
         }
         self.tell_late_batch(member);

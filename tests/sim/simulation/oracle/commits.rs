@@ -353,7 +353,8 @@ impl Oracle {
         let Some(assignments) = self.members[member].at_shutdown.clone() else {
             return;
         };
-        if drained == Drained::Uncommitted {
+        // Whether what was offered last is kept is the application's business.
+        if drained == Drained::Uncommitted || self.applications_keep() {
             return;
         }
         for assignment in assignments {
@@ -373,6 +374,9 @@ impl Oracle {
         partitions: &BTreeSet<PartitionId>,
         broker: &Broker,
     ) {
+        if self.applications_keep() {
+            return;
+        }
         for partition in partitions {
             let overtaken = self.members[member].overtaken.contains(partition);
             let newest = self.members[member].newest.get(partition).copied();

@@ -75,6 +75,7 @@ impl Oracle {
     ) {
         self.check_stream(member, stream, plan, payloads);
         self.check_alone(member, stream, plan);
+        self.check_home(member, stream, plan);
         self.check_trial(now, member, stream);
         let of_member = &self.members[member];
         let of_stale = of_member
@@ -239,6 +240,7 @@ impl Oracle {
         self.deliveries += 1;
         self.redeliveries += u64::from(again);
         self.truths[uid].terminal |= !on_ack;
+        self.check_not_kept(uid);
         if let Some(wrong) = wrong {
             self.violate(|| format!("record {number} of {assignment:?}: {wrong}"));
         }
@@ -349,7 +351,12 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         None
     };
     let tried = marks.and_then(|marks| retried_at(marks, offset, record.leader_epoch));
-    let attempts = tried.map_or(0, |retried| retried.attempts);
+    let carried = book.carried.remove(&uid);
+    let (attempts, failures, not_before) = carried.unwrap_or_else(|| {
+        let known = tried.map(|retried| (retried.attempts, retried.failures));
+        let (attempts, failures) = known.unwrap_or_default();
+        (attempts, failures, Moment(0))
+    });
     book.unfinished += usize::from(waits);
     book.taken.push(Taken {
         uid,
@@ -362,12 +369,12 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
             Standing::Finished
         },
         attempts,
-        failures: tried.map_or(0, |retried| retried.failures),
+        failures,
         deaths: 0,
         deaths_among: 0,
         suspect: false,
         aside: false,
-        not_before: Moment(0),
+        not_before,
         avoid: None,
     });
     book.frontier = book.frontier.max(Some(offset + 1));

@@ -52,6 +52,11 @@ impl Oracle {
             Event::ClaimOvertaken { partition } => {
                 self.members[member].overtaken.insert(*partition);
             }
+            Event::HomeLeft {
+                partition,
+                before,
+                after,
+            } => self.home_left(member, *partition, *before, *after),
             Event::MembershipDoubtful => self.members[member].doubtful = true,
             Event::MembershipConfirmed => self.members[member].doubtful = false,
             Event::CommitsStale { partitions } => self.stale(member, partitions, true),
@@ -64,6 +69,7 @@ impl Oracle {
             | Event::TopicsFound { .. }
             | Event::TopicsGone { .. }
             | Event::TopicsLeftOut { .. }
+            | Event::StartUnanswered { .. }
             | Event::MetadataIgnored { .. }
             | Event::FetchRestarted { .. }
             | Event::ReadRetried { .. }
