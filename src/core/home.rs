@@ -29,29 +29,28 @@
 //!   assignment.
 //! - P5 (B15): without a store that could refuse us, doubt about our membership ends with the group's own word.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Core;
 use super::assignment::{AssignmentState, Committed, Phase};
 use super::delivery::{Stream, StreamPhase};
-use super::effect::{Cause, CommitEntry, Effect, Notice, WithdrawReason};
+use super::effect::{CommitEntry, Effect, Notice, WithdrawReason};
 use super::event::Event;
-use super::history::{History, Hold};
-use super::ids::{Assignment, LeaderEpoch, Moment, StreamId, TopicIndex};
-use super::input::{PoppedRecord, StartAnswer, StartRefused};
-use super::lane::LaneKey;
+use super::ids::{Assignment, Moment, StreamId, TopicIndex};
+use super::input::{StartAnswer, StartRefused};
 use super::metadata;
 use super::settings::Positions;
 use super::suspects::TOGETHER_WITHIN;
 use super::timers::Timer;
 use crate::mutant;
 
+mod carried;
+
+pub(crate) use carried::Carried;
+
 /// How long the stream that is asked first has, before all others are asked as well.
 const ASK_OTHERS_AFTER: Duration = Duration::from_secs(5);
-/// Records that were given up and are remembered, in case the application never keeps that.
-const GIVEN_UP_MAX: usize = 1_000;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,15 +90,6 @@ impl Home {
     fn burdens(&self, stream: StreamId) -> bool {
         *self != Self::Anywhere && self.concerns(stream)
     }
-}
-
-/// What is remembered of records across homes, by offset.
-#[derive(Debug, Default)]
-pub(crate) struct Carried {
-    /// Of records that were handed back and are not finished.
-    histories: BTreeMap<i64, (LeaderEpoch, History)>,
-    /// Records that were given up when a home ended, and why.
-    given_up: BTreeMap<i64, (LeaderEpoch, Cause, Arc<str>)>,
 }
 
 impl Core {
@@ -331,6 +321,14 @@ impl Core {
         self.read_positions(&[id]);
     }
 
+    /// Asks anew about what is due. Not while time passes: a rebalance event may be what it passes for, and the client would
+    /// take what it is told before the answer for the answer.
+    pub(super) fn ask_homeless(&mut self) {
+        while let Some(id) = self.homeless.pop_first() {
+            self.ask_anew(id);
+        }
+    }
+
     /// The application of a stream died: what it had is asked about as soon as what it held is judged.
     pub(super) fn home_died(&mut self, stream: StreamId) {
         let left = |state: &&AssignmentState| state.home == Home::Left(stream);
@@ -362,124 +360,12 @@ impl Core {
             metadata,
         })
     }
-
-    /// Records were taken in that were suspect or given up before (P4).
-    pub(super) fn known_before(&mut self, id: Assignment, numbers: &[u64]) {
-        let soon = self.now.plus(Duration::from_millis(1));
-        for number in numbers.iter().copied() {
-            let Some(assignment) = self.assignments.get_mut(&id) else {
-                return;
-            };
-            if assignment.was_given_up(number).is_some() {
-                // Not now: its bytes are not yet where a dead letter would look for them.
-                assignment.history.entry(number).hold = Hold::Until(soon);
-                self.timers.at(soon, Timer::GivenUp(id, number));
-            }
-            // A record without order needs a lane of its own to be held back.
-            if assignment.pool.remove(number) {
-                let lane = assignment.lane_or_new(LaneKey::Single(number));
-                lane.waiting.insert(number);
-            }
-            if let Some(key) = assignment.lane_of(number) {
-                assignment.unqueue(key);
-                self.lane_changed(id, key);
-            }
-        }
-    }
-
-    /// Gives a record up once more: no application kept that it was.
-    pub(super) fn give_up_again(&mut self, id: Assignment, number: u64) {
-        let Some(assignment) = self.assignments.get(&id) else {
-            return;
-        };
-        let Some((cause, reason)) = assignment.was_given_up(number) else {
-            return;
-        };
-        if !assignment.awaits_turn(number) {
-            return;
-        }
-        let longest = assignment.policy.retry.max;
-        let ending = match cause {
-            Cause::Oversize => Some(self.ending_of_oversize(id)),
-            Cause::Crashes | Cause::Failures | Cause::Application | Cause::Operator => {
-                self.give_up(id)
-            }
-        };
-        if let Some(ending) = ending {
-            self.set_aside((id, number), cause, ending, reason);
-        } else if let Some(assignment) = self.assignments.get_mut(&id) {
-            let until = self.now.plus(longest);
-            assignment.history.entry(number).hold = Hold::Until(until);
-            self.timers.at(until, Timer::GivenUp(id, number));
-        }
-    }
 }
 
 impl AssignmentState {
     /// Whether a stream may be given records of it.
     pub(crate) fn is_for(&self, id: StreamId, stream: &Stream) -> bool {
         stream.wants(self.partition.topic) && self.home.admits(id)
-    }
-
-    /// A record is given up because of what a home did.
-    pub(crate) fn remember_given_up(&mut self, number: u64, cause: Cause, reason: &Arc<str>) {
-        let Some(offset) = self
-            .window
-            .offset(number)
-            .filter(|_| self.home != Home::Anywhere)
-        else {
-            return;
-        };
-        let epoch = self.window.epoch_of(number);
-        let given_up = (epoch, cause, Arc::clone(reason));
-        self.carried.given_up.insert(offset, given_up);
-        if self.carried.given_up.len() > GIVEN_UP_MAX {
-            self.carried.given_up.pop_first();
-        }
-    }
-
-    fn was_given_up(&self, number: u64) -> Option<(Cause, Arc<str>)> {
-        let offset = self.window.offset(number)?;
-        let (epoch, cause, reason) = self.carried.given_up.get(&offset)?;
-        // With another epoch it is another record.
-        (*epoch == self.window.epoch_of(number)).then(|| (*cause, Arc::clone(reason)))
-    }
-
-    /// What the next assignment of the partition should know of its records.
-    fn carry(&mut self) -> Carried {
-        let mut carried = std::mem::take(&mut self.carried);
-        let window = &self.window;
-        let known = self.history.by_number();
-        let with_place = known.filter_map(|(number, history)| {
-            let offset = window.offset(number)?;
-            Some((offset, (window.epoch_of(number), history)))
-        });
-        carried.histories.extend(with_place);
-        carried
-    }
-
-    /// A record was taken in. Returns whether it was suspect or given up before.
-    pub(crate) fn take_in_carried(&mut self, number: u64, record: &PoppedRecord) -> bool {
-        // Asked for every record; nothing is carried but from one home to the next.
-        if self.carried.histories.is_empty() && self.carried.given_up.is_empty() {
-            return false;
-        }
-        let mut suspect = false;
-        while let Some(lowest) = self.carried.histories.first_entry()
-            && *lowest.key() <= record.offset
-        {
-            let (offset, (epoch, history)) = lowest.remove_entry();
-            // With another epoch it is another record.
-            if offset == record.offset && epoch == record.leader_epoch {
-                suspect = history.suspect;
-                let hold = match history.hold {
-                    Hold::Until(due) => Hold::Until(due),
-                    Hold::None | Hold::Aside => Hold::None,
-                };
-                *self.history.entry(number) = History { hold, ..history };
-            }
-        }
-        suspect || self.was_given_up(number).is_some()
     }
 }
 

@@ -183,6 +183,8 @@ pub struct Core {
     drain: Option<Drain>,
     pauses: Pauses,
     seeks: BTreeMap<Assignment, Seek>,
+    /// Assignments whose home has ended and that are to be asked about anew at the end of the turn.
+    homeless: BTreeSet<Assignment>,
     next_assignment: u64,
     next_fetch: u64,
     assignments: BTreeMap<Assignment, AssignmentState>,
@@ -250,6 +252,7 @@ impl Core {
             drain: None,
             pauses: Pauses::default(),
             seeks: BTreeMap::new(),
+            homeless: BTreeSet::new(),
             next_assignment: 0,
             next_fetch: 0,
             assignments: BTreeMap::new(),
@@ -449,7 +452,7 @@ impl Core {
             Timer::Deadline(stream) => self.pass_deadlines(stream),
             Timer::Deaths => self.judge_deaths(),
             Timer::Ask(assignment) => self.ask_others(assignment),
-            Timer::Home(assignment) => self.ask_anew(assignment),
+            Timer::Home(assignment) => drop(self.homeless.insert(assignment)),
             Timer::GivenUp(assignment, number) => self.give_up_again(assignment, number),
             Timer::DeadLetter(assignment, number) => self.send_again(assignment, number),
             Timer::Oversize(assignment, key) => self.give_oversize_up(assignment, key),
@@ -458,6 +461,7 @@ impl Core {
 
     /// What every turn ends with, in an order that lets each step see what the one before decided.
     fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
+        self.ask_homeless();
         self.continue_drain();
         self.continue_rebalance();
         self.continue_shutdown();

@@ -165,6 +165,7 @@ impl Core {
             return;
         };
         assignment.aside.remove(&number);
+        assignment.forget_given_up(number);
         self.suspects.forget_deaths((id, number));
         let history = assignment.history.entry(number);
         history.hold = Hold::None;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Core;
 use super::assignment::Phase;
 use super::effect::Effect;
+use super::home::Home;
 use super::ids::{AskId, Assignment, Moment, PartitionId};
 use super::input::{LogRange, ReadError};
 use super::timers::Timer;
@@ -119,6 +120,10 @@ impl Core {
             Phase::Reading => return Err(SeekRefused::Starting),
             Phase::Draining => return Err(SeekRefused::Leaving),
             Phase::Listing(_) | Phase::Flowing | Phase::Stopped(_) => {}
+        }
+        if matches!(assignment.home, Home::Left(_)) {
+            // Its application is about to be asked.
+            return Err(SeekRefused::Starting);
         }
         if self.seeks.contains_key(&assignment.id) {
             return Err(SeekRefused::Busy);

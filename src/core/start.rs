@@ -17,6 +17,7 @@ use super::Core;
 use super::assignment::{AssignmentState, ListPurpose, Phase};
 use super::effect::{Effect, Notice, StopReason, WithdrawReason};
 use super::event::Event;
+use super::home::Home;
 use super::ids::{Assignment, LeaderEpoch, PartitionId, TopicIndex};
 use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError};
 use super::metadata::{self, Decoded, Expectation};
@@ -392,6 +393,10 @@ impl Core {
         self.end_assignment(id, reason);
         self.take_from_client(partition);
         let id = self.new_assignment(partition);
+        if matches!(home, Home::Left(_)) {
+            // What it was to be asked about then is another assignment by now.
+            self.timers.at(self.now, Timer::Home(id));
+        }
         if let Some(assignment) = self.assignments.get_mut(&id) {
             assignment.home = home;
         }

@@ -1,6 +1,7 @@
 use super::super::harness::*;
 use super::super::*;
-use super::{ASK_OTHERS_AFTER, GIVEN_UP_MAX, Home};
+use super::carried::GIVEN_UP_MAX;
+use super::{ASK_OTHERS_AFTER, Home};
 
 fn kept_by_applications() -> Settings {
     Settings {
@@ -382,6 +383,27 @@ fn a_partition_that_is_moved_stays_at_home() {
     assert_eq!(bench.pull(1), "30");
 }
 
+// P3
+#[test]
+fn a_partition_that_is_moved_while_nobody_has_it_is_asked_for_all_the_same() {
+    let mut bench = at_home(kept_by_applications());
+    bench.pop("a b");
+    bench.close(1);
+    bench.input(Input::Operate(Operation::Seek {
+        ask: AskId(1),
+        partition: partition(0),
+        target: SeekTarget::Offset(30),
+    }));
+    assert_eq!(bench.lines("sought").len(), 1, "refused");
+    bench.fetch_failed(0, FetchError::Truncated { end: 1 });
+    open(&mut bench, 2);
+    bench.pass(seconds(2));
+    assert_eq!(bench.lines("notice 2: start").len(), 1);
+    answer(&mut bench, 2, 0, at(0)).unwrap();
+    bench.pop("a");
+    assert_eq!(bench.pull(2), "0");
+}
+
 /// Another home takes the partition from offset 0, is given what comes, and dies of it.
 fn next_dies(bench: &mut Bench, stream: u64, records: &str) -> String {
     open(bench, stream);
@@ -459,7 +481,7 @@ fn what_is_remembered_of_given_up_records_is_bounded() {
     for number in 0..count as u64 {
         state.remember_given_up(number, Cause::Crashes, &"died".into());
     }
-    assert_eq!(state.carried.given_up.len(), GIVEN_UP_MAX);
+    assert_eq!(state.carried.given_up_count(), GIVEN_UP_MAX);
 }
 
 // P5

@@ -35,6 +35,7 @@ pub mod consume_request {
         /// Changes the limits of this stream while it runs.
         #[prost(message, tag = "5")]
         Flow(super::SetFlow),
+        /// Says where a partition starts that this stream was asked about.
         #[prost(message, tag = "6")]
         StartAt(super::StartAt),
     }
@@ -144,14 +145,21 @@ pub struct SetFlow {
     #[prost(uint64, optional, tag = "3")]
     pub max_in_flight_bytes: ::core::option::Option<u64>,
 }
+/// Where a partition starts: the answer to a PartitionEvent with start_wanted. Only if the application keeps the positions
+/// (Opened.application_keeps_positions); else refused with FAILED_PRECONDITION. The first valid answer to an assignment wins.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StartAt {
+    /// The assignment that asks. Required.
     #[prost(uint64, tag = "1")]
     pub assignment: u64,
+    /// The next offset to read, not below 0. Absent, with no checkpoint: the application has no position, and the sidecar's
+    /// `start` setting decides.
     #[prost(int64, optional, tag = "2")]
     pub offset: ::core::option::Option<i64>,
+    /// In place of an offset: a checkpoint that a sidecar of the same group offered for the same partition.
     #[prost(bytes = "bytes", tag = "3")]
     pub checkpoint: ::prost::bytes::Bytes,
+    /// Opened.stream_id of the stream that was asked. Required with Ack. Empty within Consume, which answers for itself.
     #[prost(string, tag = "4")]
     pub stream_id: ::prost::alloc::string::String,
 }
@@ -225,6 +233,8 @@ pub struct Opened {
     /// How long a delivery may stay unsettled before it is withdrawn. Absent: for ever.
     #[prost(message, optional, tag = "9")]
     pub delivery_deadline: ::core::option::Option<::prost_types::Duration>,
+    /// True if the application keeps the positions: each partition waits for a StartAt, and what is committed is a checkpoint
+    /// that the application is to keep.
     #[prost(bool, tag = "10")]
     pub application_keeps_positions: bool,
 }
@@ -311,13 +321,17 @@ pub struct Settled {
     /// What was refused. A Withdrawn of the ids, if they were withdrawn from this stream, came before.
     #[prost(message, repeated, tag = "2")]
     pub refused: ::prost::alloc::vec::Vec<Refusal>,
+    /// Answers to where partitions start that changed nothing.
     #[prost(message, repeated, tag = "3")]
     pub refused_starts: ::prost::alloc::vec::Vec<StartRefusal>,
 }
+/// A StartAt that changed nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StartRefusal {
+    /// The assignment it named.
     #[prost(uint64, tag = "1")]
     pub assignment: u64,
+    /// Why.
     #[prost(enumeration = "StartRefusalReason", tag = "2")]
     pub reason: i32,
 }
@@ -346,7 +360,7 @@ pub struct PartitionEvent {
     /// The assignment that begins or ends.
     #[prost(uint64, tag = "4")]
     pub assignment: u64,
-    /// KIND_ASSIGNED: the first offset to be read.
+    /// KIND_ASSIGNED without start_wanted: the first offset to be read.
     #[prost(int64, tag = "5")]
     pub start_offset: i64,
     /// KIND_REVOKING: how long settlements are still taken.
@@ -355,6 +369,9 @@ pub struct PartitionEvent {
     /// KIND_REVOKED: why.
     #[prost(enumeration = "WithdrawReason", tag = "7")]
     pub reason: i32,
+    /// KIND_ASSIGNED: the application keeps the positions and is asked where the partition starts. Nothing of it is delivered
+    /// before a StartAt; then a KIND_ASSIGNED without start_wanted tells the offset that came of it. Claim the position where
+    /// it is kept before you answer: an earlier owner may still be about to write there.
     #[prost(bool, tag = "8")]
     pub start_wanted: bool,
 }
@@ -376,7 +393,7 @@ pub mod partition_event {
     pub enum Kind {
         /// Not sent.
         Unspecified = 0,
-        /// Its records are going to be delivered.
+        /// Its records are going to be delivered; with start_wanted, as soon as StartAt says from where.
         Assigned = 1,
         /// It is about to leave; settlements are still taken until time_left is over.
         Revoking = 2,
@@ -423,6 +440,8 @@ pub struct Committed {
     /// The committed offset: everything below it is finished.
     #[prost(int64, tag = "4")]
     pub offset: i64,
+    /// If the application keeps the positions: what to keep, and to give back in StartAt. It stands for everything finished,
+    /// in whatever order, 5 KiB at most. Empty otherwise.
     #[prost(bytes = "bytes", tag = "5")]
     pub checkpoint: ::prost::bytes::Bytes,
 }
@@ -453,7 +472,8 @@ pub struct CaughtUp {
     pub end_offset: i64,
 }
 /// Request of ConsumerService.Ack. Within one request, OUTCOME_ACK and OUTCOME_DISCARD are applied first, then extends,
-/// then the other outcomes. A request with one of the reserved fields, as a newer client may send it, is refused with UNIMPLEMENTED.
+/// then the other outcomes. A request with a field that this sidecar does not know, as a newer client may send it, is refused
+/// with UNIMPLEMENTED: to ignore it would be to say that it was done.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AckRequest {
     /// What to settle; the ids and ranges of all of them together are limited as in Settlement.
@@ -470,6 +490,7 @@ pub struct AckRequest {
     /// already is no mistake.
     #[prost(string, tag = "4")]
     pub close_stream: ::prost::alloc::string::String,
+    /// Where partitions start. Applied before everything else.
     #[prost(message, repeated, tag = "5")]
     pub start_at: ::prost::alloc::vec::Vec<StartAt>,
 }
@@ -483,8 +504,13 @@ pub struct AckResponse {
     /// the request, so that not even a crash delivers them again.
     #[prost(bool, tag = "2")]
     pub committed: bool,
+    /// If the application keeps the positions, with WAIT_FOR_COMMITTED: for each partition of an accepted
+    /// acknowledgement, what to keep. Keep it in the same transaction as what came of the records, and only one transaction
+    /// per partition at a time: each checkpoint stands for everything acknowledged before it. If the transaction fails, end the
+    /// stream; the partition is asked about anew.
     #[prost(message, repeated, tag = "3")]
     pub checkpoints: ::prost::alloc::vec::Vec<Committed>,
+    /// Answers to where partitions start that changed nothing.
     #[prost(message, repeated, tag = "4")]
     pub refused_starts: ::prost::alloc::vec::Vec<StartRefusal>,
 }
@@ -664,6 +690,7 @@ pub enum WithdrawReason {
     Repositioned = 5,
     /// The sidecar stops.
     Shutdown = 6,
+    /// Another stream of the sidecar was first to say where the partition starts. Told by PartitionEvent only.
     OtherStream = 7,
 }
 impl WithdrawReason {
@@ -680,7 +707,7 @@ impl WithdrawReason {
             Self::EarlierRetry => "WITHDRAW_REASON_EARLIER_RETRY",
             Self::Repositioned => "WITHDRAW_REASON_REPOSITIONED",
             Self::Shutdown => "WITHDRAW_REASON_SHUTDOWN",
-            Self::OtherStream => "X",
+            Self::OtherStream => "WITHDRAW_REASON_OTHER_STREAM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -693,17 +720,47 @@ impl WithdrawReason {
             "WITHDRAW_REASON_EARLIER_RETRY" => Some(Self::EarlierRetry),
             "WITHDRAW_REASON_REPOSITIONED" => Some(Self::Repositioned),
             "WITHDRAW_REASON_SHUTDOWN" => Some(Self::Shutdown),
+            "WITHDRAW_REASON_OTHER_STREAM" => Some(Self::OtherStream),
             _ => None,
         }
     }
 }
+/// Why a StartAt changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum StartRefusalReason {
+    /// Not sent.
     Unspecified = 0,
+    /// The assignment has ended, or does not ask this stream. Normal after a rebalance.
     Stale = 1,
+    /// Another stream was first; it gets the partition's records.
     OtherStream = 2,
+    /// The checkpoint was made for another partition or group. The partition still waits.
     OtherPosition = 3,
+}
+impl StartRefusalReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "START_REFUSAL_REASON_UNSPECIFIED",
+            Self::Stale => "START_REFUSAL_REASON_STALE",
+            Self::OtherStream => "START_REFUSAL_REASON_OTHER_STREAM",
+            Self::OtherPosition => "START_REFUSAL_REASON_OTHER_POSITION",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "START_REFUSAL_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "START_REFUSAL_REASON_STALE" => Some(Self::Stale),
+            "START_REFUSAL_REASON_OTHER_STREAM" => Some(Self::OtherStream),
+            "START_REFUSAL_REASON_OTHER_POSITION" => Some(Self::OtherPosition),
+            _ => None,
+        }
+    }
 }
 /// Why a settlement changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -752,8 +809,9 @@ pub enum WaitFor {
     Unspecified = 0,
     /// The sidecar took note of the settlements.
     Accepted = 1,
-    /// One commit to Kafka that was built after the settlements were accepted. It never waits for
-    /// other records: what lies behind an unfinished record may be answered `committed: false`.
+    /// One commit that was built after the settlements were accepted. It never waits for other records:
+    /// what lies behind an unfinished record may be answered `committed: false`. If the application keeps
+    /// the positions, the commit is the checkpoints of the answer.
     Committed = 2,
 }
 impl WaitFor {

@@ -17,8 +17,7 @@ use super::world::{What, World};
 /// Where a partition is at home, and the number of the claim that its application made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Home {
-    pub(crate) stream: StreamId,
-    assignment: Assignment,
+    stream: StreamId,
     fence: u64,
 }
 
@@ -79,10 +78,7 @@ impl World {
     }
 
     fn answer_question(&mut self, member: usize, stream: StreamId, question: Question) {
-        let Question {
-            assignment,
-            partition,
-        } = question;
+        let partition = question.partition;
         let fence = self.claims.take(partition);
         let kept = self.broker.committed.get(&partition).cloned();
         match self.say_start(member, stream, question, kept.clone()) {
@@ -102,11 +98,7 @@ impl World {
             Ok(()) => {}
         }
         if let Some(process) = self.process(member) {
-            let home = Home {
-                stream,
-                assignment,
-                fence,
-            };
+            let home = Home { stream, fence };
             process.homes.insert(partition, home);
         }
     }
@@ -184,7 +176,7 @@ impl World {
                 .oracle
                 .violate(|| format!("P1: {partition:?} is offered, and has no home"));
         };
-        let its_own = (home.stream, home.assignment) == (stream, offered.assignment);
+        let its_own = home.stream == stream;
         self.oracle.check(its_own, || {
             format!("P1: {offered:?} is offered to {stream:?}, at home is {home:?}")
         });

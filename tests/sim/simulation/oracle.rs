@@ -106,6 +106,8 @@ struct Taken {
     suspect: bool,
     /// It is set aside: nothing behind it in its lane goes.
     aside: bool,
+    /// What is known of it from an earlier home may be more than the core knows.
+    vague: bool,
     not_before: Moment,
     /// The stream that released it, which does not get it before that time.
     avoid: Option<(StreamId, Moment)>,

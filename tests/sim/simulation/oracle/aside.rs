@@ -258,7 +258,7 @@ impl Oracle {
             return self
                 .violate(|| format!("{partition:?} {offset} was never taken in, but parked"));
         };
-        let is_time = Self::is_time(&policy, taken, cause);
+        let is_time = Self::is_time(&policy, taken, cause) || taken.vague;
         let waits = taken.standing != Standing::Finished;
         taken.aside = true;
         taken.suspect = false;

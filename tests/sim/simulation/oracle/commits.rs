@@ -293,10 +293,12 @@ impl Oracle {
             };
             // The last delivery may be alive, or have been when the partition was revoked: not known how it ended.
             let ended = taken.attempts.saturating_sub(1)..=taken.attempts;
+            let vague = taken.vague || self.truths[taken.uid].incarnation > 0;
+            let counted = ended.contains(&retried.attempts) || vague;
             taken.standing != Standing::Finished
-                && ended.contains(&retried.attempts)
+                && counted
                 && (1..=retried.attempts).contains(&retried.failures)
-                && retried.failures <= taken.failures
+                && (retried.failures <= taken.failures || vague)
         };
         let wrong = marks.retried.iter().find(|retried| !told(retried))?;
         let taken = book.taken.iter().find(|taken| taken.offset == wrong.offset);

@@ -1,7 +1,8 @@
 //! What is taken in, and what is delivered to whom in which order.
 
 use ackline::core::{
-    Assignment, CommitMode, FramePlan, Moment, Order, PartitionId, PoppedRecord, StreamId,
+    Assignment, CommitMode, FramePlan, Moment, Order, PartitionId, PoppedRecord, Positions,
+    StreamId,
 };
 
 use super::super::library::Run;
@@ -203,6 +204,15 @@ impl Oracle {
         let Some(book) = of_member.books.get_mut(&assignment) else {
             return self.violate(|| format!("{assignment:?} was never heard of, but delivers"));
         };
+        let made_again = self.truths.get(payload.uid);
+        let made_again = made_again.is_some_and(|truth| truth.incarnation > 0);
+        if let Some(taken) = book.taken.get_mut(number)
+            && self.settings.positions == Positions::Application
+            && (made_again || taken.vague)
+        {
+            // Without topic ids what is known of a record of the old topic may be taken for the new one's, too.
+            taken.attempts = attempt.saturating_sub(1);
+        }
         let Some(taken) = book.taken.get(number) else {
             return self.violate(|| {
                 format!("{assignment:?} delivers record {number}, which it never took in")
@@ -352,10 +362,14 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
     };
     let tried = marks.and_then(|marks| retried_at(marks, offset, record.leader_epoch));
     let carried = book.carried.remove(&uid);
-    let (attempts, failures, not_before) = carried.unwrap_or_else(|| {
-        let known = tried.map(|retried| (retried.attempts, retried.failures));
-        let (attempts, failures) = known.unwrap_or_default();
-        (attempts, failures, Moment(0))
+    let restored = tried.map_or(0, |retried| retried.attempts);
+    let attempts = carried.and_then(|known| known.attempts);
+    let known = carried.unwrap_or_else(|| super::homes::Known {
+        attempts: None,
+        failures: tried.map_or(0, |retried| retried.failures),
+        not_before: Moment(0),
+        aside: false,
+        vague: false,
     });
     book.unfinished += usize::from(waits);
     book.taken.push(Taken {
@@ -368,13 +382,14 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         } else {
             Standing::Finished
         },
-        attempts,
-        failures,
+        attempts: attempts.unwrap_or(restored),
+        failures: known.failures,
         deaths: 0,
         deaths_among: 0,
         suspect: false,
-        aside: false,
-        not_before,
+        aside: known.aside,
+        vague: known.vague,
+        not_before: known.not_before,
         avoid: None,
     });
     book.frontier = book.frontier.max(Some(offset + 1));

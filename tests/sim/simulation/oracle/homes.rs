@@ -12,9 +12,21 @@ use super::super::broker::Broker;
 use super::super::log::Uid;
 use super::{Book, Oracle, Standing, is_marked};
 
-/// What one home of a partition leaves to the next of a record: how often it was delivered and failed, and until when it is
-/// held back.
-pub(crate) type Carried = BTreeMap<Uid, (u32, u32, Moment)>;
+/// What one home of a partition leaves to the next of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// Unless only what was kept beside the position says it.
+    pub(super) attempts: Option<u32>,
+    pub(super) failures: u32,
+    pub(super) not_before: Moment,
+    pub(super) aside: bool,
+    /// It went to the dead-letter topic, and no application may have kept that: it is given up once more, or comes as if it
+    /// were new.
+    pub(super) vague: bool,
+}
+
+/// Of records that were not finished.
+pub(crate) type Carried = BTreeMap<Uid, Known>;
 
 impl Oracle {
     pub(super) fn applications_keep(&self) -> bool {
@@ -191,9 +203,24 @@ impl Oracle {
 fn carry(book: &mut Book) -> Carried {
     let mut carried = std::mem::take(&mut book.carried);
     let tried = book.taken.iter();
-    let tried = tried.filter(|taken| taken.standing != Standing::Finished && taken.attempts > 0);
+    let tried = tried.filter(|taken| {
+        let unfinished = taken.standing != Standing::Finished;
+        taken.aside || (unfinished && taken.attempts > 0)
+    });
     carried.extend(tried.map(|taken| {
-        let known = (taken.attempts, taken.failures, taken.not_before);
+        // What went to the dead-letter topic may be given up once more, or be as if it were new.
+        let unfinished = taken.standing != Standing::Finished;
+        let known = Known {
+            attempts: unfinished.then_some(taken.attempts),
+            failures: taken.failures,
+            not_before: if unfinished {
+                taken.not_before
+            } else {
+                Moment(0)
+            },
+            aside: taken.aside && unfinished,
+            vague: taken.vague || !unfinished,
+        };
         (taken.uid, known)
     }));
     carried

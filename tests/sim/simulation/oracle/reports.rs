@@ -47,7 +47,7 @@ impl Oracle {
             } => {
                 self.next_book(member, *assignment, *partition);
             }
-            Event::Paused { partition } => self.check_fullness(member, *partition),
+            Event::Paused { partition } => self.check_fullness(member, *partition, broker),
             Event::MarksDropped { .. } => self.marks_dropped(),
             Event::ClaimOvertaken { partition } => {
                 self.members[member].overtaken.insert(*partition);
@@ -185,10 +185,16 @@ impl Oracle {
 
     /// I-B5: a partition is paused for what it holds, never for the span of its offsets, unless what is finished among
     /// them might not fit a commit.
-    fn check_fullness(&mut self, member: usize, partition: PartitionId) {
+    fn check_fullness(&mut self, member: usize, partition: PartitionId, broker: &Broker) {
         let of_member = &self.members[member];
         let alive = of_member.books.values().filter(|book| book.alive);
-        let share = self.settings.in_flight_bytes_max / (alive.count() as u64 + 1);
+        // Of some partitions nobody may have been asked yet where they start.
+        let owned = if self.applications_keep() {
+            broker.partitions().len()
+        } else {
+            alive.count()
+        };
+        let share = self.settings.in_flight_bytes_max / (owned as u64 + 1);
         // A bit for each offset is what marks take at most.
         let marks_room = room_bits(Some(CLUSTER), self.settings.commit_metadata_max);
         let newest = of_member
