@@ -80,12 +80,19 @@ pub(super) fn find(
         Some(name) => (name.clone(), format!("annotation {STORE_SECRET}")),
         None => (given.name.clone(), format!("values, {place}")),
     };
-    if config.offset_store.kind == StoreKind::Kafka {
+    let without = match config.offset_store.kind {
+        StoreKind::Kafka => Some("kafka"),
+        StoreKind::Application => Some("application"),
+        StoreKind::Postgres | StoreKind::ZooKeeper => None,
+    };
+    if let Some(kind) = without {
         return match asked.store_secret {
             None => Ok(None),
             Some(_) => Err(Mistake::new(
                 format!("annotation {STORE_SECRET}"),
-                "names the Secret of a store outside Kafka, but offset_store.kind is kafka",
+                format!(
+                    "names the Secret of a store outside Kafka, but offset_store.kind is {kind}"
+                ),
                 "write `ackline.dev/set.offset_store.kind` too, in an annotation, also if a ConfigMap says it; or remove it",
             )),
         };

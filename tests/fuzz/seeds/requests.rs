@@ -203,6 +203,7 @@ fn settlement(outcome: Outcome) -> Settlement {
 
 fn ack(wait_for: WaitFor) -> Vec<u8> {
     AckRequest {
+        start_at: Vec::new(),
         settlements: vec![
             settlement(Outcome::Ack),
             settlement(Outcome::Release),

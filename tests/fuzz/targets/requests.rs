@@ -15,8 +15,8 @@ use ackline::grpc::validate::{
     RETRY_DELAY_MAX,
 };
 use ackline::grpc::{
-    Answer, End, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason, Sidecar,
-    Terms,
+    Answer, CommitAnswer, End, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused,
+    RefusedReason, Sidecar, Terms,
 };
 use tokio::sync::oneshot;
 

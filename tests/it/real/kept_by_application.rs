@@ -81,7 +81,7 @@ async fn an_application_that_is_killed_books_each_record_once() {
     let topic = Topic::create(member.cluster, PARTITIONS).await;
     let database = Database::create().await;
     let sidecar = Sidecar::start(settings(member, &group, &topic)).await;
-    let mut random = Random::new(50);
+    let mut random = Random(50);
     let mut application = ledger_py(&sidecar, &database);
     let mut wanted = 0;
     for _ in 0..KILLS {
