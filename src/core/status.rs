@@ -122,8 +122,9 @@ pub enum Blocked {
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 18] = [
+    pub const LABELS: [&'static str; 19] = [
         "starting",
+        "start_unanswered",
         "listing",
         "no_committed_offset",
         "out_of_range",

@@ -155,7 +155,9 @@ async fn what_is_offered_is_copied_to_the_group(member: Member) {
     drop(application);
     until("nobody answers", async || {
         let (_, explained) = ackline(&sidecar.socket(), &["explain"]).await;
-        explained.contains("start_unanswered").then_some(())
+        explained
+            .contains("no stream is open that could be asked")
+            .then_some(())
     })
     .await;
     sidecar.stop().await;
