@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ackline::core::{
     AssignMode, Backoff, CommitMode, CommittedAnswer, Core, Effect, Fetch, FramePlan, IdRange,
-    Input, JoinWhen, Moment, Outcome, PartitionId, Policy, PoppedRecord, PoppedRun, Settings,
-    SettleRequest, Settlement, StartPolicy, StreamId, StreamOpen, TokenRate, TopicDescription,
-    TopicIndex, WhenOversize, WhenSpent,
+    Input, JoinWhen, Moment, Outcome, PartitionId, Policy, PoppedRecord, PoppedRun, Positions,
+    Settings, SettleRequest, Settlement, StartPolicy, StreamId, StreamOpen, TokenRate,
+    TopicDescription, TopicIndex, WhenOversize, WhenSpent,
 };
 use ackline::core::{CommittedOffset, Order};
 
@@ -325,6 +325,7 @@ fn settings(case: &Case) -> Settings {
         policies: vec![policy(case)],
         find_topics: None,
         commit_mode: CommitMode::OnAck,
+        positions: Positions::Store,
         commit_interval: Duration::from_secs(1),
         commit_metadata: true,
         commit_metadata_max: 4096,

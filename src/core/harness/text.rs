@@ -98,10 +98,7 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         } => format!("find {} at {timestamp}", name(*partition)),
         Effect::Sought { ask, answer } => sought(*ask, answer),
         Effect::DescribeGroup(_) => "describe group".to_owned(),
-        Effect::DescribeTopics(topics) => {
-            let topics = topics.iter().map(|topic| format!(" {}", topic.0));
-            format!("describe{}", joined(topics))
-        }
+        Effect::DescribeTopics(topics) => described(topics),
         Effect::Commit { entries, .. } => {
             let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
             format!("commit{}", joined(entries))
@@ -117,13 +114,9 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::EndStream { stream, end } => format!("end {} {end:?}", stream.0),
         Effect::CommitAwaited {
             wait,
-            committed: covered,
+            committed,
             offered,
-        } => {
-            let offered = offered.iter();
-            let offered = offered.map(|entry| format!(", offered {}", committed(entry)));
-            format!("awaited {} {covered}{}", wait.0, joined(offered))
-        }
+        } => awaited(*wait, *committed, offered),
         Effect::CopyOut { records, .. } => {
             let ids: Vec<_> = records.iter().map(|(id, _)| IdRange::one(id.0)).collect();
             format!("copy {}", books.ids(&ids))
@@ -220,6 +213,17 @@ pub(super) fn marks(entry: &CommitEntry) -> Option<metadata::Marks> {
         ),
         Decoded::MadeAgain => panic!("a commit carries another topic's id"),
     }
+}
+
+fn described(topics: &[TopicIndex]) -> String {
+    let topics = topics.iter().map(|topic| format!(" {}", topic.0));
+    format!("describe{}", joined(topics))
+}
+
+fn awaited(wait: WaitId, covered: bool, offered: &[CommitEntry]) -> String {
+    let offered = offered.iter();
+    let offered = offered.map(|entry| format!(", offered {}", committed(entry)));
+    format!("awaited {} {covered}{}", wait.0, joined(offered))
 }
 
 fn told(notice: &Notice) -> String {

@@ -27,7 +27,7 @@ pub(super) fn seeds() -> Seeds {
         settled(3, Outcome::Retry),
         flow,
     ];
-    Seeds::from([
+    let mut seeds = Seeds::from([
         ("real-stream", input(STREAM, 0, &[stream().encode_to_vec()])),
         ("real-stream-of-defaults", input(STREAM, 0, &[Vec::new()])),
         (
@@ -60,6 +60,15 @@ pub(super) fn seeds() -> Seeds {
             "real-start-inside",
             input(CONSUME | APPLICATION, 5, &starting()),
         ),
+    ]);
+    seeds.extend(hostile());
+    seeds
+}
+
+fn hostile() -> Seeds {
+    let opened = consume(1, Request::Open(open()));
+    let settled = |number, outcome| consume(number, Request::Settle(settlement(outcome)));
+    Seeds::from([
         (
             "hostile-method",
             input(OTHER, 0, &[stream().encode_to_vec()]),
