@@ -65,6 +65,7 @@ impl Core {
         let mut bytes = 0;
         let mut passed = Passed::default();
         let mut lining = Lining::default();
+        let mut held = Vec::new();
         for record in run.records {
             let number = assignment.window.next_number();
             match assignment.window.take_in(record) {
@@ -79,7 +80,13 @@ impl Core {
                 Taken::New => {
                     bytes += u64::from(record.size);
                     assignment.history.take_in(number, record);
-                    lining.add(assignment, number, record);
+                    match assignment.history.take_carried(number, record) {
+                        Some(hold) => {
+                            lining.end(assignment);
+                            held.extend(assignment.line_up_held(number, record, hold));
+                        }
+                        None => lining.add(assignment, number, record),
+                    }
                 }
                 Taken::FinishedBefore => passed.finished_before += 1,
                 Taken::Foreign => passed.foreign += 1,
@@ -106,6 +113,10 @@ impl Core {
             self.above_budget = Some((id, first));
         }
         self.count_taken_in(id, run.records.len(), bytes, passed);
+        for (key, number) in held {
+            self.timers.at(now, Timer::Carried(id, number));
+            self.lane_changed(id, key);
+        }
         self.look_at_fullness(id);
         Some((id, RecordNumber(first)))
     }

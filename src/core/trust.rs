@@ -50,7 +50,8 @@ impl Core {
 
     /// Whether anything may be delivered at all.
     pub(super) fn may_deliver(&self) -> bool {
-        self.shutdown.is_none() && self.drain.is_none() && !self.trust.doubtful
+        let goes_on = self.shutdown.is_none() && self.drain.is_none();
+        goes_on && !self.trust.doubtful && self.transactions_let_deliver()
     }
 
     /// B15: we may have been asleep for longer than the group waits.

@@ -106,6 +106,9 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
             let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
             format!("commit{}", joined(entries))
         }
+        Effect::Transact { .. } | Effect::DropOutputs(_) | Effect::MakeProducer(_) => {
+            of_transactions(effect)
+        }
         Effect::DeadLetter(letter) => dead_letter(letter),
         Effect::Wake(stream) => format!("wake {}", stream.0),
         Effect::Withdrawn {
@@ -130,6 +133,24 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::FreeAssignment(assignment) => format!("free assignment {}", assignment.0),
         Effect::Finished { drained } => format!("finished {drained:?}"),
         Effect::Report(event) => format!("event {event:?}"),
+    }
+}
+
+fn of_transactions(effect: &Effect) -> String {
+    match effect {
+        Effect::Transact {
+            entries, outputs, ..
+        } => {
+            let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
+            let outputs: Vec<u64> = outputs.iter().map(|id| id.0).collect();
+            format!("transact{} with {outputs:?}", joined(entries))
+        }
+        Effect::DropOutputs(outputs) => {
+            let outputs: Vec<u64> = outputs.iter().map(|id| id.0).collect();
+            format!("drop outputs {outputs:?}")
+        }
+        Effect::MakeProducer(ask) => format!("make producer {}", ask.0),
+        _ => String::new(),
     }
 }
 

@@ -217,7 +217,7 @@ impl Oracle {
         let mut wrong = record_is_wrong(book, taken, &self.truths[uid], (attempt, payload))
             .or_else(|| is_too_early(taken, now, stream))
             .or_else(|| lane_is_wrong(book, order, depth, number, is_here));
-        book.hand_out(number, order, stream, on_ack.then_some(id));
+        book.hand_out(number, attempt, order, stream, on_ack.then_some(id));
         let life = if on_ack {
             Life::Live
         } else {
@@ -311,10 +311,18 @@ impl Oracle {
 
 impl Book {
     /// A record becomes live under an id, or is finished by being handed over.
-    fn hand_out(&mut self, number: usize, order: Order, stream: StreamId, id: Option<u64>) {
+    fn hand_out(
+        &mut self,
+        number: usize,
+        attempt: u32,
+        order: Order,
+        stream: StreamId,
+        id: Option<u64>,
+    ) {
         let lane = lane_of(order, &self.taken[number]);
         let taken = &mut self.taken[number];
-        taken.attempts += 1;
+        taken.attempts = attempt;
+        taken.attempts_unsure = false;
         taken.avoid = None;
         taken.standing = id.map_or(Standing::Finished, Standing::Live);
         // A lane that went to another stream may come back.
@@ -349,7 +357,10 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         None
     };
     let tried = marks.and_then(|marks| retried_at(marks, offset, record.leader_epoch));
+    let carried = book.carried.remove(&offset);
     let attempts = tried.map_or(0, |retried| retried.attempts);
+    let failures = tried.map_or(0, |retried| retried.failures);
+    let carry = carried.as_ref();
     book.unfinished += usize::from(waits);
     book.taken.push(Taken {
         uid,
@@ -361,14 +372,18 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         } else {
             Standing::Finished
         },
-        attempts,
-        failures: tried.map_or(0, |retried| retried.failures),
-        deaths: 0,
+        attempts: attempts.max(carry.map_or(0, |carry| carry.attempts_max)),
+        attempts_unsure: carry.is_some(),
+        failures: carry.map_or(failures, |carry| carry.failures),
+        deaths: carry.map_or(0, |carry| carry.deaths),
         deaths_among: 0,
         suspect: false,
-        aside: false,
-        not_before: Moment(0),
+        aside: carry.is_some_and(|carry| carry.aside),
+        sent: false,
+        not_before: carry.map_or(Moment(0), |carry| carry.not_before),
         avoid: None,
+        output: None,
+        proven: false,
     });
     book.frontier = book.frontier.max(Some(offset + 1));
     wrong
@@ -402,7 +417,8 @@ fn record_is_wrong(
         Some("A2: it is delivered, but was set aside".to_owned())
     } else if taken.standing != Standing::Waiting {
         Some(format!("I-O3: it is delivered while {:?}", taken.standing))
-    } else if attempt != taken.attempts + 1 {
+    } else if attempt > taken.attempts + 1 || (attempt <= taken.attempts && !taken.attempts_unsure)
+    {
         Some(format!("attempt {attempt} after {}", taken.attempts))
     } else if committed.is_some_and(|committed| taken.offset < committed) {
         Some(format!(
