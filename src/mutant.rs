@@ -5,7 +5,7 @@
 //! that the simulation notices. Without the feature every question is answered "no" at compile time.
 
 /// What can be planted: its name, and what it does.
-pub const MUTANTS: [(&str, &str); 33] = [
+pub const MUTANTS: [(&str, &str); 44] = [
     (
         "M1",
         "commits the highest offset seen, not the lowest unfinished",
@@ -121,6 +121,50 @@ pub const MUTANTS: [(&str, &str); 33] = [
     (
         "found-topic-by-policy",
         "reads a topic that came into being while we looked from where `start` says",
+    ),
+    (
+        "outputs-uncovered",
+        "writes what was returned for records that the transaction does not commit",
+    ),
+    (
+        "outputs-split",
+        "writes what was returned for records of two partitions when it commits one of them",
+    ),
+    (
+        "outputs-again",
+        "writes what is returned with an acknowledgement that is repeated",
+    ),
+    (
+        "outputs-in-part",
+        "takes what is returned with an acknowledgement of which part is refused",
+    ),
+    (
+        "outputs-dropped-on-revoke",
+        "commits what was finished of a partition that leaves, without what was returned for it",
+    ),
+    (
+        "orphans-go-on",
+        "goes on with a partition that shared outputs with one that was lost",
+    ),
+    (
+        "unknown-is-committed",
+        "takes a transaction whose end is not known for committed",
+    ),
+    (
+        "unknown-is-aborted",
+        "takes a transaction whose end is not known for aborted, and goes on with its producer",
+    ),
+    (
+        "read-unsettled",
+        "reads where to begin again before the transaction whose end is not known is settled",
+    ),
+    (
+        "abort-keeps-finished",
+        "takes what was acknowledged for finished though its transaction was aborted",
+    ),
+    (
+        "failures-forgotten",
+        "forgets how often records failed when everything begins again",
     ),
     (
         "questions-outlive-client",

@@ -38,6 +38,7 @@ impl Config {
             },
             commit_metadata: self.commit.metadata,
             commit_metadata_max: COMMIT_METADATA_CHARS_MAX,
+            transactions: None,
             commit_staleness_max: self.commit.staleness_max,
             start: self.start,
             on_out_of_range: self.on_out_of_range,

@@ -21,17 +21,20 @@
 //! - A3: what is given up without a person costs a token of its topic; there are at most as many as its rate allows.
 //! - A4: a revocation and a shutdown wait for dead letters that are on their way, and for nothing else here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
 use super::assignment::Phase;
+use super::carried::CarriedHold;
 use super::effect::{Cause, DeadLetter, Effect};
 use super::event::Event;
 use super::history::Hold;
 use super::ids::{Assignment, Moment, RecordNumber};
 use super::input::DeadLetterError;
-use super::settings::WhenSpent;
+use super::outputs::NewOutputs;
+use super::settings::{Backoff, WhenSpent};
 use super::timers::Timer;
 use super::withdraw::{Return, Returned};
 use crate::mutant;
@@ -94,16 +97,19 @@ impl Core {
             return Return::given_up(ending);
         }
         let retry = policy.retry;
-        let wait = delay.map_or_else(
-            || {
-                let exponent = i32::try_from(failures.min(64)).unwrap_or(64);
-                let base = retry.initial.as_secs_f64() * retry.multiplier.powi(exponent);
-                let jitter = 1.0 + retry.jitter * (2.0 * self.random.fraction() - 1.0);
-                Duration::from_secs_f64((base * jitter).clamp(0.0, retry.max.as_secs_f64()))
-            },
-            |delay| delay.min(retry.max),
-        );
+        let wait = match delay {
+            Some(delay) => delay.min(retry.max),
+            None => self.retry_wait(&retry, failures),
+        };
         Return::failed(Hold::Until(now.plus(wait)))
+    }
+
+    /// The back-off after one failure more than these.
+    pub(super) fn retry_wait(&mut self, retry: &Backoff, failures: u32) -> Duration {
+        let exponent = i32::try_from(failures.min(64)).unwrap_or(64);
+        let base = retry.initial.as_secs_f64() * retry.multiplier.powi(exponent);
+        let jitter = 1.0 + retry.jitter * (2.0 * self.random.fraction() - 1.0);
+        Duration::from_secs_f64((base * jitter).clamp(0.0, retry.max.as_secs_f64()))
     }
 
     /// When the first try after a failure would be.
@@ -287,6 +293,32 @@ impl Core {
                 self.counters.dead_letters_failed += 1;
                 self.park(id, number, Some(error));
             }
+        }
+    }
+
+    /// The letter of a record goes out with the next transaction, which commits the record as finished.
+    pub(super) fn dead_letter_held(
+        &mut self,
+        id: Assignment,
+        RecordNumber(number): RecordNumber,
+        outputs: NewOutputs,
+    ) {
+        let sending = |aside: &&Aside| aside.step == AsideStep::Sending;
+        let state = self.assignments.get(&id);
+        let aside = state.and_then(|state| state.aside.get(&number).filter(sending));
+        let offset = state.and_then(|state| state.window.offset(number));
+        let (Some(aside), Some(offset)) = (aside, offset) else {
+            return self.drop_outputs(vec![outputs.id]);
+        };
+        let (cause, hold) = (
+            aside.cause,
+            CarriedHold::of_letter(aside.cause, &aside.reason),
+        );
+        let of = BTreeMap::from([(id, vec![offset])]);
+        self.take_outputs(outputs, of, Some(cause));
+        self.finish_aside(id, number);
+        if let Some(state) = self.assignments.get_mut(&id) {
+            state.unproven.hold(offset, hold);
         }
     }
 

@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use super::aside::{Aside, AsideStep};
 use super::behind::Behind;
+use super::carried::{Carried, CarriedHold, Unproven};
 use super::effect::StopReason;
 use super::history::Histories;
-use super::home::{Carried, Home};
+use super::home::{FromHome, Home};
 use super::ids::{
     Assignment, Fetch, GroupAsk, LeaderEpoch, Moment, PartitionId, StreamId, TopicUuid,
 };
@@ -91,7 +92,7 @@ pub(crate) struct AssignmentState {
     /// The stream that has it, if applications keep positions.
     pub(crate) home: Home,
     /// What earlier assignments knew of records that are not taken in.
-    pub(crate) carried: Carried,
+    pub(crate) from_home: FromHome,
 
     // ---- position
     /// The fetch whose records are taken in; `None` while the client has none of ours.
@@ -113,6 +114,8 @@ pub(crate) struct AssignmentState {
     /// A claim of the partition was overtaken: it is not claimed again before the group has said, asked so or later, that
     /// it is ours.
     pub(crate) disputed: Option<GroupAsk>,
+    /// Its committed offset is read when the next producer has settled everything.
+    pub(crate) awaits_producer: bool,
     pub(crate) sibling_partitions: Option<u32>,
     pub(crate) topic_id: Option<TopicUuid>,
     pub(crate) end: Option<i64>,
@@ -133,6 +136,15 @@ pub(crate) struct AssignmentState {
     pub(crate) history: Histories,
     /// Records that do not go the usual way, by number.
     pub(crate) aside: BTreeMap<u64, Aside>,
+    /// What is known of records that come again, until the first of them may be taken in.
+    pub(crate) carried: BTreeMap<i64, Carried>,
+    /// Records that came again and are to be given up, by number.
+    pub(crate) arrived: BTreeMap<u64, CarriedHold>,
+    /// What is known of records that are finished, until that is committed.
+    pub(crate) unproven: Unproven,
+    pub(crate) keeps_unproven: bool,
+    /// A seek waits until nothing of it is under way.
+    pub(crate) seek_waits: bool,
     pub(crate) live: u32,
     pub(crate) waiting_records: u64,
     pub(crate) waiting_bytes: u64,
@@ -154,6 +166,8 @@ pub(crate) struct AssignmentState {
     pub(crate) commit_tries: u32,
     pub(crate) commit_not_before: Moment,
     pub(crate) metadata_refused: u8,
+    /// Its marks did not fit when it was last to be committed.
+    pub(crate) marks_unfit: bool,
     pub(crate) unauthorized: bool,
     /// Why its last commit failed, if it did.
     pub(crate) commit_error: Option<String>,
@@ -170,7 +184,7 @@ impl AssignmentState {
             phase: Phase::Reading,
             policy,
             home: Home::default(),
-            carried: Carried::default(),
+            from_home: FromHome::default(),
             fetch: None,
             fetch_due: None,
             read_tries: 0,
@@ -182,6 +196,7 @@ impl AssignmentState {
             corrupt_at: None,
             committed_answer: None,
             disputed: None,
+            awaits_producer: false,
             sibling_partitions: None,
             topic_id: None,
             end: None,
@@ -195,6 +210,11 @@ impl AssignmentState {
             ready_bound: BTreeMap::new(),
             history: Histories::default(),
             aside: BTreeMap::new(),
+            carried: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            unproven: Unproven::default(),
+            keeps_unproven: false,
+            seek_waits: false,
             live: 0,
             waiting_records: 0,
             waiting_bytes: 0,
@@ -207,6 +227,7 @@ impl AssignmentState {
             commit_tries: 0,
             commit_not_before: Moment(0),
             metadata_refused: 0,
+            marks_unfit: false,
             unauthorized: false,
             commit_error: None,
             watermark_since: now,
@@ -227,6 +248,7 @@ impl AssignmentState {
             }
             None => Histories::default(),
         };
+        self.history.carry(std::mem::take(&mut self.carried));
         let restored = restored.filter(|marks| !marks.finished.is_empty());
         self.window = Window::new(offset, epoch, restored, self.policy.order == Order::Key);
         self.phase = Phase::Flowing;
@@ -274,6 +296,7 @@ impl AssignmentState {
             && !self.unauthorized
             && !self.commits_stale
             && !on_hold
+            && !self.seek_waits
     }
 
     /// Whether dead letters of it are on their way.

@@ -85,6 +85,15 @@ impl Awaited {
         }
     }
 
+    /// Nothing may be committed for long: whoever waits for a request that was not built is told so.
+    pub(super) fn give_up(&mut self) {
+        for wait in &mut self.waits {
+            let before = wait.needs.len();
+            wait.needs.retain(|_, need| need.request.is_some());
+            wait.in_vain |= wait.needs.len() < before;
+        }
+    }
+
     /// The stream waits no more.
     pub(super) fn forget_stream(&mut self, stream: StreamId) {
         self.closing.retain(|closing| closing.stream != stream);

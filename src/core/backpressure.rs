@@ -111,10 +111,19 @@ impl Core {
         u64::from(nobody_else && self.above_budget.is_none())
     }
 
+    /// Whether anything that is finished above the watermark can be told with a commit.
+    pub(super) fn has_room_for_marks(&self) -> bool {
+        self.marks_room() > 0
+    }
+
+    fn marks_room(&self) -> u64 {
+        metadata::room_bits(self.cluster.as_deref(), self.settings.commit_metadata_max)
+    }
+
     pub(super) fn limits(&self) -> Limits {
         let settings = &self.settings;
         let marks_bits = if settings.commit_metadata && settings.commit_mode == CommitMode::OnAck {
-            let room = metadata::room_bits(self.cluster.as_deref(), settings.commit_metadata_max);
+            let room = self.marks_room();
             // Where there is room for none, none is kept, whatever is taken in.
             if room > 0 { room } else { u64::MAX }
         } else {

@@ -18,7 +18,7 @@
 //! - B18 to B23: errors never change an assignment; what was not committed stays dirty.
 //!
 //! What follows for delivery when commits keep failing is decided in `trust`, who is told of a success in
-//! `awaited`.
+//! `awaited`. If outputs go with them, a commit is a transaction (`transactions`), and fails for all or for none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,9 +28,10 @@ use super::assignment::{AssignmentState, Committed};
 use super::awaited::Awaited;
 use super::effect::{CommitEntry, Effect, Notice};
 use super::event::Event;
-use super::ids::{Assignment, CommitId, Moment};
+use super::ids::{Assignment, CommitId, Moment, OutputsId};
 use super::input::CommitError;
 use super::metadata::{self, Header};
+use super::outputs::OutputSet;
 use super::timers::Timer;
 use crate::mutant;
 
@@ -42,20 +43,22 @@ const ANSWER_SLACK: Duration = Duration::from_secs(15);
 
 /// What one entry of the outstanding request would mean if it succeeds.
 #[derive(Debug)]
-struct Sent {
-    assignment: Assignment,
-    committed: Committed,
+pub(super) struct Sent {
+    pub(super) assignment: Assignment,
+    pub(super) committed: Committed,
 }
 
 /// The request that is out.
 #[derive(Debug)]
 pub(super) struct Outstanding {
-    id: CommitId,
-    entries: Vec<Sent>,
-    sent_at: Moment,
+    pub(super) id: CommitId,
+    pub(super) entries: Vec<Sent>,
+    /// What is written with it.
+    pub(super) outputs: BTreeMap<OutputsId, OutputSet>,
+    pub(super) sent_at: Moment,
     give_up_at: Moment,
     /// Its success proves our membership.
-    probe: bool,
+    pub(super) probe: bool,
 }
 
 /// See the module.
@@ -68,12 +71,33 @@ pub(super) struct Commits {
     /// Commit without waiting for the interval.
     pub(super) hurry: bool,
     /// Back-off: nothing is sent before this.
-    not_before: Moment,
-    last_sent: Option<Moment>,
-    tries: u32,
-    failing: bool,
+    pub(super) not_before: Moment,
+    pub(super) last_sent: Option<Moment>,
+    pub(super) tries: u32,
+    pub(super) failing: bool,
     pub(super) last_success: Option<Moment>,
     pub(super) awaited: Awaited,
+}
+
+impl Commits {
+    /// Whether the request that is out speaks of an assignment.
+    pub(super) fn is_out(&self, id: Assignment) -> bool {
+        let sent = |outstanding: &Outstanding| {
+            outstanding.entries.iter().any(|sent| sent.assignment == id)
+        };
+        self.outstanding.as_ref().is_some_and(sent)
+    }
+
+    /// The request that is out.
+    pub(super) fn request_out(&self) -> Option<CommitId> {
+        self.outstanding.as_ref().map(|outstanding| outstanding.id)
+    }
+
+    /// What is out under this name: it is answered.
+    pub(super) fn take_out(&mut self, request: CommitId) -> Option<Outstanding> {
+        self.outstanding
+            .take_if(|outstanding| outstanding.id == request)
+    }
 }
 
 impl Core {
@@ -92,10 +116,7 @@ impl Core {
 
     /// Whether something of an assignment was finished and is not known to be committed.
     pub(super) fn is_uncommitted(&self, id: Assignment) -> bool {
-        let sent = |outstanding: &Outstanding| {
-            outstanding.entries.iter().any(|sent| sent.assignment == id)
-        };
-        self.commits.outstanding.as_ref().is_some_and(sent) || self.commits.dirty.contains(&id)
+        self.commits.is_out(id) || self.commits.dirty.contains(&id)
     }
 
     /// Ends the back-off of these: there will be no later chance.
@@ -114,11 +135,19 @@ impl Core {
             if outstanding.give_up_at > now {
                 return;
             }
-            self.commit_is_lost();
+            if self.is_transactional() {
+                self.transaction_is_late();
+            } else {
+                self.commit_is_lost();
+            }
         }
         self.answer_what_is_committed();
+        if self.is_transactional() && !self.transactions.producer.is_ready() {
+            return;
+        }
         // An offer would succeed whoever owns the partition by now.
-        let probing = self.trust.is_doubtful() && !self.applications_keep_positions();
+        let doubtful = self.trust.is_doubtful() && !self.applications_keep_positions();
+        let probing = doubtful || self.transactions.are_failing();
         if self.commits.dirty.is_empty() && !probing {
             self.commits.hurry = false;
             return self.end_closing_streams();
@@ -180,6 +209,9 @@ impl Core {
                 .map(|assignment| assignment.id)
                 .collect()
         };
+        if self.is_transactional() {
+            return self.send_transaction(&ids, probe);
+        }
         let (entries, sent) = self.snapshots(&ids, probe);
         self.commits.hurry = false;
         if entries.is_empty() {
@@ -187,23 +219,34 @@ impl Core {
             self.answer_what_is_committed();
             return self.end_closing_streams();
         }
+        let request = self.request_goes_out(&ids, sent, BTreeMap::new(), probe);
+        self.effects.push(Effect::Commit { request, entries });
+    }
+
+    /// One request is out from now on. Returns its name.
+    pub(super) fn request_goes_out(
+        &mut self,
+        ids: &[Assignment],
+        entries: Vec<Sent>,
+        outputs: BTreeMap<OutputsId, OutputSet>,
+        probe: bool,
+    ) -> CommitId {
+        let now = self.now;
         self.commits.next_id += 1;
         let id = CommitId(self.commits.next_id);
-        self.commits.awaited.request_built(id, &ids);
+        self.commits.awaited.request_built(id, ids);
         let give_up_at = now.plus(self.settings.session_timeout).plus(ANSWER_SLACK);
         self.commits.outstanding = Some(Outstanding {
             id,
-            entries: sent,
+            entries,
+            outputs,
             sent_at: now,
             give_up_at,
             probe,
         });
         self.commits.last_sent = Some(now);
         self.timers.at(give_up_at, Timer::Commit);
-        self.effects.push(Effect::Commit {
-            request: id,
-            entries,
-        });
+        id
     }
 
     /// What is to be sent of these assignments, which are clean then.
@@ -238,8 +281,21 @@ impl Core {
         (entries, sent)
     }
 
-    /// Offset and metadata of one assignment, as they are now.
+    /// Offset and metadata of one assignment, as they are now. Says so if there was no room for all of it.
     fn snapshot(&mut self, id: Assignment) -> Option<(CommitEntry, Committed)> {
+        let built = self.build(id)?;
+        let assignment = self.assignments.get(&id)?;
+        let wanted = self.settings.commit_metadata && assignment.metadata_refused == 0;
+        if wanted && !built.1.marks_kept {
+            let partition = assignment.partition;
+            self.counters.marks_dropped += 1;
+            self.report(Event::MarksDropped { partition });
+        }
+        Some(built)
+    }
+
+    /// The same, without a word.
+    pub(super) fn build(&self, id: Assignment) -> Option<(CommitEntry, Committed)> {
         let assignment = self.assignments.get(&id)?;
         let partition = assignment.partition;
         let marks = assignment.marks();
@@ -260,7 +316,6 @@ impl Core {
         };
         let encoded = metadata::encode(&header, wanted, self.settings.commit_metadata_max);
         let marks_kept = marks.is_none() || (wanted.is_some() && encoded.marks_kept);
-        let dropped = wanted.is_some() && !encoded.marks_kept;
         let text = if assignment.metadata_refused > 1 {
             String::new()
         } else {
@@ -274,19 +329,13 @@ impl Core {
             leader_epoch: entry_epoch,
             metadata: text.clone(),
         };
-        if dropped {
-            self.counters.marks_dropped += 1;
-            self.report(Event::MarksDropped { partition });
-        }
-        Some((
-            entry,
-            Committed {
-                offset,
-                marks_kept,
-                leader_epoch: entry_epoch,
-                metadata: text,
-            },
-        ))
+        let committed = Committed {
+            offset,
+            marks_kept,
+            leader_epoch: entry_epoch,
+            metadata: text,
+        };
+        Some((entry, committed))
     }
 
     pub(super) fn commit_done(
@@ -294,8 +343,7 @@ impl Core {
         request: CommitId,
         results: Vec<(Assignment, Result<(), CommitError>)>,
     ) {
-        let answers = |outstanding: &mut Outstanding| outstanding.id == request;
-        let Some(outstanding) = self.commits.outstanding.take_if(answers) else {
+        let Some(outstanding) = self.commits.take_out(request) else {
             return;
         };
         let mut results: BTreeMap<Assignment, Result<(), CommitError>> =
@@ -331,14 +379,18 @@ impl Core {
         }
         if failed.is_empty() {
             self.counters.commits += 1;
-            if std::mem::take(&mut self.commits.failing) {
-                self.report(Event::CommitRecovered);
-            }
+            self.tell_recovered();
         }
         self.request_ended(request, &failed);
     }
 
-    fn committed(&mut self, sent: Sent, sent_at: Moment) {
+    pub(super) fn tell_recovered(&mut self) {
+        if std::mem::take(&mut self.commits.failing) {
+            self.report(Event::CommitRecovered);
+        }
+    }
+
+    pub(super) fn committed(&mut self, sent: Sent, sent_at: Moment) {
         self.committed_until(sent.assignment, sent_at);
         let Some(assignment) = self.assignments.get_mut(&sent.assignment) else {
             return;
@@ -395,7 +447,7 @@ impl Core {
     }
 
     /// The request failed whole: nothing is sent for a while.
-    fn back_off(&mut self) {
+    pub(super) fn back_off(&mut self) {
         let wait = self.backoff(self.commits.tries);
         self.commits.tries += 1;
         self.commits.not_before = self.now.plus(wait);
@@ -424,6 +476,13 @@ impl Core {
 
     /// The request will not be answered any more: whether it was applied is unknown, so it stays due.
     pub(super) fn commit_is_lost(&mut self) {
+        if self.is_transactional() {
+            // It goes on, and is answered (T2).
+            if let Some(request) = self.commits.request_out() {
+                self.commits.awaited.request_lost(request);
+            }
+            return;
+        }
         let Some(outstanding) = self.commits.outstanding.take() else {
             return;
         };

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::ids::{
-    AskId, Assignment, CommitId, DeliveryId, Fetch, GroupAsk, IdRange, LeaderEpoch, PartitionId,
-    RecordNumber, StreamId, TopicIndex, WaitId,
+    AskId, Assignment, CommitId, DeliveryId, Fetch, GroupAsk, IdRange, LeaderEpoch, OutputsId,
+    PartitionId, ProducerAsk, RecordNumber, StreamId, TopicIndex, WaitId,
 };
 use super::seek::{SeekRefused, Sought};
 
@@ -72,6 +72,21 @@ pub enum Effect {
         /// What to commit; never empty.
         entries: Vec<CommitEntry>,
     },
+    /// Write these outputs and commit these positions in one transaction; answered by one
+    /// [`super::Input::TransactionDone`].
+    Transact {
+        /// Its name.
+        request: CommitId,
+        /// What to commit; never empty.
+        entries: Vec<CommitEntry>,
+        /// What to write, in this order. Nobody asks for them again.
+        outputs: Vec<OutputsId>,
+    },
+    /// These are never written.
+    DropOutputs(Vec<OutputsId>),
+    /// Give the producer up, if there is one, and make one of the same name in its place; answered by
+    /// [`super::Input::ProducerMade`].
+    MakeProducer(ProducerAsk),
     /// Write a record to the dead-letter topic of its topic, and say what became of it
     /// ([`super::Input::DeadLetterDone`]). Its bytes are where those of waiting records are, and stay there.
     DeadLetter(Box<DeadLetter>),
@@ -253,6 +268,8 @@ pub enum WithdrawReason {
     EarlierRetry,
     /// The partition's position was moved (a seek, truncation, or a topic made again).
     Repositioned,
+    /// The transaction that was to commit it did not, or was not known to: everything since the last one comes again.
+    Aborted,
     /// The process ends.
     Shutdown,
     /// The stream that held them ended. Never told to the stream itself.

@@ -141,6 +141,57 @@ pub enum Event {
     },
     /// Commits work again after failures.
     CommitRecovered,
+    /// A transaction ended without effect: what was in it is delivered again.
+    TransactionAborted {
+        /// How many partitions begin again at their committed offsets.
+        partitions: usize,
+        /// Why.
+        reason: String,
+    },
+    /// It is not known how a transaction ended: a new producer settles it, and then everything that it did not commit is
+    /// delivered again.
+    TransactionUnknown {
+        /// How many partitions begin again at their committed offsets.
+        partitions: usize,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A topic does not take what an application returned for this record.
+    OutputRefused {
+        /// The partition.
+        partition: PartitionId,
+        /// The record's offset.
+        offset: i64,
+        /// In the broker's words.
+        reason: Arc<str>,
+    },
+    /// The transactional producer could not be made.
+    ProducerFailed {
+        /// Another process with the same transactional id took over.
+        fenced: bool,
+        /// Why.
+        error: String,
+    },
+    /// The transactional producer could be made after that.
+    ProducerRecovered,
+    /// What was finished above the watermark of a partition does not fit the commit metadata: it is not committed before
+    /// it does.
+    MarksTooLarge {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// The broker takes less commit metadata than was believed.
+    MetadataLimited {
+        /// How many characters it is given from now on.
+        characters: usize,
+    },
+    /// What was acknowledged and not committed of a partition is lost, because the partition is not what it was.
+    OutputsLost {
+        /// The partition.
+        partition: PartitionId,
+        /// How many outputs.
+        records: u64,
+    },
     /// The finished marks of a partition do not fit into the commit; only its offset is kept.
     MarksDropped {
         /// The partition.

@@ -77,6 +77,7 @@ impl Core {
         let numbers = &frame.numbers[place.index..stop];
         // While the window knows their keys.
         let lanes = lanes_of(assignment, numbers);
+        assignment.note_unproven(numbers, 1);
         let finished = assignment.window.finish_all(numbers);
         let bytes = finished.bytes;
         assignment.history.forget(numbers);
@@ -126,6 +127,7 @@ impl Core {
         };
         let size = assignment.window.size(number);
         assignment.take_from_lane(key, number);
+        assignment.note_unproven(&[number], 0);
         assignment.window.finish(number);
         assignment.history.forget(&[number]);
         assignment.waiting_records -= 1;

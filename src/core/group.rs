@@ -138,6 +138,7 @@ impl Core {
             self.group.joined_at_start = true;
             self.group.membership = Membership::Joined;
             self.watch_group();
+            self.want_producer();
             self.effects.push(Effect::Join);
         }
     }
@@ -303,6 +304,11 @@ impl Core {
             revocation.until = until;
         }
         self.timers.at(until, Timer::Rebalance);
+        if mutant::planted("outputs-dropped-on-revoke") {
+            for id in ids {
+                self.outputs_of_ended(*id, WithdrawReason::Revoked);
+            }
+        }
         self.commit_without_backoff(ids);
     }
 
@@ -431,6 +437,7 @@ impl Core {
             WithdrawReason::Repositioned => {
                 self.counters.withdrawn_repositioned += u64::from(killed)
             }
+            WithdrawReason::Aborted => self.counters.withdrawn_aborted += u64::from(killed),
             WithdrawReason::Revoked
             | WithdrawReason::EarlierRetry
             | WithdrawReason::Deadline
@@ -445,6 +452,7 @@ impl Core {
             self.leave_undone(Drained::Uncommitted);
         }
         self.seek_is_over(id);
+        self.outputs_of_ended(id, reason);
         let Some(assignment) = self.assignments.remove(&id) else {
             return;
         };

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use super::carried::{Carried, CarriedHold};
 use super::ids::{LeaderEpoch, Moment};
 use super::input::PoppedRecord;
 use super::metadata::{RETRIED_MAX, Retried, is_newer};
@@ -79,6 +80,8 @@ pub(crate) struct Histories {
     /// Of records that are not taken in yet, by offset.
     restored: BTreeMap<i64, Retried>,
     restored_epoch: LeaderEpoch,
+    /// What else is known of records that come again, by offset.
+    carried: BTreeMap<i64, Carried>,
 }
 
 impl Histories {
@@ -91,7 +94,57 @@ impl Histories {
                 .map(|retried| (retried.offset, retried))
                 .collect(),
             restored_epoch: epoch,
+            carried: BTreeMap::new(),
         }
+    }
+
+    /// What an earlier assignment here knew of records that come again, which is more than it could commit.
+    pub(crate) fn carry(&mut self, carried: BTreeMap<i64, Carried>) {
+        for (offset, known) in &carried {
+            if known.failures == 0 {
+                self.restored.remove(offset);
+                continue;
+            }
+            let retried = Retried {
+                offset: *offset,
+                attempts: known.attempts,
+                failures: known.failures,
+            };
+            self.restored.insert(*offset, retried);
+        }
+        self.carried = carried;
+    }
+
+    /// What is known of records that come again and have not come yet.
+    pub(crate) fn carried_on(&self) -> BTreeMap<i64, Carried> {
+        self.carried.clone()
+    }
+
+    /// A record was taken in that may have come again. Returns what keeps it from being delivered, if anything does.
+    pub(crate) fn take_carried(
+        &mut self,
+        number: u64,
+        record: &PoppedRecord,
+    ) -> Option<CarriedHold> {
+        if self.carried.is_empty() {
+            return None;
+        }
+        let known = self.carried.remove(&record.offset);
+        // Offsets rise: what lies below is gone.
+        self.carried = self.carried.split_off(&record.offset);
+        let known = known?;
+        let history = self.by_number.entry(number).or_default();
+        history.attempts = known.attempts;
+        history.failures = known.failures;
+        history.deaths = known.deaths;
+        Some(known.hold)
+    }
+
+    /// What is remembered of records that were taken in, by number.
+    pub(crate) fn taken_in(&self) -> impl Iterator<Item = (u64, &History)> + '_ {
+        self.by_number
+            .iter()
+            .map(|(number, history)| (*number, history))
     }
 
     /// A record was taken in.

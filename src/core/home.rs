@@ -38,7 +38,7 @@ use super::delivery::{Stream, StreamPhase};
 use super::effect::{CommitEntry, Effect, Notice, WithdrawReason};
 use super::event::Event;
 use super::ids::{Assignment, Moment, StreamId, TopicIndex};
-use super::input::{StartAnswer, StartRefused};
+use super::input::CommittedOffset;
 use super::metadata;
 use super::settings::Positions;
 use super::suspects::TOGETHER_WITHIN;
@@ -47,10 +47,33 @@ use crate::mutant;
 
 mod carried;
 
-pub(crate) use carried::Carried;
+pub(crate) use carried::FromHome;
 
 /// How long the stream that is asked first has, before all others are asked as well.
 const ASK_OTHERS_AFTER: Duration = Duration::from_secs(5);
+
+/// What an application says of where a partition starts.
+#[derive(Debug, Clone)]
+pub struct StartAnswer {
+    /// The stream that was asked.
+    pub stream: StreamId,
+    /// The assignment that asks.
+    pub assignment: Assignment,
+    /// Where: an offset, or one that was offered earlier, metadata included. `None`: the application has none, and the
+    /// `start` policy applies.
+    pub position: Option<CommittedOffset>,
+}
+
+/// Why what an application said of a start changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartRefused {
+    /// The assignment has ended, or does not ask, or not this stream.
+    Stale,
+    /// Another stream was first.
+    OtherStream,
+    /// What was offered earlier was offered of another partition or group, or is damaged.
+    OtherPosition,
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -311,7 +334,7 @@ impl Core {
         if let Some(assignment) = self.assignments.get_mut(&id)
             && !mutant::planted("home-forgets")
         {
-            assignment.carried = carried.unwrap_or_default();
+            assignment.from_home = carried.unwrap_or_default();
         }
         self.report(Event::HomeLeft {
             partition,

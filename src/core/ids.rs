@@ -78,6 +78,15 @@ pub type LeaderEpoch = Option<i32>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitId(pub u64);
 
+/// Names what an application returned with one acknowledgement. Chosen by the edge that keeps the bytes; later ones are
+/// greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutputsId(pub u64);
+
+/// Names a producer from the core to the Kafka edge and back; later ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProducerAsk(pub u64);
+
 /// Names a question to the group from the core to the Kafka edge and back; later ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupAsk(pub u64);

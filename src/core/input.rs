@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ids::{
-    AskId, Assignment, CommitId, Fetch, GroupAsk, LeaderEpoch, PartitionId, RecordNumber, StreamId,
-    TopicIndex, TopicUuid, WaitId,
+    AskId, Assignment, CommitId, Fetch, GroupAsk, LeaderEpoch, PartitionId, ProducerAsk,
+    RecordNumber, StreamId, TopicIndex, TopicUuid, WaitId,
 };
+use super::outputs::NewOutputs;
 use super::pause::Scope;
+use super::producer::ProducerError;
 use super::seek::SeekTarget;
+use super::transactions::TransactionEnd;
 
 /// One fact, with everything that belongs to it.
 #[derive(Debug)]
@@ -119,6 +122,29 @@ pub enum Input<'a> {
         request: CommitId,
         /// One result for each entry of the request, in its order.
         results: Vec<(Assignment, Result<(), CommitError>)>,
+    },
+    /// How the transaction of [`super::Effect::Transact`] ended. Told once for each, whatever happens meanwhile.
+    TransactionDone {
+        /// The request.
+        request: CommitId,
+        /// How.
+        end: TransactionEnd,
+    },
+    /// Answer to [`super::Effect::MakeProducer`].
+    ProducerMade {
+        /// The question.
+        ask: ProducerAsk,
+        /// `Ok` once whatever an earlier producer of the same name left open is settled.
+        result: Result<(), ProducerError>,
+    },
+    /// Another answer to [`super::Effect::DeadLetter`]: the letter waits for the next transaction.
+    DeadLetterHeld {
+        /// The assignment of the record.
+        assignment: Assignment,
+        /// The record.
+        number: RecordNumber,
+        /// The letter.
+        outputs: NewOutputs,
     },
     /// An application opened a record stream.
     StreamOpened {
@@ -438,29 +464,9 @@ pub struct Settlement {
     pub outcome: Outcome,
     /// The application's words, cut by the edge; for logs and status.
     pub reason: String,
-}
-
-/// What an application says of where a partition starts.
-#[derive(Debug, Clone)]
-pub struct StartAnswer {
-    /// The stream that was asked.
-    pub stream: StreamId,
-    /// The assignment that asks.
-    pub assignment: Assignment,
-    /// Where: an offset, or one that was offered earlier, metadata included. `None`: the application has none, and the
-    /// `start` policy applies.
-    pub position: Option<CommittedOffset>,
-}
-
-/// Why what an application said of a start changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartRefused {
-    /// The assignment has ended, or does not ask, or not this stream.
-    Stale,
-    /// Another stream was first.
-    OtherStream,
-    /// What was offered earlier was offered of another partition or group, or is damaged.
-    OtherPosition,
+    /// What goes out with an acknowledgement, in the transaction that commits it. Such a settlement is applied whole or
+    /// not at all.
+    pub outputs: Option<NewOutputs>,
 }
 
 /// Deliveries whose deadline moves.

@@ -66,6 +66,7 @@ impl Core {
         let mut passed = Passed::default();
         let mut lining = Lining::default();
         let mut known_before = Vec::new();
+        let mut held = Vec::new();
         for record in run.records {
             let number = assignment.window.next_number();
             match assignment.window.take_in(record) {
@@ -83,7 +84,13 @@ impl Core {
                     if assignment.take_in_carried(number, record) {
                         known_before.push(number);
                     }
-                    lining.add(assignment, number, record);
+                    match assignment.history.take_carried(number, record) {
+                        Some(hold) => {
+                            lining.end(assignment);
+                            held.extend(assignment.line_up_held(number, record, hold));
+                        }
+                        None => lining.add(assignment, number, record),
+                    }
                 }
                 Taken::FinishedBefore => passed.finished_before += 1,
                 Taken::Foreign => passed.foreign += 1,
@@ -111,8 +118,17 @@ impl Core {
         }
         self.count_taken_in(id, run.records.len(), bytes, passed);
         self.known_before(id, &known_before);
+        self.held_before(id, held);
         self.look_at_fullness(id);
         Some((id, RecordNumber(first)))
+    }
+
+    /// Records were taken in that were held back before, and stay so.
+    fn held_before(&mut self, id: Assignment, held: Vec<(LaneKey, u64)>) {
+        for (key, number) in held {
+            self.timers.at(self.now, Timer::Carried(id, number));
+            self.lane_changed(id, key);
+        }
     }
 
     fn count_taken_in(&mut self, id: Assignment, records: usize, bytes: u64, passed: Passed) {

@@ -40,13 +40,15 @@
 //! | `deadlines` | what becomes of a delivery that is not settled in time? |
 //! | `oversize` | what becomes of a record that no stream can receive? |
 //! | `parked` | what does an operator do with records that are set aside? |
-//! | `pause` | what has an operator paused? |
+//! | `operations`, `pause` | what may an operator ask for, and what is paused? |
 //! | `seek` | where does an operator move a partition? |
 //! | `drain` | how does it end before the process does? |
 //! | `explain`, `obstacle` | why does a partition not advance, and what is in flight? |
 //! | `streams` | opening, closing, limits |
 //! | `commit` | when is what committed, and what does the answer mean? |
 //! | `awaited` | who waits for a commit, and what are they told? |
+//! | `outputs`, `transactions`, `producer` | what is written and committed together, and by whom? |
+//! | `replay`, `carried` | what begins again when a transaction had no effect, and what is still known then? |
 //! | `trust` | may anything be delivered and confirmed? |
 //! | `home` | who says where a partition starts, if applications do? |
 //! | `shutdown` | the end |
@@ -76,6 +78,7 @@ mod awaited;
 mod backpressure;
 mod balance;
 mod behind;
+mod carried;
 mod claim;
 mod commit;
 mod deadlines;
@@ -102,11 +105,15 @@ mod limits;
 mod lineup;
 pub mod metadata;
 mod obstacle;
+mod operations;
+mod outputs;
 mod oversize;
 mod pages;
 mod parked;
 mod pause;
+mod producer;
 pub(crate) mod random;
+mod replay;
 mod room;
 mod runs;
 mod seek;
@@ -121,6 +128,7 @@ mod suspects;
 mod timers;
 mod tokens;
 mod topic;
+mod transactions;
 mod trust;
 mod unread;
 mod window;
@@ -134,15 +142,19 @@ pub use drain::DrainStatus;
 pub use effect::*;
 pub use event::Event;
 pub use explain::{Explanation, InFlight};
+pub use home::{StartAnswer, StartRefused};
 pub use ids::*;
 pub use input::*;
 pub use obstacle::{Head, Obstacle};
+pub use outputs::NewOutputs;
 pub use parked::{ParkedAction, ParkedStatus, WhichParked};
 pub use pause::{PAUSES_MAX, Pause, Scope};
+pub use producer::ProducerError;
 pub use seek::{SeekRefused, SeekTarget, Sought};
 pub use settings::*;
 pub use settle::{Refusal, RefusalReason};
 pub use status::{Blocked, PartitionStatus, Status, StreamStatus};
+pub use transactions::{Abort, TransactionEnd, TransactionStatus};
 
 use assignment::AssignmentState;
 use commit::Commits;
@@ -159,6 +171,7 @@ use suspects::Suspects;
 use timers::{Timer, Timers};
 use tokens::Bucket;
 use topic::Topic;
+use transactions::Transactions;
 use trust::Trust;
 use unread::Unread;
 
@@ -221,6 +234,7 @@ pub struct Core {
     numbering: Vec<Option<(Assignment, RecordNumber)>>,
 
     commits: Commits,
+    transactions: Transactions,
     trust: Trust,
     counters: status::Counters,
 }
@@ -276,6 +290,7 @@ impl Core {
             paused: BTreeSet::new(),
             numbering: Vec::new(),
             commits: Commits::default(),
+            transactions: Transactions::default(),
             trust: Trust::default(),
             counters: status::Counters::default(),
         };
@@ -322,6 +337,13 @@ impl Core {
                 error,
             } => self.fetch_failed(partition, fetch, error),
             Input::CommitDone { request, results } => self.commit_done(request, results),
+            Input::TransactionDone { request, end } => self.transaction_done(request, end),
+            Input::ProducerMade { ask, result } => self.producer_made(ask, result),
+            Input::DeadLetterHeld {
+                assignment,
+                number,
+                outputs,
+            } => self.dead_letter_held(assignment, number, outputs),
             Input::StreamOpened {
                 stream,
                 entropy,
@@ -386,19 +408,6 @@ impl Core {
         self.frame_bytes + self.waiting_bytes
     }
 
-    fn operate(&mut self, operation: Operation) {
-        match operation {
-            Operation::Pause { scope, reason } => self.pause_scope(scope, reason),
-            Operation::Resume { scope } => self.resume_scope(scope),
-            Operation::Seek {
-                ask,
-                partition,
-                target,
-            } => self.seek(ask, partition, target),
-            Operation::Drain { within } => self.begin_drain(within),
-        }
-    }
-
     /// A loss comes before the time that passed: what is due meanwhile would be asked of a client that is
     /// gone, and a revocation that is due would be answered, and the loss that ended it once more.
     fn lose(&mut self, now: Moment, input: &Input<'_>) {
@@ -422,11 +431,6 @@ impl Core {
         while let Some(timer) = self.timers.pop_due(self.now) {
             self.look_at(timer);
         }
-    }
-
-    /// Whether nobody gave us time for longer than the group may have waited (B15).
-    fn jumped(&self, now: Moment) -> bool {
-        self.now != Moment::default() && now.since(self.now) > self.settings.doubt_after
     }
 
     fn look_at(&mut self, timer: Timer) {
@@ -456,6 +460,8 @@ impl Core {
             Timer::GivenUp(assignment, number) => self.give_up_again(assignment, number),
             Timer::DeadLetter(assignment, number) => self.send_again(assignment, number),
             Timer::Oversize(assignment, key) => self.give_oversize_up(assignment, key),
+            Timer::Producer => self.producer_may_be_due(),
+            Timer::Carried(assignment, number) => self.end_carried(assignment, number),
         }
     }
 
@@ -465,11 +471,13 @@ impl Core {
         self.continue_drain();
         self.continue_rebalance();
         self.continue_shutdown();
+        self.replay_orphans();
         self.commit_if_due();
         self.tell_fresh();
         // A last commit that turned out to be needless is not waited for.
         self.continue_rebalance();
         self.continue_shutdown();
+        self.replay_orphans();
         self.hand_to_client();
         self.resume_paused();
         self.forget_that_many_died();

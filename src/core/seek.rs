@@ -67,6 +67,8 @@ pub enum SeekRefused {
     Ending,
     /// Another seek of it is under way.
     Busy,
+    /// A transaction of it was aborted meanwhile, and it begins again at its committed offset.
+    Aborted,
     /// The brokers did not say what the log holds.
     Brokers(ReadError),
 }
@@ -171,10 +173,30 @@ impl Core {
     }
 
     fn seek_failed(&mut self, id: Assignment, error: ReadError) -> bool {
-        if let Some(seek) = self.seeks.remove(&id) {
-            self.answer_seek(seek.ask, Err(SeekRefused::Brokers(error)));
-        }
+        self.refuse_seek(id, SeekRefused::Brokers(error));
         false
+    }
+
+    pub(super) fn refuse_seek(&mut self, id: Assignment, refused: SeekRefused) {
+        if let Some(seek) = self.seeks.remove(&id) {
+            self.answer_seek(seek.ask, Err(refused));
+        }
+        if let Some(assignment) = self.assignments.get_mut(&id) {
+            assignment.seek_waits = false;
+        }
+    }
+
+    /// A transaction ended: seeks may go on that waited for it.
+    pub(super) fn conclude_seeks_that_waited(&mut self) {
+        let waits = |id: &Assignment| {
+            self.assignments
+                .get(id)
+                .is_some_and(|state| state.seek_waits)
+        };
+        let waiting: Vec<Assignment> = self.seeks.keys().copied().filter(waits).collect();
+        for id in waiting {
+            self.conclude_seek(id);
+        }
     }
 
     /// Moves the partition, if everything is known. Returns whether it did.
@@ -182,6 +204,14 @@ impl Core {
         let Some((to, clamped, range)) = self.seeks.get(&id).and_then(Seek::goal) else {
             return false;
         };
+        if self.has_outputs_under_way(id) {
+            // They would be lost. Nothing new is delivered until they are written, or are not.
+            self.commits.hurry = true;
+            if let Some(assignment) = self.assignments.get_mut(&id) {
+                assignment.seek_waits = true;
+            }
+            return false;
+        }
         let (Some(seek), Some(assignment)) = (self.seeks.remove(&id), self.assignments.get(&id))
         else {
             return false;
@@ -219,9 +249,7 @@ impl Core {
 
     /// An assignment ends, and with it the seek that waited for it (K1).
     pub(super) fn seek_is_over(&mut self, id: Assignment) {
-        if let Some(seek) = self.seeks.remove(&id) {
-            self.answer_seek(seek.ask, Err(SeekRefused::Leaving));
-        }
+        self.refuse_seek(id, SeekRefused::Leaving);
     }
 
     fn answer_seek(&mut self, ask: AskId, answer: Result<Sought, SeekRefused>) {

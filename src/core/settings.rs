@@ -163,6 +163,15 @@ impl fmt::Debug for FindTopics {
     }
 }
 
+/// Outputs and positions in one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionLimits {
+    /// So many outputs end the wait for the commit interval.
+    pub records_max: u64,
+    /// So many bytes of them do; twice as many stop deliveries.
+    pub bytes_max: u64,
+}
+
 /// The settings of the core.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -182,6 +191,8 @@ pub struct Settings {
     pub commit_interval: Duration,
     /// Whether finished offsets above the watermark are stored with each commit.
     pub commit_metadata: bool,
+    /// Commits are transactions, with outputs; `None` for plain ones. Goes with [`CommitMode::OnAck`] and with metadata.
+    pub transactions: Option<TransactionLimits>,
     /// Longest text the broker accepts as commit metadata, in characters.
     pub commit_metadata_max: usize,
     /// How long commits of a partition may fail before nothing new of it is delivered.

@@ -10,6 +10,9 @@
 //! - Within one request acks and discards come first. Then all ids that are handed back end, and only after that are
 //!   later deliveries of their lanes withdrawn: a request may name a record and those behind it.
 
+mod outputs;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Core;
@@ -58,7 +61,9 @@ pub(super) struct Progress {
     /// How many live deliveries were acknowledged, and of which stream: of the last one, if of several.
     together: Option<(StreamId, usize)>,
     /// Highest offset acknowledged per assignment: what a waiting caller needs committed.
-    needs: std::collections::BTreeMap<Assignment, i64>,
+    needs: BTreeMap<Assignment, i64>,
+    /// Offsets of what the settlement finishes that is being applied, if it brings outputs along.
+    collected: Option<BTreeMap<Assignment, Vec<i64>>>,
 }
 
 impl Progress {
@@ -148,6 +153,9 @@ impl Core {
         let finishes = |outcome| matches!(outcome, Outcome::Ack | Outcome::Discard);
         let those = |settlement: &&Settlement| finishes(settlement.outcome) == acks;
         for settlement in request.settlements.iter().filter(those) {
+            if !self.begin_outputs(settlement, progress) {
+                continue;
+            }
             let said = Said {
                 outcome: settlement.outcome,
                 // Acknowledgements give no reason, and none is made for them.
@@ -161,6 +169,7 @@ impl Core {
                     self.settle_of_stream(stream, stretch, &said, progress);
                 }
             }
+            self.end_outputs(settlement, progress);
         }
     }
 
@@ -315,6 +324,7 @@ impl Core {
             return;
         };
         let assignment_id = frame.assignment;
+        self.collect(assignment_id, &frame.numbers[place.index..stop], progress);
         let offset_max = match said.outcome {
             Outcome::Ack | Outcome::Discard => {
                 progress.together(place.stream, stop - place.index);

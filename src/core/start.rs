@@ -11,6 +11,7 @@
 //! - B9: a start that a policy chose is committed at once.
 //! - B6: a topic made again is read from its beginning, under a new assignment (`topic` notices it).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Core;
@@ -21,6 +22,7 @@ use super::home::Home;
 use super::ids::{Assignment, LeaderEpoch, PartitionId, TopicIndex};
 use super::input::{CommittedAnswer, CommittedOffset, LogRange, ReadError};
 use super::metadata::{self, Decoded, Expectation};
+use super::replay::Refused;
 use super::settings::{CommitMode, Order, Policy, StartPolicy};
 use super::timers::Timer;
 use crate::mutant;
@@ -44,9 +46,14 @@ impl Core {
             CommitMode::OnAck => policy.order,
             CommitMode::OnDelivery => Order::None,
         };
-        let policy = Policy { order, ..policy };
+        let mut policy = Policy { order, ..policy };
+        if self.is_transactional() && !self.has_room_for_marks() {
+            // One after the other, nothing is ever finished above the watermark.
+            (policy.order, policy.lane_depth) = (Order::Partition, 1);
+        }
         let mut state = AssignmentState::new(id, partition, policy, self.now);
         state.on_hold = self.pauses.of(partition).is_some();
+        state.keeps_unproven = self.is_transactional();
         self.assignments.insert(id, state);
         self.owned.insert(partition, id);
         id
@@ -82,7 +89,9 @@ impl Core {
         let Some(assignment) = self.assignments.get(&id) else {
             return;
         };
-        let wanted = assignment.committed_answer.is_none() && assignment.disputed.is_none();
+        let wanted = assignment.committed_answer.is_none()
+            && assignment.disputed.is_none()
+            && !assignment.awaits_producer;
         if assignment.phase == Phase::Reading && wanted {
             self.effects
                 .push(Effect::ReadCommitted(vec![(id, assignment.partition)]));
@@ -258,6 +267,9 @@ impl Core {
             return;
         };
         assignment.phase = Phase::Listing(purpose);
+        if purpose == ListPurpose::MadeAgain {
+            assignment.carried.clear();
+        }
         assignment.read_tries = 0;
         assignment.topic_id = self.topics[usize::from(assignment.partition.topic.0)].id();
         self.list(id);
@@ -355,6 +367,11 @@ impl Core {
 
     /// Moves a partition's position: everything taken in is withdrawn, and a new assignment goes on at `to`.
     pub(super) fn reposition(&mut self, id: Assignment, to: i64) {
+        if self.is_transactional() && self.is_uncommitted(id) {
+            // What is committed decides, and the client finds the same again if that lies behind the end as well.
+            self.replay(BTreeSet::from([id]), &Refused::new());
+            return;
+        }
         let before = self.assignments.get(&id);
         // At or above the epoch of what lies below `to`, and below that of whatever is written there from
         // now on: with it the client notices the next cut, which may come before its next fetch.

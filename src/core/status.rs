@@ -10,6 +10,7 @@ use super::drain::DrainStatus;
 use super::effect::StopReason;
 use super::home::Home;
 use super::ids::{Assignment, Moment, PartitionId, StreamId};
+use super::transactions::TransactionStatus;
 
 /// A question that failed so often in a row may not pass by itself.
 const READ_TRIES_TOLD: u32 = 5;
@@ -46,6 +47,8 @@ pub struct Status {
     pub unreadable: Option<(usize, String)>,
     /// Membership is in doubt after a clock jump.
     pub membership_doubtful: bool,
+    /// How transactions stand, if commits are transactions.
+    pub transactions: Option<TransactionStatus>,
     /// When a commit last succeeded.
     pub last_commit: Option<Moment>,
     /// Totals since the start.
@@ -247,6 +250,16 @@ pub struct Counters {
     pub unknown_settlements: u64,
     /// Commit requests that succeeded whole.
     pub commits: u64,
+    /// Transactions that succeeded.
+    pub transactions_committed: u64,
+    /// Transactions that had no effect.
+    pub transactions_aborted: u64,
+    /// Transactions of which it was not known how they ended.
+    pub transactions_unknown: u64,
+    /// Outputs that are visible.
+    pub outputs_written: u64,
+    /// Deliveries taken back because a transaction had no effect, or was not known to have one.
+    pub withdrawn_aborted: u64,
     /// Entries of commit requests that failed.
     pub commits_failed: u64,
     /// Commits whose finished marks did not fit.
@@ -305,6 +318,7 @@ impl Core {
             }),
             unreadable: self.unreadable(),
             membership_doubtful: self.trust.is_doubtful(),
+            transactions: self.transaction_status(),
             last_commit: self.commits.last_success,
             counters: self.counters,
         }

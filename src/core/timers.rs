@@ -61,6 +61,10 @@ pub(crate) enum Timer {
     GivenUp(Assignment, u64),
     /// A dead letter that was not taken may go again.
     DeadLetter(Assignment, u64),
+    /// The producer may be made now.
+    Producer,
+    /// A record came again that was to be given up, or parked.
+    Carried(Assignment, u64),
     /// No stream can take the first record of a lane.
     Oversize(Assignment, LaneKey),
 }

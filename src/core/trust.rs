@@ -53,7 +53,13 @@ impl Core {
 
     /// Whether anything may be delivered at all.
     pub(super) fn may_deliver(&self) -> bool {
-        self.shutdown.is_none() && self.drain.is_none() && !self.trust.doubtful
+        let goes_on = self.shutdown.is_none() && self.drain.is_none();
+        goes_on && !self.trust.doubtful && self.transactions_let_deliver()
+    }
+
+    /// Whether nobody gave us time for longer than the group may have waited (B15).
+    pub(super) fn jumped(&self, now: Moment) -> bool {
+        self.now != Moment::default() && now.since(self.now) > self.settings.doubt_after
     }
 
     /// B15: we may have been asleep for longer than the group waits.

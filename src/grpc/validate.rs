@@ -230,6 +230,7 @@ pub fn settlement(settlement: &proto::Settlement, terms: &Terms) -> Result<Settl
         ids: ids(settlement.deliveries.as_ref())?,
         outcome,
         reason: printable(&settlement.reason, REASON_BYTES_MAX),
+        outputs: None,
     })
 }
 

@@ -156,6 +156,54 @@ fn words(event: &Event) -> (Level, &'static str, &'static str) {
         ),
         E::CommitFailed { .. } => (WARN, "commit_failed", "a commit failed and is tried again"),
         E::CommitRecovered => (INFO, "commit_recovered", "commits succeed again"),
+        E::TransactionAborted { .. } => (
+            WARN,
+            "transaction_aborted",
+            "a transaction had no effect; what was acknowledged since the last one, in as many partitions as `count` \
+             says, is delivered again",
+        ),
+        E::TransactionUnknown { .. } => (
+            WARN,
+            "transaction_unknown",
+            "it is not known how a transaction ended; another producer settles it, and what it did not commit, in as \
+             many partitions as `count` says, is delivered again",
+        ),
+        E::OutputRefused { .. } => (
+            WARN,
+            "output_refused",
+            "a topic does not take what the application returned for this record; the record has failed once more",
+        ),
+        E::ProducerFailed { fenced: true, .. } => (
+            ERROR,
+            "producer_fenced",
+            "another process uses our `transactions.id`; give each process its own",
+        ),
+        E::ProducerFailed { fenced: false, .. } => (
+            WARN,
+            "producer_failed",
+            "the transactional producer cannot be made and is tried again; nothing is committed meanwhile",
+        ),
+        E::ProducerRecovered => (
+            INFO,
+            "producer_recovered",
+            "the transactional producer is there again",
+        ),
+        E::MarksTooLarge { .. } => (
+            WARN,
+            "marks_too_large",
+            "finished records do not fit into commit metadata; the partition is not committed before they do",
+        ),
+        E::MetadataLimited { .. } => (
+            WARN,
+            "metadata_limited",
+            "the broker takes less commit metadata than `commit.metadata_max`; as many characters as `count` says are \
+             used from now on",
+        ),
+        E::OutputsLost { .. } => (
+            ERROR,
+            "outputs_lost",
+            "the partition was moved or made again while outputs waited for their transaction; they are not written",
+        ),
         E::MarksDropped { .. } => (
             WARN,
             "marks_dropped",
@@ -305,6 +353,7 @@ fn fields(event: &Event) -> Fields {
         | E::TopicMadeAgain { partition }
         | E::ClaimOvertaken { partition }
         | E::MarksDropped { partition }
+        | E::MarksTooLarge { partition }
         | E::Paused { partition }
         | E::Resumed { partition } => Fields::of(*partition),
         E::Truncated {
@@ -415,9 +464,24 @@ fn fields(event: &Event) -> Fields {
             count: Some(partitions.len() as u64),
             ..Fields::default()
         },
-        E::CommitRecovered | E::MembershipDoubtful | E::MembershipConfirmed | E::Fenced => {
-            Fields::default()
-        }
+        E::TransactionAborted { partitions, reason }
+        | E::TransactionUnknown { partitions, reason } => Fields::count(*partitions).error(reason),
+        E::OutputRefused {
+            partition,
+            offset,
+            reason,
+        } => Fields::at(*partition, *offset).error(reason),
+        E::ProducerFailed { error, .. } => Fields::default().error(error),
+        E::MetadataLimited { characters } => Fields::count(*characters),
+        E::OutputsLost { partition, records } => Fields {
+            count: Some(*records),
+            ..Fields::of(*partition)
+        },
+        E::CommitRecovered
+        | E::ProducerRecovered
+        | E::MembershipDoubtful
+        | E::MembershipConfirmed
+        | E::Fenced => Fields::default(),
     }
 }
 

@@ -77,6 +77,34 @@ fn every_event() -> Vec<Event> {
         },
         Event::CommitRecovered,
         Event::MarksDropped { partition },
+        Event::TransactionAborted {
+            partitions: 2,
+            reason: error(),
+        },
+        Event::TransactionUnknown {
+            partitions: 2,
+            reason: error(),
+        },
+        Event::OutputRefused {
+            partition,
+            offset,
+            reason: error().into(),
+        },
+        Event::ProducerFailed {
+            fenced: true,
+            error: error(),
+        },
+        Event::ProducerFailed {
+            fenced: false,
+            error: error(),
+        },
+        Event::ProducerRecovered,
+        Event::MarksTooLarge { partition },
+        Event::MetadataLimited { characters: 900 },
+        Event::OutputsLost {
+            partition,
+            records: 3,
+        },
         Event::CommitsStale {
             partitions: vec![partition],
         },

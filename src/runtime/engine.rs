@@ -29,7 +29,9 @@ use super::source::{Origin, Source};
 use super::store::Store;
 use super::streams::StreamSlot;
 use super::telling;
-use crate::core::{Core, Drained, Effect, Input, Moment, ReadError, Settings, StreamId};
+use crate::core::{
+    Core, Drained, Effect, Input, Moment, ReadError, Settings, StreamId, TransactionEnd,
+};
 use crate::grpc::admin::Taps;
 use crate::grpc::{CommitAnswer, CommitWaits};
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
@@ -336,6 +338,9 @@ impl Engine {
                 self.ask_client(&effect);
             }
             Effect::ReadCommitted(_) | Effect::Commit { .. } => self.ask_for_positions(&effect),
+            Effect::Transact { .. } | Effect::DropOutputs(_) | Effect::MakeProducer(_) => {
+                debug_assert!(false, "no setting makes commits transactions");
+            }
             Effect::DeadLetter(letter) => self.send_dead_letter(&letter),
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
@@ -458,6 +463,7 @@ impl Engine {
 fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
     match input {
         Input::GroupAssigned { .. } => true,
+        Input::TransactionDone { end, .. } => *end == TransactionEnd::Committed,
         Input::CommitDone { results, .. } => results.iter().any(|(_, result)| result.is_ok()),
         Input::CommittedRead { answers, .. } => answers.iter().any(|answer| answer.answer.is_ok()),
         Input::Tick
@@ -481,6 +487,8 @@ fn shows_that_brokers_answer(input: &Input<'static>) -> bool {
         | Input::StreamClosed { .. }
         | Input::StreamDied { .. }
         | Input::DeadLetterDone { .. }
+        | Input::DeadLetterHeld { .. }
+        | Input::ProducerMade { .. }
         | Input::Shutdown { .. }
         | Input::Operate(_)
         | Input::OffsetFound { .. }

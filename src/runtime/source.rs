@@ -103,6 +103,9 @@ fn ask_kafka(client: &mut kafka::Client, effect: &Effect) -> Result<(), kafka::E
         Effect::Join
         | Effect::Subscribe
         | Effect::TopicAdded { .. }
+        | Effect::Transact { .. }
+        | Effect::DropOutputs(_)
+        | Effect::MakeProducer(_)
         | Effect::DeadLetter(_)
         | Effect::Wake(_)
         | Effect::Withdrawn { .. }
@@ -146,6 +149,9 @@ fn ask_fake(member: &mut fake::Member, effect: &Effect) {
         Effect::Join
         | Effect::Subscribe
         | Effect::TopicAdded { .. }
+        | Effect::Transact { .. }
+        | Effect::DropOutputs(_)
+        | Effect::MakeProducer(_)
         | Effect::DeadLetter(_)
         | Effect::Wake(_)
         | Effect::Withdrawn { .. }

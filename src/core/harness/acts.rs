@@ -21,6 +21,18 @@ impl Bench {
         self.books.refusals(&refusals)
     }
 
+    /// Acknowledges with something that goes out with it.
+    pub(in super::super) fn ack_with(&mut self, names: &str, outputs: u64) -> Vec<String> {
+        let mut request = self.books.request(&[(Outcome::Ack, names)], None);
+        request.settlements[0].outputs = Some(NewOutputs {
+            id: OutputsId(outputs),
+            records: 1,
+            bytes: 100,
+        });
+        let refusals = self.settle_raw(&request);
+        self.books.refusals(&refusals)
+    }
+
     /// Acknowledges and waits for the commit.
     pub(in super::super) fn ack_and_wait(&mut self, names: &str, wait: u64) -> Vec<String> {
         let request = self
@@ -44,6 +56,7 @@ impl Bench {
             ids,
             outcome,
             reason: String::new(),
+            outputs: None,
         };
         self.settle_raw(&SettleRequest {
             settlements: vec![settlement],
@@ -113,7 +126,7 @@ impl Bench {
         let mut effects = Vec::new();
         self.books.before_settle(&self.core, request);
         let refusals = self.core.settle(self.now, request, &mut effects);
-        self.books.after_settle(&refusals);
+        self.books.after_settle(request, &refusals);
         self.carry_out(effects);
         while let Some(reply) = self.replies.pop_front() {
             self.input(reply);

@@ -198,6 +198,7 @@ impl Books {
                 .collect(),
             outcome: *outcome,
             reason: String::new(),
+            outputs: None,
         });
         SettleRequest {
             settlements: settlements.collect(),
@@ -220,7 +221,14 @@ impl Books {
         }
     }
 
-    pub(super) fn after_settle(&mut self, refusals: &[Refusal]) {
+    pub(super) fn after_settle(&mut self, request: &SettleRequest, refusals: &[Refusal]) {
+        let whole = request
+            .settlements
+            .iter()
+            .any(|settlement| settlement.outputs.is_some());
+        if whole && !refusals.is_empty() {
+            return self.acked.clear();
+        }
         for id in std::mem::take(&mut self.acked) {
             let refused = refusals
                 .iter()

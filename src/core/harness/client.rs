@@ -60,6 +60,7 @@ impl Bench {
                         .push_back(Input::TopicDescribed { topic, answer });
                 }
             }
+            Effect::Transact { .. } | Effect::MakeProducer(_) => self.take_transaction(effect),
             Effect::Commit { request, entries } => {
                 assert!(self.requests.is_empty(), "one request is out at a time");
                 self.books.check_commit(&self.core, &entries);
@@ -75,6 +76,57 @@ impl Bench {
             }
             _ => {}
         }
+    }
+
+    fn take_transaction(&mut self, effect: Effect) {
+        match effect {
+            Effect::Transact {
+                request,
+                entries,
+                outputs,
+            } => {
+                assert!(self.transactions.is_empty(), "one transaction is out (T2)");
+                self.books.check_commit(&self.core, &entries);
+                self.transactions.push_back((request, entries, outputs));
+                if self.answers.commits {
+                    self.transaction_ends(TransactionEnd::Committed);
+                }
+            }
+            Effect::MakeProducer(ask) if self.answers.producers => {
+                let result = Ok(());
+                self.replies.push_back(Input::ProducerMade { ask, result });
+            }
+            Effect::MakeProducer(ask) => self.producers.push_back(ask),
+            _ => {}
+        }
+    }
+
+    /// The transaction that is out ends in this way; the core hears of it with the next reply.
+    fn transaction_ends(&mut self, end: TransactionEnd) {
+        let out = self.transactions.pop_front();
+        let (request, entries, _) = out.expect("a transaction is out");
+        if end == TransactionEnd::Committed {
+            entries.iter().for_each(|entry| self.store(entry));
+        }
+        self.replies
+            .push_back(Input::TransactionDone { request, end });
+    }
+
+    /// Answers the transaction that is out.
+    pub(in super::super) fn transaction_answered(&mut self, end: TransactionEnd) {
+        self.transaction_ends(end);
+        while let Some(reply) = self.replies.pop_front() {
+            self.input(reply);
+        }
+    }
+
+    /// Answers the producer that was asked for.
+    pub(in super::super) fn producer_answered(&mut self, result: Result<(), ProducerError>) {
+        let ask = self
+            .producers
+            .pop_front()
+            .expect("a producer was asked for");
+        self.input(Input::ProducerMade { ask, result });
     }
 
     fn set_assignment(&mut self, partitions: Vec<FetchStart>, answers: bool) {

@@ -98,6 +98,7 @@ pub(super) fn settings() -> Settings {
         commit_interval: seconds(1),
         commit_metadata: true,
         commit_metadata_max: 4096,
+        transactions: None,
         commit_staleness_max: seconds(60),
         start: StartPolicy::Earliest,
         on_out_of_range: StartPolicy::Stop,
@@ -141,6 +142,7 @@ pub(super) struct Answers {
     pub(super) topics: bool,
     pub(super) lists: bool,
     pub(super) commits: bool,
+    pub(super) producers: bool,
     /// What the dead-letter topic says; if nothing, [`Bench::letters`] says what waits for it.
     pub(super) dead_letters: Option<Result<(), DeadLetterError>>,
 }
@@ -159,6 +161,9 @@ pub(super) struct Bench {
     /// What the client fetches.
     pub(super) client: BTreeMap<PartitionId, FetchStart>,
     pub(super) requests: VecDeque<(CommitId, Vec<CommitEntry>)>,
+    pub(super) transactions: VecDeque<(CommitId, Vec<CommitEntry>, Vec<OutputsId>)>,
+    /// Producers that were asked for and not made.
+    pub(super) producers: VecDeque<ProducerAsk>,
     /// Dead letters that were not answered.
     pub(super) letters: VecDeque<(Assignment, RecordNumber)>,
     next_offset: BTreeMap<PartitionId, i64>,
@@ -184,6 +189,7 @@ impl Bench {
                 topics: true,
                 lists: true,
                 commits: true,
+                producers: true,
                 dead_letters: Some(Ok(())),
             },
             broker: BTreeMap::new(),
@@ -192,6 +198,8 @@ impl Bench {
             epoch: None,
             client: BTreeMap::new(),
             requests: VecDeque::new(),
+            transactions: VecDeque::new(),
+            producers: VecDeque::new(),
             letters: VecDeque::new(),
             next_offset: BTreeMap::new(),
             paused: Vec::new(),
@@ -226,6 +234,13 @@ impl Bench {
         {
             let key = (*assignment, number.0);
             self.books.dead_letter_done(&self.core, key, result.is_ok());
+        }
+        if let Input::DeadLetterHeld {
+            assignment, number, ..
+        } = &input
+        {
+            self.books
+                .dead_letter_done(&self.core, (*assignment, number.0), true);
         }
         self.core.handle(self.now, input, &mut effects);
         self.carry_out(effects);

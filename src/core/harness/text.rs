@@ -99,9 +99,9 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::Sought { ask, answer } => sought(*ask, answer),
         Effect::DescribeGroup(_) => "describe group".to_owned(),
         Effect::DescribeTopics(topics) => described(topics),
-        Effect::Commit { entries, .. } => {
-            let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
-            format!("commit{}", joined(entries))
+        Effect::Commit { entries, .. } => commit(entries),
+        Effect::Transact { .. } | Effect::DropOutputs(_) | Effect::MakeProducer(_) => {
+            of_transactions(effect)
         }
         Effect::DeadLetter(letter) => dead_letter(letter),
         Effect::Wake(stream) => format!("wake {}", stream.0),
@@ -131,6 +131,24 @@ pub(super) fn line(effect: &Effect, books: &Books) -> String {
         Effect::FreeAssignment(assignment) => format!("free assignment {}", assignment.0),
         Effect::Finished { drained } => format!("finished {drained:?}"),
         Effect::Report(event) => format!("event {event:?}"),
+    }
+}
+
+fn of_transactions(effect: &Effect) -> String {
+    match effect {
+        Effect::Transact {
+            entries, outputs, ..
+        } => {
+            let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
+            let outputs: Vec<u64> = outputs.iter().map(|id| id.0).collect();
+            format!("transact{} with {outputs:?}", joined(entries))
+        }
+        Effect::DropOutputs(outputs) => {
+            let outputs: Vec<u64> = outputs.iter().map(|id| id.0).collect();
+            format!("drop outputs {outputs:?}")
+        }
+        Effect::MakeProducer(ask) => format!("make producer {}", ask.0),
+        _ => String::new(),
     }
 }
 
@@ -213,6 +231,11 @@ pub(super) fn marks(entry: &CommitEntry) -> Option<metadata::Marks> {
         ),
         Decoded::MadeAgain => panic!("a commit carries another topic's id"),
     }
+}
+
+fn commit(entries: &[CommitEntry]) -> String {
+    let entries = entries.iter().map(|entry| format!(" {}", committed(entry)));
+    format!("commit{}", joined(entries))
 }
 
 fn described(topics: &[TopicIndex]) -> String {

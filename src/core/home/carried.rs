@@ -31,7 +31,7 @@ pub(super) const GIVEN_UP_MAX: usize = 1_000;
 
 /// What is remembered of records across homes, by offset.
 #[derive(Debug, Default)]
-pub(crate) struct Carried {
+pub(crate) struct FromHome {
     /// Of records that were handed back and are not finished.
     histories: BTreeMap<i64, (LeaderEpoch, History)>,
     /// The topic that all this is of, if brokers tell one from another.
@@ -40,7 +40,7 @@ pub(crate) struct Carried {
     given_up: BTreeMap<i64, GivenUp>,
 }
 
-impl Carried {
+impl FromHome {
     #[cfg(test)]
     pub(super) fn given_up_count(&self) -> usize {
         self.given_up.len()
@@ -117,16 +117,16 @@ impl AssignmentState {
             return;
         };
         let given_up = self.given_up(number, cause, reason);
-        self.carried.given_up.insert(offset, given_up);
-        if self.carried.given_up.len() > GIVEN_UP_MAX {
-            self.carried.given_up.pop_first();
+        self.from_home.given_up.insert(offset, given_up);
+        if self.from_home.given_up.len() > GIVEN_UP_MAX {
+            self.from_home.given_up.pop_first();
         }
     }
 
     /// Somebody wants a record to be delivered that was given up.
     pub(crate) fn forget_given_up(&mut self, number: u64) {
         if let Some(offset) = self.window.offset(number) {
-            self.carried.given_up.remove(&offset);
+            self.from_home.given_up.remove(&offset);
         }
     }
 
@@ -141,14 +141,14 @@ impl AssignmentState {
 
     fn was_given_up(&self, number: u64) -> Option<GivenUp> {
         let offset = self.window.offset(number)?;
-        let given_up = self.carried.given_up.get(&offset)?;
+        let given_up = self.from_home.given_up.get(&offset)?;
         // With another epoch it is another record.
         (given_up.epoch == self.window.epoch_of(number)).then(|| given_up.clone())
     }
 
     /// What the next assignment of the partition should know of its records.
-    pub(super) fn carry(&mut self) -> Carried {
-        let mut carried = std::mem::take(&mut self.carried);
+    pub(super) fn carry(&mut self) -> FromHome {
+        let mut carried = std::mem::take(&mut self.from_home);
         carried.topic = self.topic_id.or(carried.topic);
         for (number, aside) in &self.aside {
             if let Some(offset) = self.window.offset(*number) {
@@ -169,17 +169,17 @@ impl AssignmentState {
     /// A record was taken in. Returns whether it backs off, is suspect, or was given up before.
     pub(crate) fn take_in_carried(&mut self, number: u64, record: &PoppedRecord) -> bool {
         // Asked for every record; nothing is carried but from one home to the next.
-        if self.carried.histories.is_empty() && self.carried.given_up.is_empty() {
+        if self.from_home.histories.is_empty() && self.from_home.given_up.is_empty() {
             return false;
         }
-        if let (Some(theirs), Some(ours)) = (self.carried.topic, self.topic_id)
+        if let (Some(theirs), Some(ours)) = (self.from_home.topic, self.topic_id)
             && theirs != ours
         {
-            self.carried = Carried::default();
+            self.from_home = FromHome::default();
             return false;
         }
         let mut held = false;
-        while let Some(lowest) = self.carried.histories.first_entry()
+        while let Some(lowest) = self.from_home.histories.first_entry()
             && *lowest.key() <= record.offset
         {
             let (offset, (epoch, history)) = lowest.remove_entry();

@@ -295,6 +295,9 @@ fn seek_refused(refused: &SeekRefused) -> Status {
         SeekRefused::Busy => {
             precondition("another seek of the partition is under way; try again in a moment")
         }
+        SeekRefused::Aborted => precondition(
+            "a transaction was aborted meanwhile; nothing was changed, try again in a moment",
+        ),
         SeekRefused::Brokers(error) => Status::unavailable(format!(
             "brokers did not say what the log holds: {}; nothing was changed, try again",
             match error {

@@ -155,7 +155,9 @@ impl Strict {
             ids,
             outcome,
             reason,
+            outputs,
         } = settlement;
+        assert!(outputs.is_none(), "only the engine names outputs");
         assert!(ids.iter().all(|range| range.first <= range.last));
         assert!(ids.len() <= 16_384, "{} ranges", ids.len());
         is_printable(reason, REASON_BYTES_MAX);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ackline::core::{
-    Extend, FlowChange, IdRange, Moment, Outcome, SettleRequest, Settlement, StreamId, StreamOpen,
-    TopicIndex, WaitId,
+    Extend, FlowChange, IdRange, Moment, Outcome, Refusal, SettleRequest, Settlement, StreamId,
+    StreamOpen, TopicIndex, WaitId,
 };
 
 use super::homes::Question;
@@ -107,6 +107,28 @@ impl Slot {
         self.remember(held);
     }
 
+    /// What was settled with outputs is not, if any of it was refused: the rest is settled again.
+    pub(crate) fn refused(&mut self, request: &SettleRequest, refusals: &[Refusal]) {
+        let is_refused = |id: u64| {
+            let mut ranges = refusals.iter().flat_map(|refusal| &refusal.ids);
+            ranges.any(|range| range.first <= id && id <= range.last)
+        };
+        let with_outputs = request.settlements.iter();
+        for settlement in with_outputs.filter(|settlement| settlement.outputs.is_some()) {
+            let ids = settlement.ids.iter();
+            let ids: Vec<u64> = ids
+                .filter(|range| range.first <= range.last)
+                .flat_map(|range| range.first..=range.last)
+                .collect();
+            if ids.iter().any(|id| is_refused(*id)) {
+                let rest = ids.into_iter().filter(|id| !is_refused(*id));
+                self.held.extend(rest);
+                self.held.sort_unstable();
+                self.held.dedup();
+            }
+        }
+    }
+
     fn remember(&mut self, ids: Vec<u64>) {
         self.old.extend(ids);
         let excess = self.old.len().saturating_sub(OLD_MAX);
@@ -191,6 +213,7 @@ impl Slot {
                     ids: vec![IdRange::one(id)],
                     outcome,
                     reason: String::new(),
+                    outputs: None,
                 }),
             }
         }
@@ -271,6 +294,7 @@ impl Slot {
                 ids,
                 outcome,
                 reason: "?".to_owned(),
+                outputs: None,
             });
         }
         if random.chance(20) {
@@ -282,6 +306,7 @@ impl Slot {
                 ids,
                 outcome: Outcome::Release,
                 reason: "everything".to_owned(),
+                outputs: None,
             });
         }
         SettleRequest {

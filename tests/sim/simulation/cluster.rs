@@ -98,6 +98,7 @@ impl World {
             assignment: *assignment,
             answer: error
                 .clone()
+                .or_else(|| self.unstable(*partition))
                 .map_or_else(|| Ok(self.broker.committed.get(partition).cloned()), Err),
         });
         let is_asked = |sibling: &PartitionId| asked.iter().any(|(_, asked)| asked == sibling);
@@ -114,6 +115,12 @@ impl World {
             answers: answers.collect(),
             siblings: siblings.collect(),
         }
+    }
+
+    /// A position under an unfinished transaction is not told.
+    fn unstable(&self, partition: PartitionId) -> Option<ReadError> {
+        let unstable = || ReadError::Transient("unstable offset commit".to_owned());
+        self.transactions.holds(partition).then(unstable)
     }
 
     pub(crate) fn list_offsets(&mut self, member: usize, asked: Vec<(Assignment, PartitionId)>) {
@@ -308,7 +315,7 @@ impl World {
         );
     }
 
-    fn apply(&mut self, entry: &CommitEntry) -> Result<(), CommitError> {
+    pub(crate) fn apply(&mut self, entry: &CommitEntry) -> Result<(), CommitError> {
         let before = self
             .broker
             .committed
@@ -449,6 +456,7 @@ impl World {
 
     pub(crate) fn coordinator_looks(&mut self) {
         self.group.expire(self.now);
+        self.expire_transactions();
         self.complete_rebalance();
         self.after(Duration::from_millis(300), Happening::Coordinator);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ackline::core::{FramePlan, Input, StreamId};
+use ackline::core::{FramePlan, Input, Refusal, SettleRequest, StreamId};
 
 use super::application::{Act, State};
 use super::library::Popped;
@@ -288,7 +288,11 @@ impl World {
                     },
                 );
             }
-            Act::Settle(request) => self.settle(member, &request),
+            Act::Settle(mut request) => {
+                self.return_outputs(member, &mut request);
+                let refusals = self.settle(member, &request);
+                self.members[member].slots[index].refused(&request, &refusals);
+            }
             Act::Flow(stream, flow) => self.tell(member, Input::StreamFlow { stream, flow }),
             Act::HalfClose(stream) => {
                 self.members[member].slots[index].half_closed(stream);
@@ -314,19 +318,20 @@ impl World {
         }
     }
 
-    fn settle(&mut self, member: usize, request: &ackline::core::SettleRequest) {
+    fn settle(&mut self, member: usize, request: &SettleRequest) -> Vec<Refusal> {
         let now = self.now;
         self.let_time_pass(member);
         self.note(|| format!("member {member} <- {request:?}"));
         self.oracle.pass_time(now, member);
         let mut effects = std::mem::take(&mut self.effects);
         let Some(process) = self.members[member].process.as_mut() else {
-            return;
+            return Vec::new();
         };
         let refusals = process.core.settle(now, request, &mut effects);
         self.note(|| format!("member {member}    refuses {refusals:?}"));
         self.oracle.settled(now, member, request, &refusals);
         self.carry_out(member, effects);
         self.end_turn(member);
+        refusals
     }
 }

@@ -23,6 +23,10 @@ impl World {
             format!("I-S7: {letter:?} is sent, but its bytes are gone")
         });
         self.oracle.sent(member, &letter);
+        if self.plan.transactions.is_some() {
+            let wait = Duration::from_micros(10);
+            return self.later(member, wait, What::LetterHeld(key.0, key.1));
+        }
         let wait = self.random.millis(2..300);
         self.later(member, wait, What::Written(key.0, key.1));
     }

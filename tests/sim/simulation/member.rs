@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ackline::core::{Core, Moment, PartitionId, StreamId};
+use ackline::core::{Core, Moment, OutputsId, PartitionId, StreamId};
 
 use super::application::Slot;
 use super::homes::Home;
 use super::library::{Library, Popped};
 use super::store::Store;
+use super::transactions::Output;
 
 /// What ends with the process.
 #[derive(Debug)]
@@ -26,6 +27,11 @@ pub(crate) struct Process {
     pub(crate) claims: BTreeMap<PartitionId, u64>,
     /// Which streams say where partitions start, if applications keep positions.
     pub(crate) homes: BTreeMap<PartitionId, Home>,
+    /// Epoch of its producer, if it has one.
+    pub(crate) producer: Option<u32>,
+    /// What applications returned and no transaction has.
+    pub(crate) outputs: BTreeMap<OutputsId, Vec<Output>>,
+    pub(crate) next_outputs: u64,
     pub(crate) knows_cluster: bool,
     pub(crate) next_stream: u64,
     pub(crate) next_wait: u64,
@@ -59,6 +65,9 @@ impl Process {
             store: Store::default(),
             claims: BTreeMap::new(),
             homes: BTreeMap::new(),
+            producer: None,
+            outputs: BTreeMap::new(),
+            next_outputs: 0,
             knows_cluster: false,
             next_stream: 1,
             next_wait: 0,

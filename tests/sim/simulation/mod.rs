@@ -10,10 +10,11 @@
 //! | file | what |
 //! |---|---|
 //! | [`plan`] | what kind of history a seed makes |
-//! | [`world`], `turns`, `rebalances`, `edge`, `cluster`, `topics`, `client`, `trouble` | what happens |
+//! | [`world`], `turns`, `rebalances`, `edge`, `ending`, `cluster`, `topics`, `client`, `trouble` | what happens |
 //! | [`log`], [`broker`], [`group`] | Kafka |
 //! | [`claims`] | a store of positions outside of it |
 //! | [`homes`] | applications that keep positions themselves |
+//! | `transactions` | transactions at the brokers, and what is returned for records |
 //! | [`library`] | the client library, with its traps |
 //! | [`member`], [`store`], [`application`] | one sidecar and the applications at its socket |
 //! | [`oracle`] | what must hold |
@@ -31,6 +32,7 @@ mod claims;
 mod client;
 mod cluster;
 mod edge;
+mod ending;
 mod group;
 mod homes;
 mod letters;
@@ -45,6 +47,7 @@ mod rebalances;
 mod runner;
 mod store;
 mod topics;
+mod transactions;
 mod trouble;
 mod turns;
 mod world;

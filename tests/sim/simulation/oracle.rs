@@ -12,6 +12,7 @@
 //! | `aside` | what is given up, and that it was time; deaths and suspects |
 //! | `streams` | which deliveries end with a stream |
 //! | `commits` | I-S1, I-S2, I-S3, I-B4, I-S6, M4, starts |
+//! | `transactions` | I-E1, I-E2 |
 //! | `topics` | B49, B50: which topics are read |
 //! | `reports` | what the core says of itself, and G6: nothing is passed over silently |
 
@@ -19,21 +20,24 @@ mod aside;
 mod commits;
 mod dispatch;
 mod homes;
+mod marks;
 mod reports;
 mod settlement;
 mod streams;
 mod topics;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ackline::core::metadata::{Marks, Retried};
+use ackline::core::metadata::Marks;
 use ackline::core::{
-    Assignment, CommitId, CommittedOffset, Fetch, LeaderEpoch, Moment, PartitionId, Settings,
+    Assignment, CommitId, CommittedOffset, Fetch, Moment, OutputsId, PartitionId, Settings,
     StopReason, StreamId, StreamOpen, WaitId,
 };
 
 use super::log::Uid;
 use super::operator::Wishes;
+use marks::{is_marked, retried_at};
 
 /// The truth about one record that was produced.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct Truth {
     pub(crate) kept: bool,
     /// It was passed over by a policy that allows it, and reported.
     pub(crate) accounted: bool,
+    /// How often what it led to was written.
+    pub(crate) outputs: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +103,8 @@ struct Taken {
     size: u64,
     standing: Standing,
     attempts: u32,
+    /// It was delivered that often at most, by an earlier assignment.
+    attempts_unsure: bool,
     failures: u32,
     /// Streams died while they held nothing else.
     deaths: u32,
@@ -108,9 +116,15 @@ struct Taken {
     aside: bool,
     /// What is known of it from an earlier home may be more than the core knows.
     vague: bool,
+    /// It is on its way to the dead-letter topic.
+    sent: bool,
     not_before: Moment,
     /// The stream that released it, which does not get it before that time.
     avoid: Option<(StreamId, Moment)>,
+    /// What goes out with it.
+    output: Option<OutputsId>,
+    /// A transaction of this assignment covers it.
+    proven: bool,
 }
 
 #[derive(Debug)]
@@ -142,7 +156,13 @@ struct Book {
     committed: Option<i64>,
     lane_dirty: bool,
     /// What an earlier home of the partition knew.
-    carried: homes::Carried,
+    from_home: homes::Carried,
+    /// What is known of records that come again.
+    carried: BTreeMap<i64, transactions::Carry>,
+    /// The partition has left.
+    left: bool,
+    /// The last transaction of the process had no effect.
+    aborted: bool,
 }
 
 impl Book {
@@ -233,6 +253,8 @@ pub(crate) struct Oracle {
     /// Below these offsets records may be written that nobody can tell from those that a cut took away,
     /// because the position above them has no leader epoch, or from those of a topic that was deleted.
     unfenced: BTreeMap<PartitionId, i64>,
+    /// Offset of the newest record of a lane that led to something that is written.
+    written: BTreeMap<(PartitionId, Option<u64>), i64>,
     pub(crate) violation: Option<String>,
     pub(crate) deliveries: u64,
     pub(crate) redeliveries: u64,
@@ -251,6 +273,7 @@ impl Oracle {
             disturbed: BTreeSet::new(),
             rewound: BTreeSet::new(),
             unfenced: BTreeMap::new(),
+            written: BTreeMap::new(),
             violation: None,
             deliveries: 0,
             redeliveries: 0,
@@ -300,6 +323,7 @@ impl Oracle {
             terminal: false,
             kept: false,
             accounted,
+            outputs: 0,
         });
     }
 
@@ -369,19 +393,6 @@ impl Oracle {
             .is_some_and(|book| book.stopped.is_some())
     }
 
-    pub(crate) fn has_commit_out(&self, member: usize) -> bool {
-        self.members[member].commit_out.is_some()
-    }
-
-    /// Everything an operator asked of a process that ends was answered (K1).
-    pub(crate) fn unanswered_seeks(&self, member: usize) -> usize {
-        self.members[member].wishes.unanswered()
-    }
-
-    pub(crate) fn unanswered_waits(&self, member: usize) -> usize {
-        self.members[member].waits.len()
-    }
-
     /// An assignment is heard of: it is the newest of its partition from now on.
     fn book(&mut self, member: usize, assignment: Assignment, partition: PartitionId) -> &mut Book {
         let of_member = &mut self.members[member];
@@ -404,7 +415,10 @@ impl Oracle {
             stale: false,
             committed: None,
             lane_dirty: false,
-            carried: homes::Carried::new(),
+            from_home: homes::Carried::new(),
+            carried: BTreeMap::new(),
+            left: false,
+            aborted: false,
         })
     }
 
@@ -458,6 +472,7 @@ impl Oracle {
             });
             if let Some(book) = self.members[member].books.get_mut(&newest) {
                 book.alive = false;
+                book.left = true;
             }
         }
     }
@@ -471,23 +486,11 @@ impl Oracle {
         self.check(alive.is_none(), || {
             format!("I-S4: {alive:?} is alive after {assignment:?} was freed")
         });
-        if let Some(book) = self.members[member].books.get_mut(&assignment) {
+        let of_member = &mut self.members[member];
+        if let Some(book) = of_member.books.get_mut(&assignment) {
             book.alive = false;
+            // It begins again.
+            book.aborted |= !of_member.revoking.contains(&book.partition);
         }
     }
-}
-
-/// Whether a mark speaks of a record.
-fn is_marked(marks: &Marks, offset: i64, epoch: LeaderEpoch) -> bool {
-    speaks_of(marks, epoch) && marks.finished.contains(offset)
-}
-
-/// What marks say of the failures of a record.
-fn retried_at(marks: &Marks, offset: i64, epoch: LeaderEpoch) -> Option<Retried> {
-    let mut retried = marks.retried.iter().copied();
-    retried.find(|retried| retried.offset == offset && speaks_of(marks, epoch))
-}
-
-fn speaks_of(marks: &Marks, epoch: LeaderEpoch) -> bool {
-    !matches!((epoch, marks.leader_epoch), (Some(record), Some(mark)) if record > mark)
 }

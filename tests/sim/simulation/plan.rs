@@ -6,7 +6,7 @@ use std::time::Duration;
 use ackline::core::metadata::room_bits;
 use ackline::core::{
     AssignMode, Backoff, CommitMode, FindTopics, JoinWhen, Order, Policy, Positions, Settings,
-    StartPolicy, TokenRate, TopicIndex, WhenOversize, WhenSpent,
+    StartPolicy, TokenRate, TopicIndex, TransactionLimits, WhenOversize, WhenSpent,
 };
 
 use super::broker::CLUSTER;
@@ -90,6 +90,14 @@ pub(crate) struct Plan {
     pub(crate) claims: bool,
     /// Applications keep positions ([`super::homes`]).
     pub(crate) applications_keep: bool,
+    /// Commits are transactions, with what applications return.
+    pub(crate) transactions: Option<TransactionLimits>,
+    /// One record in so many leads to something that no topic takes; zero for none.
+    pub(crate) poison: usize,
+    /// Time between two processes that use the name of a producer of ours; zero for none.
+    pub(crate) impostor_every: Duration,
+    /// Making a producer may take long.
+    pub(crate) slow_producers: bool,
     pub(crate) faults: Faults,
 }
 
@@ -139,9 +147,14 @@ impl Plan {
             // Drawn apart as well.
             claims: Random::new(seed ^ 0xc1a1).chance(250),
             applications_keep: false,
+            transactions: None,
+            poison: 0,
+            impostor_every: Duration::ZERO,
+            slow_producers: false,
             faults,
             settings,
         };
+        plan.make_transactional(calm);
         plan.finding = finding(seed, topics, plan.chaos);
         plan.settings.static_member = static_member(seed, plan.finding.is_some());
         plan.let_applications_keep(seed);
@@ -152,7 +165,7 @@ impl Plan {
     fn let_applications_keep(&mut self, seed: u64) {
         let on_ack = self.settings.commit_mode == CommitMode::OnAck;
         let wanted = Random::new(seed ^ 0xa994).chance(250);
-        if !wanted || !on_ack || self.claims {
+        if !wanted || !on_ack || self.claims || self.transactions.is_some() {
             return;
         }
         self.applications_keep = true;
@@ -160,6 +173,62 @@ impl Plan {
         for policy in &mut self.settings.policies {
             policy.deaths_max = 0;
         }
+    }
+
+    /// Drawn apart as well.
+    fn make_transactional(&mut self, calm: bool) {
+        let mut random = Random::new(self.seed ^ 0x7a25);
+        let random = &mut random;
+        if !random.chance(250) {
+            return;
+        }
+        self.claims = false;
+        self.settings.commit_mode = CommitMode::OnAck;
+        self.settings.commit_metadata = true;
+        self.settings.commit_interval = random.millis(20..400);
+        if self.metadata_max < tight(8) {
+            self.metadata_max = tight(8);
+            self.settings.commit_metadata_max = tight(8);
+        }
+        let limits = TransactionLimits {
+            records_max: random.pick(&[1, 4, 1000]),
+            bytes_max: random.pick(&[200, 1000, 100_000]),
+        };
+        self.transactions = Some(limits);
+        self.settings.transactions = Some(limits);
+        if calm {
+            return;
+        }
+        if random.chance(300) {
+            self.poison = random.pick(&[5, 15, 40]);
+        }
+        if random.chance(200) {
+            self.impostor_every = random.millis(500..4000);
+        }
+        if random.chance(250) {
+            // The broker takes little, which is learned from what it refuses.
+            self.metadata_max = random.pick(&[100, tight(8), tight(32)]);
+            self.settings.commit_metadata_max = self.metadata_max * 2;
+        }
+        if random.chance(450) {
+            // Outputs wait for long, transactions end badly, and partitions leave meanwhile.
+            self.faults.commit_late = 300;
+            self.faults.commit_answer_lost = 150;
+            self.slow_producers = true;
+            self.members = self.members.max(2);
+            for partitions in &mut self.partitions {
+                *partitions = (*partitions).max(2);
+            }
+            self.settings.in_flight_records_max = self.settings.in_flight_records_max.max(50);
+            self.settings.assign_mode = AssignMode::Incremental;
+            self.settings.drain_revoke = random.millis(100..500);
+            self.faults.member_every = random.millis(300..1500);
+        }
+    }
+
+    /// Whether what a record leads to is taken by no topic.
+    pub(crate) fn is_poison(&self, uid: usize) -> bool {
+        self.poison > 0 && uid % self.poison == self.poison - 1
     }
 
     /// How many topics are named by the settings of a process.
@@ -376,6 +445,7 @@ fn settings(random: &mut Random, topics: usize) -> Settings {
         commit_interval: random.millis(100..1200),
         commit_metadata: random.chance(850),
         commit_metadata_max: 4096,
+        transactions: None,
         commit_staleness_max: random.millis(8_000..60_000),
         start: random.pick(&[
             StartPolicy::Earliest,

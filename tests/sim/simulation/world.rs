@@ -17,7 +17,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use ackline::core::{AssignMode, Assignment, Effect, Input, Moment, RecordNumber, StreamId};
+use ackline::core::{
+    AssignMode, Assignment, CommitId, Effect, Input, Moment, ProducerAsk, ProducerError,
+    RecordNumber, StreamId, TransactionEnd,
+};
 
 use super::application::Slot;
 use super::broker::Broker;
@@ -29,11 +32,8 @@ use super::member::Member;
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::random::Random;
+use super::transactions::{Transaction, Transactions};
 
-/// After everything is healed, how long a history may take to finish all records.
-const CONVERGENCE_MAX: Duration = Duration::from_secs(70);
-/// How long the processes may take to stop after that.
-const STOPPING_MAX: Duration = Duration::from_secs(15);
 /// A history that needs more events than this does not get anywhere.
 const EVENTS_MAX: u64 = 200_000;
 
@@ -59,6 +59,10 @@ pub(crate) enum Happening {
     },
     CommitArrives(Box<CommitInFlight>),
     ClaimArrives(Box<ClaimInFlight>),
+    TransactionArrives(Box<Transaction>),
+    /// The request to commit a transaction of a member; whether it hears of it.
+    TransactionEnds(usize, u64, bool),
+    Impostor,
 }
 
 /// Something that happens to one process.
@@ -80,6 +84,12 @@ pub(crate) enum What {
     Written(Assignment, RecordNumber),
     /// An application gives its stream up.
     Abandon(StreamId),
+    /// The letter waits for a transaction.
+    LetterHeld(Assignment, RecordNumber),
+    MakeProducer(ProducerAsk),
+    ProducerMade(ProducerAsk, Result<(), ProducerError>),
+    /// How a transaction of this epoch ended.
+    TransactionDone(CommitId, u32, TransactionEnd),
     /// An operator looks at what is parked.
     LookAtParked,
     Signal,
@@ -148,6 +158,7 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) group: Group,
     pub(crate) claims: Claims,
+    pub(crate) transactions: Transactions,
     pub(crate) members: Vec<Member>,
     pub(crate) oracle: Oracle,
     pub(crate) stage: Stage,
@@ -193,6 +204,7 @@ impl World {
             broker: Broker::new(&plan),
             group: Group::new(&plan, plan.settings.assign_mode == AssignMode::Incremental),
             claims: Claims::default(),
+            transactions: Transactions::default(),
             oracle: Oracle::new(plan.settings.clone(), plan.members, plan.cluster_id),
             members,
             operator: Random::new(plan.seed ^ 0x0_9e7a),
@@ -231,6 +243,9 @@ impl World {
             let wait = self.plan.faults.certificates_every;
             self.after(wait, Happening::CertificatesChange);
         }
+        if !self.plan.impostor_every.is_zero() {
+            self.after(self.plan.impostor_every, Happening::Impostor);
+        }
         let finding = self.plan.finding.as_ref();
         if let Some(wait) = finding.and_then(|finding| finding.appear) {
             self.after(wait, Happening::TopicsAppear);
@@ -259,6 +274,20 @@ impl World {
         let process = self.members[member].process.as_ref();
         let client = process.map(|process| process.client);
         self.later_to(member, wait, client, what);
+    }
+
+    /// The same for a process that may be another one by now.
+    pub(crate) fn later_in(&mut self, member: usize, life: u32, wait: Duration, what: What) {
+        let client = None;
+        self.after(
+            wait,
+            Happening::Of {
+                member,
+                life,
+                client,
+                what,
+            },
+        );
     }
 
     fn later_to(&mut self, member: usize, wait: Duration, client: Option<u32>, what: What) {
@@ -329,6 +358,11 @@ impl World {
             } => self.happen(member, life, client, what),
             Happening::CommitArrives(commit) => self.commit_arrives(*commit),
             Happening::ClaimArrives(claim) => self.claim_arrives(*claim),
+            Happening::TransactionArrives(transaction) => self.transaction_arrives(*transaction),
+            Happening::TransactionEnds(member, number, answered) => {
+                self.transaction_ends(member, number, answered)
+            }
+            Happening::Impostor => self.impostor(),
         }
         true
     }
@@ -372,114 +406,16 @@ impl World {
                 self.dead_letter_arrives(member, assignment, number)
             }
             What::Abandon(stream) => self.abandon(member, stream),
+            What::LetterHeld(assignment, number) => self.hold_letter(member, assignment, number),
+            What::MakeProducer(ask) => self.producer_asked(member, ask),
+            What::ProducerMade(ask, result) => {
+                self.tell(member, Input::ProducerMade { ask, result })
+            }
+            What::TransactionDone(request, epoch, end) => {
+                self.transaction_done(member, request, epoch, end)
+            }
             What::LookAtParked => self.look_at_parked(member),
         }
         self.tell_late_batch(member);
-    }
-
-    /// After the trouble: is everything finished, and then, has everybody stopped?
-    fn look(&mut self) {
-        let since = |at: Moment| self.now.since(at);
-        match self.stage {
-            Stage::Trouble | Stage::Over => return,
-            Stage::Healed { at } => {
-                let missing = self.missing();
-                let late = since(at) > CONVERGENCE_MAX;
-                match missing {
-                    None => self.stop_everybody(),
-                    Some(missing) => self.oracle.check(!late, || {
-                        format!("I-L1: {missing} long after everything was healed")
-                    }),
-                }
-            }
-            Stage::Stopping { at } => {
-                if self.members.iter().all(|member| member.process.is_none()) {
-                    self.stage = Stage::Over;
-                } else if since(at) > STOPPING_MAX {
-                    self.oracle
-                        .violate(|| "I-L4: a process does not stop".to_owned());
-                }
-            }
-        }
-        self.after(Duration::from_millis(200), Happening::Look);
-    }
-
-    /// What is not finished or committed yet, if anything.
-    fn missing(&self) -> Option<String> {
-        let stopping = |member: &Member| {
-            member
-                .process
-                .as_ref()
-                .is_some_and(|process| process.stopping)
-        };
-        let unsettled = |member: &Member| {
-            let library = member.process.as_ref().map(|process| &process.library);
-            library.is_some_and(|library| {
-                let known = library.name.is_some_and(|name| self.group.knows(name));
-                library.event.is_some() || (library.subscribed && (library.joining || !known))
-            })
-        };
-        if self
-            .members
-            .iter()
-            .any(|member| self.now < member.frozen_until)
-        {
-            return Some("a member is still frozen".to_owned());
-        }
-        if !self.group.is_settled() || self.members.iter().any(unsettled) {
-            return Some("a member has not found its place in the group".to_owned());
-        }
-        if self.members.iter().any(stopping) {
-            return Some("a process that was told to stop is still there".to_owned());
-        }
-        if let Some(member) = self.who_lacks_topics() {
-            return Some(format!("B49: member {member} does not read all topics"));
-        }
-        let outstanding =
-            (0..self.members.len()).find(|member| self.oracle.has_commit_out(*member));
-        if let Some(member) = outstanding {
-            return Some(format!("a commit of member {member} is not answered"));
-        }
-        let stopped = |partition| {
-            (0..self.members.len()).any(|member| self.oracle.is_stopped(member, partition))
-        };
-        let owed = self
-            .oracle
-            .owed()
-            .find(|(_, truth)| !stopped(truth.partition));
-        if let Some((uid, truth)) = owed {
-            return Some(format!(
-                "I-S5: record {uid} ({:?} {}) is not finished",
-                truth.partition, truth.offset
-            ));
-        }
-        self.broker
-            .partitions()
-            .into_iter()
-            .filter(|partition| !stopped(*partition))
-            .find_map(|partition| {
-                let end = self.broker.log(partition)?.readable_end();
-                let committed = self
-                    .broker
-                    .committed
-                    .get(&partition)
-                    .map(|committed| committed.offset);
-                let behind = end > 0 && committed.is_none_or(|committed| committed < end);
-                let behind = behind && !self.oracle.rewound.contains(&partition);
-                behind.then(|| {
-                    format!(
-                        "I-L2: {partition:?} is committed at {committed:?}, its log ends at {end}"
-                    )
-                })
-            })
-    }
-
-    fn stop_everybody(&mut self) {
-        self.stage = Stage::Stopping { at: self.now };
-        for member in 0..self.members.len() {
-            if self.members[member].process.is_some() {
-                self.shut_down(member, Duration::from_secs(5));
-            }
-        }
     }
 }

@@ -94,5 +94,5 @@ fn what_is_remembered_of_given_up_records_is_bounded() {
     for number in 0..count as u64 {
         state.remember_given_up(number, Cause::Crashes, &"died".into());
     }
-    assert_eq!(state.carried.given_up_count(), GIVEN_UP_MAX);
+    assert_eq!(state.from_home.given_up_count(), GIVEN_UP_MAX);
 }

@@ -166,6 +166,9 @@ impl Oracle {
             format!("{letter:?} is sent, which nobody asked for")
         });
         self.set_aside(member, letter.partition, letter.offset, letter.cause);
+        if let Some(taken) = self.taken_at(member, letter.partition, letter.offset) {
+            taken.sent = true;
+        }
     }
 
     /// The dead-letter topic has it, whether the process hears of it or not.
@@ -210,6 +213,9 @@ impl Oracle {
         } = event
         {
             self.set_aside(member, *partition, *offset, *cause);
+            if let Some(taken) = self.taken_at(member, *partition, *offset) {
+                taken.sent = false;
+            }
         } else if let Event::Discarded {
             partition,
             offset,
@@ -230,7 +236,7 @@ impl Oracle {
         }
     }
 
-    fn taken_at(
+    pub(super) fn taken_at(
         &mut self,
         member: usize,
         partition: PartitionId,
@@ -287,7 +293,7 @@ impl Oracle {
                 book.lane_dirty = true;
             }
         }
-        self.truths[uid].terminal = true;
+        self.truths[uid].terminal |= !self.is_transactional();
         self.check(is_time, || {
             format!("G6: {partition:?} {offset} is dropped ({cause:?}) before its time")
         });

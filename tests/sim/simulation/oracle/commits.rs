@@ -24,7 +24,13 @@ impl Oracle {
         assignment: Assignment,
         partition: PartitionId,
     ) {
-        self.book(member, assignment, partition);
+        let known = self.members[member].books.contains_key(&assignment);
+        let before = self.newest_book(member, partition);
+        let carried = before.filter(|book| !book.left).map(|book| book.carry());
+        let book = self.book(member, assignment, partition);
+        if let Some(carried) = carried.filter(|_| !known) {
+            book.carried = carried;
+        }
     }
 
     /// The log is asked for its range: a start by policy, or a position that was moved.
@@ -251,10 +257,18 @@ impl Oracle {
             return;
         };
         let mut wrong = None;
+        let book = self.members[member].books.get(&entry.assignment);
+        let finished: BTreeSet<_> = book
+            .into_iter()
+            .flat_map(|book| &book.taken)
+            .filter(|taken| taken.standing == Standing::Finished)
+            .map(|taken| taken.uid)
+            .collect();
         for (found, record) in log.records() {
             let truth = &self.truths[record.uid];
             let epoch = broker.told(found.epoch);
-            if truth.terminal || truth.accounted || is_newer(epoch, entry.leader_epoch) {
+            let done = truth.terminal || truth.accounted || finished.contains(&record.uid);
+            if done || is_newer(epoch, entry.leader_epoch) {
                 continue;
             }
             if found.offset < entry.offset {
@@ -289,14 +303,16 @@ impl Oracle {
                 .taken
                 .binary_search_by_key(&retried.offset, |taken| taken.offset);
             let Some(taken) = taken.ok().and_then(|at| book.taken.get(at)) else {
-                return before.is_some_and(|before| before.retried.contains(retried));
+                let carried = book.carried.get(&retried.offset);
+                let carried = carried.is_some_and(|carry| retried.failures <= carry.failures);
+                return carried || before.is_some_and(|before| before.retried.contains(retried));
             };
             // The last delivery may be alive, or have been when the partition was revoked: not known how it ended.
             let ended = taken.attempts.saturating_sub(1)..=taken.attempts;
             let vague = taken.vague || self.truths[taken.uid].incarnation > 0;
             let counted = ended.contains(&retried.attempts) || vague;
             taken.standing != Standing::Finished
-                && counted
+                && (counted || taken.attempts_unsure)
                 && (1..=retried.attempts).contains(&retried.failures)
                 && (retried.failures <= taken.failures || vague)
         };
@@ -311,7 +327,10 @@ impl Oracle {
 
     /// The client died, or left the group: nothing is outstanding any more.
     pub(crate) fn commit_given_up(&mut self, member: usize) {
-        self.members[member].commit_out = None;
+        // A transaction goes on without the client (T2).
+        if !self.is_transactional() {
+            self.members[member].commit_out = None;
+        }
     }
 
     pub(crate) fn commit_answered(&mut self, member: usize, request: CommitId) {
@@ -382,7 +401,10 @@ impl Oracle {
         for partition in partitions {
             let overtaken = self.members[member].overtaken.contains(partition);
             let newest = self.members[member].newest.get(partition).copied();
-            if let Some(newest) = newest.filter(|_| !overtaken) {
+            let aborted = newest
+                .and_then(|newest| self.members[member].books.get(&newest))
+                .is_some_and(|book| book.aborted);
+            if let Some(newest) = newest.filter(|_| !overtaken && !aborted) {
                 self.check_committed(member, newest, "M4: given back", broker);
             }
         }

@@ -204,14 +204,9 @@ impl Oracle {
         let Some(book) = of_member.books.get_mut(&assignment) else {
             return self.violate(|| format!("{assignment:?} was never heard of, but delivers"));
         };
-        let made_again = self.truths.get(payload.uid);
-        let made_again = made_again.is_some_and(|truth| truth.incarnation > 0);
-        if let Some(taken) = book.taken.get_mut(number)
-            && self.settings.positions == Positions::Application
-            && (made_again || taken.vague)
-        {
-            // Without topic ids what is known of a record of the old topic may be taken for the new one's, too.
-            taken.attempts = attempt.saturating_sub(1);
+        if self.settings.positions == Positions::Application {
+            let truth = self.truths.get(payload.uid);
+            super::homes::believe(book, number, truth, attempt);
         }
         let Some(taken) = book.taken.get(number) else {
             return self.violate(|| {
@@ -228,7 +223,7 @@ impl Oracle {
         let mut wrong = record_is_wrong(book, taken, &self.truths[uid], (attempt, payload))
             .or_else(|| is_too_early(taken, now, stream))
             .or_else(|| lane_is_wrong(book, order, depth, number, is_here));
-        book.hand_out(number, order, stream, on_ack.then_some(id));
+        book.hand_out(number, attempt, order, stream, on_ack.then_some(id));
         let life = if on_ack {
             Life::Live
         } else {
@@ -323,10 +318,18 @@ impl Oracle {
 
 impl Book {
     /// A record becomes live under an id, or is finished by being handed over.
-    fn hand_out(&mut self, number: usize, order: Order, stream: StreamId, id: Option<u64>) {
+    fn hand_out(
+        &mut self,
+        number: usize,
+        attempt: u32,
+        order: Order,
+        stream: StreamId,
+        id: Option<u64>,
+    ) {
         let lane = lane_of(order, &self.taken[number]);
         let taken = &mut self.taken[number];
-        taken.attempts += 1;
+        taken.attempts = attempt;
+        taken.attempts_unsure = false;
         taken.avoid = None;
         taken.standing = id.map_or(Standing::Finished, Standing::Live);
         // A lane that went to another stream may come back.
@@ -361,14 +364,16 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         None
     };
     let tried = marks.and_then(|marks| retried_at(marks, offset, record.leader_epoch));
-    let carried = book.carried.remove(&uid);
-    let restored = tried.map_or(0, |retried| retried.attempts);
-    let attempts = carried.and_then(|known| known.attempts);
-    let known = carried.unwrap_or_else(|| super::homes::Known {
-        attempts: None,
-        failures: tried.map_or(0, |retried| retried.failures),
-        not_before: Moment(0),
-        aside: false,
+    let from_home = book.from_home.remove(&uid);
+    let carried = book.carried.remove(&offset);
+    let attempts = tried.map_or(0, |retried| retried.attempts);
+    let failures = tried.map_or(0, |retried| retried.failures);
+    let carry = carried.as_ref();
+    let known = from_home.unwrap_or_else(|| super::homes::Known {
+        attempts: Some(attempts.max(carry.map_or(0, |carry| carry.attempts_max))),
+        failures: carry.map_or(failures, |carry| carry.failures),
+        not_before: carry.map_or(Moment(0), |carry| carry.not_before),
+        aside: carry.is_some_and(|carry| carry.aside),
         vague: false,
     });
     book.unfinished += usize::from(waits);
@@ -382,15 +387,19 @@ fn take_in(book: &mut Book, record: &PoppedRecord, uid: Uid, waits: bool) -> Opt
         } else {
             Standing::Finished
         },
-        attempts: attempts.unwrap_or(restored),
+        attempts: known.attempts.unwrap_or(attempts),
+        attempts_unsure: carry.is_some(),
         failures: known.failures,
-        deaths: 0,
+        deaths: carry.map_or(0, |carry| carry.deaths),
         deaths_among: 0,
         suspect: false,
         aside: known.aside,
         vague: known.vague,
+        sent: false,
         not_before: known.not_before,
         avoid: None,
+        output: None,
+        proven: false,
     });
     book.frontier = book.frontier.max(Some(offset + 1));
     wrong
@@ -424,7 +433,8 @@ fn record_is_wrong(
         Some("A2: it is delivered, but was set aside".to_owned())
     } else if taken.standing != Standing::Waiting {
         Some(format!("I-O3: it is delivered while {:?}", taken.standing))
-    } else if attempt != taken.attempts + 1 {
+    } else if attempt > taken.attempts + 1 || (attempt <= taken.attempts && !taken.attempts_unsure)
+    {
         Some(format!("attempt {attempt} after {}", taken.attempts))
     } else if committed.is_some_and(|committed| taken.offset < committed) {
         Some(format!(

@@ -10,7 +10,7 @@ use ackline::core::{
 
 use super::super::broker::Broker;
 use super::super::log::Uid;
-use super::{Book, Oracle, Standing, is_marked};
+use super::{Book, Oracle, Standing, Truth, is_marked};
 
 /// What one home of a partition leaves to the next of a record.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,7 @@ impl Oracle {
         of_member.home_of.remove(&partition);
         let carried = of_member.books.get_mut(&before).map(carry);
         let book = self.book(member, after, partition);
-        book.carried = carried.unwrap_or_default();
+        book.from_home = carried.unwrap_or_default();
     }
 
     /// P1: a partition's records go to its home and nowhere else.
@@ -199,9 +199,20 @@ impl Oracle {
     }
 }
 
+/// Without topic ids what is known of a record of an old topic may be taken for the new one's, and what went to the dead-letter
+/// topic may be as if it were new: how often it was delivered is the core's word then.
+pub(super) fn believe(book: &mut Book, number: usize, truth: Option<&Truth>, attempt: u32) {
+    let made_again = truth.is_some_and(|truth| truth.incarnation > 0);
+    if let Some(taken) = book.taken.get_mut(number)
+        && (made_again || taken.vague)
+    {
+        taken.attempts = attempt.saturating_sub(1);
+    }
+}
+
 /// What is left to the next home.
 fn carry(book: &mut Book) -> Carried {
-    let mut carried = std::mem::take(&mut book.carried);
+    let mut carried = std::mem::take(&mut book.from_home);
     let tried = book.taken.iter();
     let tried = tried.filter(|taken| {
         let unfinished = taken.standing != Standing::Finished;

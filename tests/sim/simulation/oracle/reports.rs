@@ -36,7 +36,12 @@ impl Oracle {
                     self.passed_over(*partition, *to, true, broker);
                 }
             }
-            Event::TopicMadeAgain { partition } => self.moved(member, *partition),
+            Event::TopicMadeAgain { partition } => {
+                self.moved(member, *partition);
+                if let Some(book) = self.newest_book(member, *partition) {
+                    book.carried.clear();
+                }
+            }
             Event::Stopped {
                 partition, reason, ..
             } => self.stopped(member, *partition, *reason),
@@ -57,6 +62,9 @@ impl Oracle {
                 before,
                 after,
             } => self.home_left(member, *partition, *before, *after),
+            Event::OutputRefused {
+                partition, offset, ..
+            } => self.output_refused(member, *partition, *offset),
             Event::MembershipDoubtful => self.members[member].doubtful = true,
             Event::MembershipConfirmed => self.members[member].doubtful = false,
             Event::CommitsStale { partitions } => self.stale(member, partitions, true),
@@ -75,6 +83,13 @@ impl Oracle {
             | Event::ReadRetried { .. }
             | Event::CommitFailed { .. }
             | Event::CommitRecovered
+            | Event::TransactionAborted { .. }
+            | Event::TransactionUnknown { .. }
+            | Event::ProducerFailed { .. }
+            | Event::ProducerRecovered
+            | Event::MarksTooLarge { .. }
+            | Event::MetadataLimited { .. }
+            | Event::OutputsLost { .. }
             | Event::UnsettledForLong { .. }
             | Event::Oversize { .. }
             | Event::Resumed { .. }
@@ -117,6 +132,7 @@ impl Oracle {
         let within = (sought.range.earliest..=sought.range.latest).contains(&sought.to);
         self.check(within, || format!("{sought:?} leads out of the log"));
         self.disturbed.insert(sought.partition);
+        self.moved_on(member, sought.partition, sought.to);
         self.moved(member, sought.partition);
         if sought.from.is_none_or(|from| sought.to > from) {
             self.passed_over(sought.partition, sought.to, true, broker);

@@ -2,7 +2,7 @@
 
 use ackline::core::{
     Backoff, CommitMode, CommittedOffset, IdRange, Moment, Outcome, PartitionId, Refusal,
-    RefusalReason, SettleRequest, StreamId, TopicIndex, WaitId, WithdrawReason,
+    RefusalReason, SettleRequest, Settlement, StreamId, TopicIndex, WaitId, WithdrawReason,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,11 +51,18 @@ impl Oracle {
             for settlement in request.settlements.iter().filter(|settlement| {
                 matches!(settlement.outcome, Outcome::Ack | Outcome::Discard) == acks
             }) {
+                let outputs = settlement.outputs.map(|outputs| outputs.id);
+                if outputs.is_some() && self.refused_whole(member, settlement, refusals, &touched) {
+                    continue;
+                }
                 for range in &settlement.ids {
                     self.check_unknown(member, *range, refusals);
                     for id in self.issued(member, *range) {
                         let answer = refusal_of(id, refusals);
                         let once = touched.get(&id) == Some(&1);
+                        if self.members[member].deliveries[&id].life == Life::Live {
+                            self.note_output(member, id, outputs);
+                        }
                         self.settle_one(
                             now,
                             member,
@@ -71,6 +78,51 @@ impl Oracle {
         if let Some(wait) = request.wait {
             self.members[member].waits.insert(wait, covered);
         }
+    }
+
+    /// A settlement with outputs is applied whole or not at all.
+    fn refused_whole(
+        &mut self,
+        member: usize,
+        settlement: &Settlement,
+        refusals: &[Refusal],
+        touched: &BTreeMap<u64, u32>,
+    ) -> bool {
+        let (mut live, mut same, mut wrong) = (false, false, false);
+        for range in &settlement.ids {
+            let ids = self.issued(member, *range);
+            let named = range.last.checked_sub(range.first);
+            let named = named.map_or(0, |span| span.saturating_add(1));
+            wrong |= range.first > range.last || named != ids.len() as u64;
+            for id in ids {
+                match self.members[member].deliveries[&id].life {
+                    Life::Live => live = true,
+                    Life::Settled(Kind::Ack) => same = true,
+                    Life::Settled(_) | Life::Dead => wrong = true,
+                }
+            }
+        }
+        let mixed = live && same;
+        if !wrong && !mixed {
+            return false;
+        }
+        for range in &settlement.ids {
+            self.check_unknown(member, *range, refusals);
+            for id in self.issued(member, *range) {
+                let expected = match self.members[member].deliveries[&id].life {
+                    Life::Live => None,
+                    Life::Settled(Kind::Ack) => mixed.then_some(RefusalReason::Conflict),
+                    Life::Settled(_) => Some(RefusalReason::Conflict),
+                    Life::Dead => Some(RefusalReason::Stale),
+                };
+                let answer = refusal_of(id, refusals);
+                let once = touched.get(&id) == Some(&1);
+                self.check(!once || answer == expected, || {
+                    format!("id {id} of a settlement that is refused whole is answered {answer:?}, not {expected:?}")
+                });
+            }
+        }
+        true
     }
 
     fn issued(&self, member: usize, range: IdRange) -> Vec<u64> {
@@ -136,7 +188,7 @@ impl Oracle {
         let retry = self.retry_of(member, id);
         match outcome {
             Outcome::Ack | Outcome::Discard => {
-                if let Some(uid) = uid {
+                if let Some(uid) = uid.filter(|_| !self.is_transactional()) {
                     self.truths[uid].terminal = true;
                 }
             }
@@ -183,7 +235,7 @@ impl Oracle {
         }
     }
 
-    fn uid_of(&self, member: usize, id: u64) -> Option<Uid> {
+    pub(super) fn uid_of(&self, member: usize, id: u64) -> Option<Uid> {
         let of_member = &self.members[member];
         let delivery = of_member.deliveries.get(&id)?;
         Some(
@@ -355,6 +407,19 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    pub(crate) fn has_commit_out(&self, member: usize) -> bool {
+        self.members[member].commit_out.is_some()
+    }
+
+    /// Everything an operator asked of a process that ends was answered (K1).
+    pub(crate) fn unanswered_seeks(&self, member: usize) -> usize {
+        self.members[member].wishes.unanswered()
+    }
+
+    pub(crate) fn unanswered_waits(&self, member: usize) -> usize {
+        self.members[member].waits.len()
     }
 
     /// Whether what the broker holds keeps a record from ever being delivered again.
