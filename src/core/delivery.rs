@@ -144,6 +144,12 @@ pub(crate) enum Dead {
 }
 
 impl Stream {
+    /// First id of the frame that an id belongs to, if one is kept, or the id itself.
+    pub(crate) fn frame_of(&self, id: u64) -> u64 {
+        let before = self.frames.range(..=id).next_back();
+        before.map_or(id, |(first, _)| *first)
+    }
+
     /// Whether it asked for records of a topic.
     pub(crate) fn wants(&self, topic: TopicIndex) -> bool {
         let topics = self.open.topics.as_ref();

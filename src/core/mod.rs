@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`Core::handle`] | everything that happens ([`Input`]) | [`Effect`]s |
 //! | [`Core::settle`] | what the application says of deliveries | refusals, and effects |
+//! | [`Core::start_at`] | where the application says that a partition starts | whether it counts, and effects |
 //! | [`Core::pull`] | a stream that can take a message | what to put into it |
 //!
 //! plus a few questions without consequences: how many records may be popped, which popped records must

@@ -214,11 +214,7 @@ impl Core {
         let Some(stream) = self.streams.map.get(&id) else {
             return;
         };
-        let from = stream
-            .frames
-            .range(..=range.first)
-            .next_back()
-            .map_or(range.first, |(first, _)| *first);
+        let from = stream.frame_of(range.first);
         let frames: Vec<u64> = stream
             .frames
             .range(from..=range.last)

@@ -20,7 +20,7 @@ use super::connection::{Connection, Unopened};
 use super::proto::{ConsumeRequest, StartAt, consume_request};
 use super::request::Reader;
 use super::{Answer, Refused, RefusedStart, Sidecar, service, validate};
-use crate::core::{Positions, SettleRequest, StreamId};
+use crate::core::{Assignment, Positions, SettleRequest, StartAnswer, StreamId};
 
 /// What was refused of one request.
 type Refusals = (Vec<Refused>, Vec<RefusedStart>);
@@ -235,8 +235,12 @@ impl<S: Sidecar> Settling<'_, S> {
             let problem = "is for Ack; leave it out, the stream answers for itself";
             return Err(validate::Invalid::new("stream_id", problem).into());
         }
-        let answer = validate::start_at(start, self.stream)?;
-        let assignment = answer.assignment;
+        let assignment = Assignment(start.assignment);
+        let answer = StartAnswer {
+            stream: self.stream,
+            assignment,
+            position: validate::position(start)?,
+        };
         let refused = self.sidecar.start_at(answer).err();
         let refused = refused.map(|reason| (assignment, reason));
         Ok((Vec::new(), refused.into_iter().collect()))

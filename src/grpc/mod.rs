@@ -9,6 +9,7 @@
 //!             │   └ body ───── the response side: polls the sidecar, yields ready frames
 //!             └ wire ──── the hand-written encoder of record frames
 //!  engine ──── outbox ── what a stream is to be told besides records
+//!                └ checkpoint ── positions as applications keep them; `validate` reads them back
 //!
 //!  fuzzing ─── direct ── what reads a client's bytes, without a socket
 //!  operators ─ admin ─── a socket and a service of its own

@@ -25,8 +25,8 @@ use super::proto::stream_response::Response as Message;
 use super::request::Reader;
 use super::{CommitAnswer, OpenRefused, RefusedStart, Sidecar, Terms, proto, validate, wire};
 use crate::core::{
-    Assignment, CommitMode, Order, Positions, SettleRequest, StartAnswer, StartRefused, StreamId,
-    StreamOpen,
+    Assignment, CommitMode, CommittedOffset, Order, Positions, SettleRequest, StartAnswer,
+    StartRefused, StreamId, StreamOpen,
 };
 
 /// The service, for tonic's server. Its connections must be [`Connection`]s.
@@ -141,19 +141,30 @@ impl<S: Sidecar> ConsumerServer<S> {
     }
 }
 
-/// Where a partition starts, of a stream that there is, or of one that has ended or never was.
+/// Where a partition starts, by a stream that there is, or by one that has ended or never was.
 struct Start {
     assignment: Assignment,
-    answer: Option<StartAnswer>,
+    position: Option<CommittedOffset>,
+    stream: Option<StreamId>,
 }
 
 impl Start {
     fn refused_by(self, sidecar: &impl Sidecar) -> Option<RefusedStart> {
-        let refused = match self.answer {
-            Some(answer) => sidecar.start_at(answer).err()?,
-            None => StartRefused::Stale,
+        let Self {
+            assignment,
+            position,
+            stream,
+        } = self;
+        let Some(stream) = stream else {
+            return Some((assignment, StartRefused::Stale));
         };
-        Some((self.assignment, refused))
+        let answer = StartAnswer {
+            stream,
+            assignment,
+            position,
+        };
+        let refused = sidecar.start_at(answer).err()?;
+        Some((assignment, refused))
     }
 }
 
@@ -169,12 +180,10 @@ fn starts(said: &[proto::StartAt], sidecar: &impl Sidecar) -> Result<Vec<Start>,
                 "is required; say the `Opened.stream_id` of the stream that was asked",
             ));
         }
-        let stream = sidecar.stream_named(&start.stream_id);
-        // What is wrong with it is told whatever became of the stream.
-        let answer = validate::start_at(start, stream.unwrap_or(StreamId(u64::MAX)))?;
         Ok(Start {
-            assignment: answer.assignment,
-            answer: stream.map(|_| answer),
+            assignment: Assignment(start.assignment),
+            position: validate::position(start)?,
+            stream: sidecar.stream_named(&start.stream_id),
         })
     };
     Ok(said.iter().map(start).collect::<Result<_, _>>()?)

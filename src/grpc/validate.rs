@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::{Terms, checkpoint, proto, wire};
 use crate::core::{
-    Assignment, CommittedOffset, Extend, FlowChange, IdRange, Outcome, Positions, Settlement,
-    StartAnswer, StreamId, StreamOpen, TopicIndex,
+    CommittedOffset, Extend, FlowChange, IdRange, Outcome, Positions, Settlement, StreamOpen,
+    TopicIndex,
 };
 
 /// Smallest `max_message_bytes`: every message besides records fits into it.
@@ -136,9 +136,9 @@ fn fit_to_keep_positions(
     Ok(())
 }
 
-/// What an application says of where a partition starts, on a stream that is known.
-pub fn start_at(start: &proto::StartAt, stream: StreamId) -> Result<StartAnswer, Invalid> {
-    let position = match (start.offset, &start.checkpoint[..]) {
+/// The position at which a partition starts, as an application says; `None` if it has none.
+pub fn position(start: &proto::StartAt) -> Result<Option<CommittedOffset>, Invalid> {
+    Ok(match (start.offset, &start.checkpoint[..]) {
         (Some(_), [_, ..]) => {
             return Err(Invalid::new(
                 "checkpoint",
@@ -161,11 +161,6 @@ pub fn start_at(start: &proto::StartAt, stream: StreamId) -> Result<StartAnswer,
             let read = checkpoint::decode(checkpoint);
             Some(read.map_err(|problem| Invalid::new("checkpoint", problem))?)
         }
-    };
-    Ok(StartAnswer {
-        stream,
-        assignment: Assignment(start.assignment),
-        position,
     })
 }
 

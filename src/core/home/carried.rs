@@ -8,7 +8,7 @@
 //! - A record is known by its offset and the leader epoch of its batch, within one topic: what stands at the same offset under
 //!   another epoch, or in a topic that was made again, is another record.
 //! - What was given up is given up again, without a token, if it comes again.
-//! - [`GIVEN_UP_MAX`] bounds what is remembered of records that are finished.
+//! - What was given up is remembered of at most [`GIVEN_UP_MAX`] records of a partition, whatever homes come and go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,14 @@ pub(crate) struct FromHome {
 }
 
 impl FromHome {
+    /// The lowest offset goes if there are too many: it is the likeliest to have been kept.
+    fn add_given_up(&mut self, offset: i64, given_up: GivenUp) {
+        self.given_up.insert(offset, given_up);
+        if self.given_up.len() > GIVEN_UP_MAX {
+            self.given_up.pop_first();
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn given_up_count(&self) -> usize {
         self.given_up.len()
@@ -117,10 +125,7 @@ impl AssignmentState {
             return;
         };
         let given_up = self.given_up(number, cause, reason);
-        self.from_home.given_up.insert(offset, given_up);
-        if self.from_home.given_up.len() > GIVEN_UP_MAX {
-            self.from_home.given_up.pop_first();
-        }
+        self.from_home.add_given_up(offset, given_up);
     }
 
     /// Somebody wants a record to be delivered that was given up.
@@ -153,7 +158,7 @@ impl AssignmentState {
         for (number, aside) in &self.aside {
             if let Some(offset) = self.window.offset(*number) {
                 let given_up = self.given_up(*number, aside.cause, &aside.reason);
-                carried.given_up.insert(offset, given_up);
+                carried.add_given_up(offset, given_up);
             }
         }
         let window = &self.window;

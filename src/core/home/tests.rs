@@ -115,8 +115,7 @@ fn an_application_without_a_position_leaves_it_to_the_policy() {
 
 #[test]
 fn the_stream_with_the_fewest_partitions_is_asked_first() {
-    let bench = asking(kept_by_applications(), &[1, 2], &[0, 1, 2, 3]);
-    let mut bench = bench;
+    let mut bench = asking(kept_by_applications(), &[1, 2], &[0, 1, 2, 3]);
     assert_eq!(bench.lines("notice 1").len(), 2);
     assert_eq!(bench.lines("notice 2").len(), 2);
 }

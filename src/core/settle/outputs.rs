@@ -129,11 +129,7 @@ impl Core {
 /// Judges ids that one stream issued, live and dead.
 fn judge(stream: &Stream, range: IdRange, verdicts: &mut Vec<(IdRange, Verdict)>) {
     let mut next = range.first;
-    let from = stream
-        .frames
-        .range(..=range.first)
-        .next_back()
-        .map_or(range.first, |(first, _)| *first);
+    let from = stream.frame_of(range.first);
     for (first, frame) in stream.frames.range(from..=range.last) {
         let count = frame.numbers.len();
         let index = |id: u64| usize::try_from(id.saturating_sub(*first)).unwrap_or(count);
