@@ -273,7 +273,7 @@ impl Properties {
             .iter()
             .map(|sasl| Zeroizing::new(sasl.password.expose().to_owned()));
         Self {
-            list: settings.to_producer_properties(),
+            list: properties(settings),
             secrets: secrets.collect(),
         }
     }
@@ -303,4 +303,12 @@ fn size(record: &OutgoingRecord<'_>) -> usize {
         .map(|header| header.name.len() + length(header.value))
         .sum();
     length(record.key) + length(record.value) + headers
+}
+
+/// Brokers refuse whole batches. So that one dead letter that its topic does not take takes no others along, each is a batch.
+fn properties(settings: &ClientSettings) -> Vec<(String, Zeroizing<String>)> {
+    let mut list = settings.to_producer_properties();
+    let one = Zeroizing::new("1".to_owned());
+    list.push(("batch.num.messages".to_owned(), one));
+    list
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::dead_letters::everything;
 use super::until_committed_to_the_end;
 use crate::harness::{
-    Ledger, Line, Logged, Member, Protocol, Reader, Sidecar, Topic, ackline, unique,
+    Ledger, Line, Logged, Member, Protocol, Random, Reader, Sidecar, Topic, ackline, unique, until,
 };
 
 // R14 B30
@@ -54,6 +54,42 @@ async fn what_is_given_up_is_in_the_dead_letter_topic_when_it_is_committed() {
     let original = Logged::numbered(1);
     assert_eq!(letters[0].record.key, original.key);
     assert_eq!(letters[0].record.value, original.value);
+    reader.close().await;
+    sidecar.stop().await;
+}
+
+// B30: a broker refuses a batch as a whole.
+#[tokio::test]
+async fn dead_letter_that_is_too_large_takes_no_others_along() {
+    let member = Member::new(Line::Newest, Protocol::Cooperative);
+    let (ledger, group) = (Ledger::default(), unique("group"));
+    let topic = Topic::create(member.cluster, 1).await;
+    let limit = [("max.message.bytes", "2000")];
+    let dead = Topic::create_with(member.cluster, 1, 1, &limit).await;
+    let mut random = Random(30);
+    let noise = (0..1000).flat_map(|_| random.next().to_le_bytes());
+    let large = Logged {
+        value: Some(noise.collect()),
+        ..Logged::numbered(3)
+    };
+    let records = (0..9).map(|number| match number {
+        3 => (0, large.clone()),
+        _ => (0, Logged::numbered(number)),
+    });
+    topic.write(&ledger, records).await;
+    let settings = member
+        .settings(&group, &topic)
+        .with(json!({"dead_letter": {"topic": dead.name}}));
+    let sidecar = Sidecar::start(settings).await;
+    let mut reader = Reader::open(&sidecar.socket(), &ledger).await;
+    let ids: Vec<u64> = reader.take(9).await.iter().map(|it| it.id).collect();
+    reader.settle(&ids, Outcome::DeadLetter).await;
+    sidecar.until_logged(&["\"parked\"", "\"offset\":3"]).await;
+    until("the others are there", async || {
+        (everything(member.cluster, &dead).await.len() == 8).then_some(())
+    })
+    .await;
+    assert_eq!(sidecar.log().matches("\"event\":\"parked\"").count(), 1);
     reader.close().await;
     sidecar.stop().await;
 }
