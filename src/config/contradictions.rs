@@ -4,11 +4,12 @@
 //! change. Checks whose settings are wrong already stay silent.
 
 mod offset_store;
+mod transactions;
 
 use std::time::Duration;
 
 use super::load::Loading;
-use super::model::{GroupProtocol, Tls};
+use super::model::{GroupProtocol, Processing, Tls};
 use super::per_topic;
 use super::problem::{Fault, nearest};
 use super::rules;
@@ -31,6 +32,7 @@ pub(super) fn check(loading: &mut Loading) {
     tls(loading);
     sasl(loading);
     offset_store::check(loading);
+    transactions::check(loading);
     listeners(loading);
     operators(loading);
 }
@@ -113,7 +115,11 @@ fn backoff(loading: &mut Loading) {
 /// In a healthy group every interval passes without a commit; that must not look like failure.
 fn staleness(loading: &mut Loading) {
     let commit = loading.config.commit.clone();
+    let transactions = loading.config.transactions.interval;
     let (key, interval): (&'static str, Duration) = match commit.mode {
+        CommitMode::OnAck if loading.config.processing == Processing::Transactional => {
+            ("transactions.interval", transactions)
+        }
         CommitMode::OnAck => ("commit.interval", commit.interval),
         CommitMode::OnDelivery => ("commit.delivery_interval", commit.delivery_interval),
     };

@@ -17,16 +17,29 @@ const FACTOR_HALVES: u64 = 5;
 /// Most resident memory of a process with these settings.
 #[must_use]
 pub fn memory_bytes_max(config: &Config) -> u64 {
-    let payload = FETCH_QUEUE_BYTES.saturating_add(config.in_flight.bytes);
-    (payload.saturating_mul(FACTOR_HALVES) / 2).saturating_add(PROCESS_BYTES)
+    (payload_bytes_max(config).saturating_mul(FACTOR_HALVES) / 2).saturating_add(PROCESS_BYTES)
+}
+
+fn payload_bytes_max(config: &Config) -> u64 {
+    FETCH_QUEUE_BYTES
+        .saturating_add(config.in_flight.bytes)
+        .saturating_add(outputs_bytes_max(config))
+}
+
+/// Outputs that wait for a transaction, and those in the one that is out.
+fn outputs_bytes_max(config: &Config) -> u64 {
+    if config.is_transactional() {
+        config.transactions.bytes_max.saturating_mul(2)
+    } else {
+        0
+    }
 }
 
 /// The same, line by line.
 #[must_use]
 pub fn memory_report(config: &Config) -> String {
     let total = memory_bytes_max(config);
-    let payload = FETCH_QUEUE_BYTES.saturating_add(config.in_flight.bytes);
-    let rows = [
+    let mut rows = vec![
         (
             "process",
             size_text(PROCESS_BYTES),
@@ -42,13 +55,20 @@ pub fn memory_report(config: &Config) -> String {
             size_text(config.in_flight.bytes),
             "taken in, waiting or in flight",
         ),
-        (
-            "payload × 2.5",
-            size_text(payload * FACTOR_HALVES / 2),
-            "fetch queue and in_flight.bytes, with copies and allocator",
-        ),
-        ("at most", size_text(total), "process + payload × 2.5"),
     ];
+    if config.is_transactional() {
+        rows.push((
+            "outputs",
+            size_text(outputs_bytes_max(config)),
+            "twice transactions.max_bytes: waiting, and in the transaction that is out",
+        ));
+    }
+    rows.push((
+        "payload × 2.5",
+        size_text(payload_bytes_max(config).saturating_mul(FACTOR_HALVES) / 2),
+        "what is above without the process, with copies and allocator",
+    ));
+    rows.push(("at most", size_text(total), "process + payload × 2.5"));
     let mut text = String::new();
     for (name, size, meaning) in rows {
         let _ = writeln!(text, "{name:<16} {size:>10}   {meaning}");

@@ -49,8 +49,8 @@ pub use load::{FlagValue, Layer, LayerContent, Sources};
 pub use memory::{FETCH_QUEUE_BYTES, memory_bytes_max, memory_report};
 pub use model::{
     AppTcp, Assignor, Batch, Commit, Config, DeadLetter, Delivery, Drain, Group, GroupProtocol,
-    InFlight, Kafka, Listen, Log, LogFormat, LogLevel, OffsetStore, PostgresServer, Retry, Sasl,
-    SaslMechanism, StoreKind, Tls, Window, ZooKeeperServers,
+    InFlight, Kafka, Listen, Log, LogFormat, LogLevel, OffsetStore, PostgresServer, Processing,
+    Retry, Sasl, SaslMechanism, StoreKind, Tls, Transactions, Window, ZooKeeperServers,
 };
 pub use per_topic::TopicRule;
 pub use print::{example_file, print, print_given};

@@ -4,6 +4,9 @@
 //! anything else, and there is no second check to forget. Each field is filled by the row of the
 //! [table](super::table) that names it.
 
+mod offset_store;
+mod transactions;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +19,9 @@ use crate::core::{
     AssignMode, Backoff, CommitMode, JoinWhen, Order, StartPolicy, TokenRate, WhenOversize,
     WhenSpent,
 };
+
+pub use offset_store::{OffsetStore, PostgresServer, StoreKind, ZooKeeperServers};
+pub use transactions::{Processing, Transactions};
 
 /// All settings of a process.
 #[derive(Debug, Clone)]
@@ -56,6 +62,10 @@ pub struct Config {
     pub per_topic: Vec<TopicRule>,
     /// When and how offsets are committed.
     pub commit: Commit,
+    /// Whether outputs go with commits.
+    pub processing: Processing,
+    /// How, if they do.
+    pub transactions: Transactions,
     /// Where positions are kept.
     pub offset_store: OffsetStore,
     /// Time limits of endings.
@@ -231,76 +241,6 @@ pub struct DeadLetter {
     pub topic: String,
 }
 
-/// What keeps positions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum StoreKind {
-    /// The consumer group.
-    #[default]
-    Kafka,
-    /// A table.
-    Postgres,
-    /// Nodes, where classic consumers had them.
-    ZooKeeper,
-    /// The applications, with what comes of the records.
-    Application,
-}
-
-/// Where positions are kept.
-#[derive(Debug, Clone, Default)]
-pub struct OffsetStore {
-    /// What keeps them.
-    pub kind: StoreKind,
-    /// Whether a store outside Kafka is copied to the group, for tools that compute lag.
-    pub mirror_to_kafka: bool,
-    /// How to reach PostgreSQL.
-    pub postgres: PostgresServer,
-    /// How to reach ZooKeeper.
-    pub zookeeper: ZooKeeperServers,
-}
-
-/// How to reach PostgreSQL.
-#[derive(Debug, Clone, Default)]
-pub struct PostgresServer {
-    /// `host:port`.
-    pub address: String,
-    /// The database.
-    pub database: String,
-    /// The table, with its schema if it has one.
-    pub table: String,
-    /// Holds the user name.
-    pub username_file: Option<PathBuf>,
-    /// Holds the password.
-    pub password_file: Option<PathBuf>,
-    /// Whether the connection is encrypted.
-    pub tls: bool,
-    /// Authorities to trust, if not those of the system.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// How to reach ZooKeeper.
-#[derive(Debug, Clone, Default)]
-pub struct ZooKeeperServers {
-    /// `host:port`, with commas between several, and the node that holds all others behind the last.
-    pub servers: String,
-    /// How long a question may take, and how long a session is kept.
-    pub session_timeout: Duration,
-    /// Holds the user name.
-    pub username_file: Option<PathBuf>,
-    /// Holds the password.
-    pub password_file: Option<PathBuf>,
-    /// Encryption.
-    pub tls: Tls,
-}
-
-impl ZooKeeperServers {
-    /// The servers, and what is before every path.
-    pub fn addresses(&self) -> (Vec<String>, &str) {
-        let end = self.servers.find('/').unwrap_or(self.servers.len());
-        let (servers, root) = self.servers.split_at(end);
-        (servers.split(',').map(str::to_owned).collect(), root)
-    }
-}
-
 /// When and how offsets are committed.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -449,6 +389,8 @@ impl Config {
                 staleness_max: Duration::ZERO,
                 delivery_interval: Duration::ZERO,
             },
+            processing: Processing::default(),
+            transactions: Transactions::default(),
             drain: Drain::default(),
             listen: Listen::default(),
             log: Log {

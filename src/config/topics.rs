@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::model::{Config, GroupProtocol, StoreKind};
+use super::model::{Config, GroupProtocol, Processing, StoreKind};
 use super::per_topic;
 use super::topic_pattern::{TopicPattern, is_pattern};
-use crate::core::{CommitMode, FindTopics, Policy, Positions, Settings as CoreSettings};
+use crate::core::{
+    CommitMode, FindTopics, Policy, Positions, Settings as CoreSettings, TransactionLimits,
+};
 use crate::dead_letter;
 
 /// Characters of commit metadata that a broker accepts unless its owner changed
@@ -33,12 +35,16 @@ impl Config {
             commit_mode: self.commit.mode,
             positions: self.positions(),
             commit_interval: match self.commit.mode {
+                CommitMode::OnAck if self.is_transactional() => self.transactions.interval,
                 CommitMode::OnAck => self.commit.interval,
                 CommitMode::OnDelivery => self.commit.delivery_interval,
             },
             commit_metadata: self.commit.metadata,
             commit_metadata_max: COMMIT_METADATA_CHARS_MAX,
-            transactions: None,
+            transactions: self.is_transactional().then(|| TransactionLimits {
+                records_max: self.transactions.records_max.into(),
+                bytes_max: self.transactions.bytes_max,
+            }),
             commit_staleness_max: self.commit.staleness_max,
             start: self.start,
             on_out_of_range: self.on_out_of_range,
@@ -65,6 +71,12 @@ impl Config {
             StoreKind::Application => Positions::Application,
             StoreKind::Kafka | StoreKind::Postgres | StoreKind::ZooKeeper => Positions::Store,
         }
+    }
+
+    /// Whether outputs go with commits, in transactions.
+    #[must_use]
+    pub fn is_transactional(&self) -> bool {
+        self.processing == Processing::Transactional
     }
 
     /// The topics that are read because settings name them.

@@ -171,6 +171,12 @@ impl Core {
                 causes.push(Obstacle::Unauthorized);
             }
             Phase::Listing(_) if assignment.read_refused => causes.push(Obstacle::Unauthorized),
+            // Told below, if it is known why.
+            Phase::Reading if assignment.awaits_producer => {
+                if self.transactions.producer.error.is_none() {
+                    causes.push(self.producer_awaited());
+                }
+            }
             Phase::Reading => causes.push(match &assignment.home {
                 Home::Asking(asked) => Obstacle::StartUnanswered { asked: asked.len() },
                 Home::Anywhere | Home::At(_) | Home::Left(_) => Obstacle::Starting {
@@ -197,6 +203,7 @@ impl Core {
         if self.trust.is_doubtful() {
             causes.push(Obstacle::MembershipDoubtful);
         }
+        self.explain_transactions(causes);
     }
 
     /// What brokers refuse.

@@ -142,6 +142,27 @@ pub enum Obstacle {
         /// How many may.
         max: u64,
     },
+    /// The producer of its transactions is not made yet, or cannot be.
+    ProducerAwaited {
+        /// Another process has its name.
+        fenced: bool,
+        /// Why it could not be made, if it was tried.
+        error: Option<String>,
+    },
+    /// Several transactions in a row had no effect, and nothing is delivered before one has.
+    TransactionsFailing {
+        /// When the last one had none.
+        at: Moment,
+        /// Why.
+        error: String,
+    },
+    /// Nothing more is delivered: too many outputs wait for a transaction.
+    OutputsFull {
+        /// Bytes that do.
+        bytes: u64,
+        /// Bytes that may.
+        max: u64,
+    },
     /// Nothing more is taken in: what might be finished out of order would not fit the commit metadata.
     MarksFull,
     /// The log goes on, and nothing of it can be read: a transaction was left open.
@@ -166,6 +187,7 @@ impl Obstacle {
             | Self::CommitFailing { stale: true, .. }
             | Self::Parked { .. }
             | Self::Oversize { .. }
+            | Self::ProducerAwaited { fenced: true, .. }
             | Self::NothingReadable { .. } => true,
             Self::Starting { .. }
             | Self::StartUnanswered { .. }
@@ -186,6 +208,9 @@ impl Obstacle {
             | Self::WindowFull { .. }
             | Self::ShareFull { .. }
             | Self::MarksFull
+            | Self::ProducerAwaited { fenced: false, .. }
+            | Self::TransactionsFailing { .. }
+            | Self::OutputsFull { .. }
             | Self::NothingArrives { .. } => false,
         }
     }

@@ -102,6 +102,9 @@ impl Outputs {
         let mut tied = ids;
         loop {
             let before = tied.len();
+            if before == 0 {
+                return tied;
+            }
             let sets = self.waiting.values();
             let touched: Vec<Assignment> = sets
                 .filter(|set| set.touches(&tied))
@@ -112,6 +115,12 @@ impl Outputs {
                 return tied;
             }
         }
+    }
+
+    /// Assignments for whose records something waits.
+    pub(super) fn awaited_by(&self) -> BTreeSet<Assignment> {
+        let sets = self.waiting.values();
+        sets.flat_map(|set| set.of.keys().copied()).collect()
     }
 
     /// Whether something waits that was returned for records of this assignment.

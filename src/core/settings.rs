@@ -172,6 +172,13 @@ pub struct TransactionLimits {
     pub bytes_max: u64,
 }
 
+impl TransactionLimits {
+    /// So many bytes may be held: waiting, and in the transaction that is out.
+    pub(super) fn held_bytes_max(&self) -> u64 {
+        self.bytes_max.saturating_mul(2)
+    }
+}
+
 /// The settings of the core.
 #[derive(Clone, Debug)]
 pub struct Settings {

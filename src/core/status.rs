@@ -121,11 +121,17 @@ pub enum Blocked {
     NothingReadable,
     /// No stream is open.
     NoStream,
+    /// The producer of its transactions is being made, or cannot be.
+    ProducerAwaited,
+    /// Several transactions in a row had no effect.
+    TransactionsFailing,
+    /// As many outputs wait for a transaction as may.
+    OutputsFull,
 }
 
 impl Blocked {
     /// Every label that [`Blocked::label`] can give.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 22] = [
         "starting",
         "start_unanswered",
         "listing",
@@ -145,6 +151,9 @@ impl Blocked {
         "dead_letter_pending",
         "nothing_readable",
         "no_stream",
+        "producer_awaited",
+        "transactions_failing",
+        "outputs_full",
     ];
 
     /// A name for metrics and status, from a small closed set.
@@ -170,6 +179,9 @@ impl Blocked {
             Self::DeadLetterPending => "dead_letter_pending",
             Self::NothingReadable => "nothing_readable",
             Self::NoStream => "no_stream",
+            Self::ProducerAwaited => "producer_awaited",
+            Self::TransactionsFailing => "transactions_failing",
+            Self::OutputsFull => "outputs_full",
         }
     }
 }
@@ -366,6 +378,7 @@ impl Core {
             Phase::Reading if matches!(assignment.home, Home::Asking(_)) => {
                 return Some(Blocked::StartUnanswered);
             }
+            Phase::Reading if assignment.awaits_producer => return Some(Blocked::ProducerAwaited),
             Phase::Reading => return Some(Blocked::Starting),
             Phase::Listing(_) => return Some(Blocked::Listing),
             Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),
@@ -380,6 +393,8 @@ impl Core {
             Some(Blocked::Unauthorized)
         } else if assignment.commits_stale {
             Some(Blocked::CommitsStale)
+        } else if let Some(blocked) = self.blocked_by_transactions() {
+            Some(blocked)
         } else if assignment.fetch_fails(self.now) {
             Some(Blocked::FetchFailing)
         } else if let Some(aside) = assignment.lowest_aside() {

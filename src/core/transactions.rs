@@ -21,6 +21,8 @@
 //! - T9: after some transactions in a row without effect nothing is delivered before one succeeds: all of it would come
 //!   again.
 
+mod obstacles;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
@@ -144,11 +146,12 @@ impl Core {
         !self.holds_too_many_outputs() && !self.transactions.are_failing()
     }
 
-    fn holds_too_many_outputs(&self) -> bool {
-        self.settings.transactions.is_some_and(|limits| {
-            let held = self.transactions.outputs.held_bytes();
-            held > limits.bytes_max.saturating_mul(2)
-        })
+    /// Whether so much was returned and is not written that there should not be more of it.
+    #[must_use]
+    pub fn holds_too_many_outputs(&self) -> bool {
+        self.settings
+            .transactions
+            .is_some_and(|limits| self.transactions.outputs.held_bytes() > limits.held_bytes_max())
     }
 
     /// Sends what these assignments have to commit, and what goes with it (T1).
@@ -212,6 +215,7 @@ impl Core {
             self.report(Event::TransactionAborted { partitions, reason });
         }
         let left_out = self.transactions.outputs.tied(unfit);
+        let with_outputs = self.transactions.outputs.awaited_by();
         let now = self.now;
         let mut entries = Vec::new();
         let mut sent = Vec::new();
@@ -220,14 +224,13 @@ impl Core {
                 continue;
             }
             self.commits.dirty.remove(&id);
-            let outputs = self.transactions.outputs.wait_for(id);
             let before = self
                 .assignments
                 .get_mut(&id)
                 .and_then(|state| state.committed.as_mut());
             if let Some(before) = before
                 && before.says_the_same(&committed)
-                && !(probe || outputs)
+                && !(probe || with_outputs.contains(&id))
             {
                 before.marks_kept = committed.marks_kept;
                 self.committed_until(id, now);

@@ -51,6 +51,11 @@ pub enum CallError {
         "`start_at` is for applications that keep the positions themselves; set `offset_store.kind: application` of the sidecar, or leave it out"
     )]
     PositionsElsewhere,
+    /// Outputs, and nobody to write them.
+    #[error(
+        "outputs: this sidecar writes none; set `processing: transactional` of the sidecar, or leave them out"
+    )]
+    NotTransactional,
     /// Unary calls carry exactly one message.
     #[error("the call carries {0}, must be exactly one")]
     MessageCount(&'static str),
@@ -61,7 +66,9 @@ pub enum CallError {
     #[error("a request has {0} bytes, more than {MESSAGE_MAX}; split it")]
     TooLarge(usize),
     /// One request names too much.
-    #[error("a request lists more than {ENTRIES_MAX} ids, ranges and settlements; split it")]
+    #[error(
+        "a request lists more than {ENTRIES_MAX} ids, ranges, settlements, outputs and headers of outputs; split it"
+    )]
     TooManyEntries,
     /// `Consume` must begin with `open`.
     #[error("the first request of Consume must be `open`")]
@@ -134,6 +141,7 @@ impl CallError {
             Self::WrongToken => (Code::Unauthenticated, "WRONG_TOKEN"),
             Self::Invalid(_) => (Code::InvalidArgument, "INVALID_FIELD"),
             Self::PositionsElsewhere => (Code::FailedPrecondition, "POSITIONS_ELSEWHERE"),
+            Self::NotTransactional => (Code::FailedPrecondition, "NOT_TRANSACTIONAL"),
             Self::MessageCount(_) => (Code::InvalidArgument, "MESSAGE_COUNT"),
             Self::Malformed(_) => (Code::InvalidArgument, "MALFORMED_REQUEST"),
             Self::TooLarge(_) => (Code::InvalidArgument, "REQUEST_TOO_LARGE"),
@@ -172,6 +180,7 @@ impl CallError {
             | Self::WrongToken
             | Self::Invalid(_)
             | Self::PositionsElsewhere
+            | Self::NotTransactional
             | Self::MessageCount(_)
             | Self::Malformed(_)
             | Self::TooLarge(_)

@@ -19,6 +19,7 @@ use super::call_error::CallError;
 use super::connection::{Connection, Unopened};
 use super::proto::{ConsumeRequest, StartAt, consume_request};
 use super::request::Reader;
+use super::said::Said;
 use super::{Answer, Refused, RefusedStart, Sidecar, service, validate};
 use crate::core::{Assignment, Positions, SettleRequest, StartAnswer, StreamId};
 
@@ -183,7 +184,8 @@ impl<S: Sidecar> Settling<'_, S> {
                 });
             }
             highest = highest.max(request_id);
-            std::future::poll_fn(|cx| self.sidecar.poll_confirms(cx)).await;
+            let outputs = matches!(&request, Some(consume_request::Request::Settle(it)) if !it.outputs.is_empty());
+            std::future::poll_fn(|cx| self.sidecar.poll_confirms(outputs, cx)).await;
             let refused = self.request(request)?;
             self.answer(request_id, refused);
             reader.applied();
@@ -194,11 +196,8 @@ impl<S: Sidecar> Settling<'_, S> {
     fn request(&self, request: Option<consume_request::Request>) -> Result<Refusals, CallError> {
         match request {
             Some(consume_request::Request::Settle(settlement)) => self.settle(|| {
-                let settlement = validate::settlement(&settlement, self.sidecar.terms())?;
-                Ok(SettleRequest {
-                    settlements: vec![settlement],
-                    ..SettleRequest::default()
-                })
+                let settlement = std::slice::from_ref(&settlement);
+                Ok(Said::read(settlement, &[], self.sidecar.terms())?.kept(self.sidecar))
             }),
             Some(consume_request::Request::Extend(extend)) => self.settle(|| {
                 Ok(SettleRequest {
@@ -219,7 +218,7 @@ impl<S: Sidecar> Settling<'_, S> {
 
     fn settle(
         &self,
-        request: impl FnOnce() -> Result<SettleRequest, validate::Invalid>,
+        request: impl FnOnce() -> Result<SettleRequest, CallError>,
     ) -> Result<Refusals, CallError> {
         self.connection.check_unknown(self.sidecar.now())?;
         let refused = self.sidecar.settle(Some(self.stream), request()?);

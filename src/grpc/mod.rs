@@ -4,7 +4,8 @@
 //!             ┌ server ── binds and serves; `listener` accepts, `connection` keeps the limits,
 //!             │           `authority` takes the path of the Unix socket for a host
 //!  HTTP/2 ────┤ service ─ the three methods
-//!             │   ├ request ── reads and bounds request messages; `validate` makes them core types
+//!             │   ├ request ── reads and bounds request messages; `validate` makes them core types,
+//!             │   │            `said` puts together what belongs to one
 //!             │   ├ consume ── drives the request side of `Consume`
 //!             │   └ body ───── the response side: polls the sidecar, yields ready frames
 //!             └ wire ──── the hand-written encoder of record frames
@@ -42,9 +43,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::core::{
-    Assignment, CommitEntry, CommitMode, FlowChange, IdRange, Moment, Order, Positions,
+    Assignment, CommitEntry, CommitMode, FlowChange, IdRange, Moment, NewOutputs, Order, Positions,
     SettleRequest, StartAnswer, StartRefused, StreamEnd, StreamId, StreamOpen,
 };
+use crate::record::Output;
 
 pub mod admin;
 mod authority;
@@ -57,6 +59,7 @@ pub mod direct;
 mod listener;
 pub mod outbox;
 mod request;
+mod said;
 pub mod server;
 mod service;
 mod token;
@@ -112,10 +115,14 @@ pub trait Sidecar: Send + Sync + 'static {
     fn poll(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<Outgoing>;
 
     /// Ready while settlements may be answered. It is not while the sidecar doubts that it is still a
-    /// member of its group, for an answer would be a promise; settlements wait then.
-    fn poll_confirms(&self, _cx: &mut Context<'_>) -> Poll<()> {
+    /// member of its group, for an answer would be a promise; settlements wait then. Those that bring outputs wait
+    /// also while more of them are held than there should be.
+    fn poll_confirms(&self, _outputs: bool, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
+
+    /// Keeps what an acknowledgement brings along. It is settled before anything is waited for.
+    fn keep_outputs(&self, outputs: Vec<Output>) -> NewOutputs;
 
     /// Applies settlements and extensions, all of them as one. `from` is the stream inside which they
     /// came. Nobody waits for a commit.
@@ -187,6 +194,8 @@ pub struct Terms {
     pub deadline: Duration,
     /// Whether any topic has a dead-letter topic.
     pub dead_letters: bool,
+    /// Told to every stream: whether acknowledgements may bring outputs.
+    pub transactional: bool,
 }
 
 /// A stream that is open.

@@ -473,9 +473,8 @@ fn withdraw_reason(reason: WithdrawReason) -> proto::WithdrawReason {
         WithdrawReason::Lost => proto::WithdrawReason::Lost,
         WithdrawReason::Deadline => proto::WithdrawReason::Deadline,
         WithdrawReason::EarlierRetry => proto::WithdrawReason::EarlierRetry,
-        WithdrawReason::Repositioned | WithdrawReason::Aborted => {
-            proto::WithdrawReason::Repositioned
-        }
+        WithdrawReason::Repositioned => proto::WithdrawReason::Repositioned,
+        WithdrawReason::Aborted => proto::WithdrawReason::Aborted,
         WithdrawReason::Shutdown => proto::WithdrawReason::Shutdown,
         WithdrawReason::OtherStream => proto::WithdrawReason::OtherStream,
         // Not kept by `Outbox::withdraw`.

@@ -24,7 +24,7 @@ pub(super) const MESSAGE_MAX: usize = 4 << 20;
 /// Bytes of unfinished requests that one connection may have: one of the largest and some.
 pub(super) const BUFFER_MAX: usize = MESSAGE_MAX + (128 << 10);
 
-/// Ids, ranges, settlements, topics and notices that one request may list, counted together.
+/// Ids, ranges, settlements, outputs, their headers, topics and notices that one request may list, counted together.
 pub(super) const ENTRIES_MAX: usize = 16_384;
 
 /// A read buffer larger than this is given back when it is empty.
@@ -54,7 +54,8 @@ enum Repeated {
 }
 
 static IDS: Shape = Shape(&[(1, Repeated::Numbers), (2, Repeated::Each)]);
-static SETTLEMENT: Shape = Shape(&[(1, Repeated::In(&IDS))]);
+static OUTPUT: Shape = Shape(&[(4, Repeated::Each)]);
+static SETTLEMENT: Shape = Shape(&[(1, Repeated::In(&IDS)), (5, Repeated::EachIn(&OUTPUT))]);
 static EXTEND: Shape = Shape(&[(1, Repeated::In(&IDS))]);
 static OPEN: Shape = Shape(&[(2, Repeated::Each), (10, Repeated::Numbers)]);
 static STREAM: Shape = Shape(&[(1, Repeated::In(&OPEN))]);

@@ -23,10 +23,11 @@ use super::consume::{self, RequestSide};
 use super::outbox::{kept, refusals, start_refusals};
 use super::proto::stream_response::Response as Message;
 use super::request::Reader;
-use super::{CommitAnswer, OpenRefused, RefusedStart, Sidecar, Terms, proto, validate, wire};
+use super::said::Said;
+use super::{CommitAnswer, OpenRefused, RefusedStart, Sidecar, proto, validate, wire};
 use crate::core::{
-    Assignment, CommitMode, CommittedOffset, Order, Positions, SettleRequest, StartAnswer,
-    StartRefused, StreamId, StreamOpen,
+    Assignment, CommitMode, CommittedOffset, Order, Positions, StartAnswer, StartRefused, StreamId,
+    StreamOpen,
 };
 
 /// The service, for tonic's server. Its connections must be [`Connection`]s.
@@ -100,13 +101,15 @@ impl<S: Sidecar> ConsumerServer<S> {
             start_at,
         } = reader.only().await?;
         let waits = validate::waits_for_commit(wait_for)?;
-        let request = settle_request(&settlements, &extends, self.sidecar.terms())?;
+        let said = Said::read(&settlements, &extends, self.sidecar.terms())?;
         // From here on the call may wait for long; what it holds counts against its connection
         // as long as the reader lives.
         let starts = starts(&start_at, self.sidecar.as_ref())?;
         drop((settlements, extends, start_at));
         let sidecar = self.sidecar.as_ref();
-        std::future::poll_fn(|cx| sidecar.poll_confirms(cx)).await;
+        let outputs = said.brings_outputs();
+        std::future::poll_fn(|cx| sidecar.poll_confirms(outputs, cx)).await;
+        let request = said.kept(sidecar);
         let refused_starts = starts
             .into_iter()
             .filter_map(|start| start.refused_by(sidecar));
@@ -189,25 +192,6 @@ fn starts(said: &[proto::StartAt], sidecar: &impl Sidecar) -> Result<Vec<Start>,
     Ok(said.iter().map(start).collect::<Result<_, _>>()?)
 }
 
-/// What an `Ack` call says of deliveries.
-fn settle_request(
-    settlements: &[proto::Settlement],
-    extends: &[proto::Extend],
-    terms: &Terms,
-) -> Result<SettleRequest, validate::Invalid> {
-    let settlements = settlements
-        .iter()
-        .map(|settlement| validate::settlement(settlement, terms));
-    Ok(SettleRequest {
-        settlements: settlements.collect::<Result<_, _>>()?,
-        extends: extends
-            .iter()
-            .map(validate::extend)
-            .collect::<Result<_, _>>()?,
-        wait: None,
-    })
-}
-
 /// Opens a stream for `Stream` or `Consume`.
 pub(super) fn open<S: Sidecar>(
     sidecar: &Arc<S>,
@@ -252,6 +236,11 @@ fn opened_message(open: &StreamOpen, sidecar: &impl Sidecar) -> proto::Opened {
         delivery_deadline: (!terms.deadline.is_zero())
             .then(|| prost_types::Duration::try_from(terms.deadline).ok())
             .flatten(),
+        processing: if terms.transactional {
+            proto::Processing::Transactional.into()
+        } else {
+            proto::Processing::AtLeastOnce.into()
+        },
     }
 }
 

@@ -12,6 +12,7 @@ mod door;
 mod fake;
 mod hostile;
 pub(in crate::grpc) mod http2;
+mod outputs;
 mod raw;
 mod starts;
 mod stream;

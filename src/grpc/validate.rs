@@ -11,6 +11,7 @@ use crate::core::{
     CommittedOffset, Extend, FlowChange, IdRange, Outcome, Positions, Settlement, StreamOpen,
     TopicIndex,
 };
+use crate::record::Output;
 
 /// Smallest `max_message_bytes`: every message besides records fits into it.
 pub const MESSAGE_BYTES_MIN: u32 = 16_384;
@@ -228,6 +229,66 @@ pub fn settlement(settlement: &proto::Settlement, terms: &Terms) -> Result<Settl
         outputs: None,
     })
 }
+
+/// What a settlement brings along.
+pub fn outputs(settlement: &proto::Settlement) -> Result<Vec<Output>, Invalid> {
+    if settlement.outputs.is_empty() {
+        return Ok(Vec::new());
+    }
+    if settlement.outcome() != proto::Outcome::Ack {
+        let problem = "go with OUTCOME_ACK only; leave them out";
+        return Err(Invalid::new("outputs", problem));
+    }
+    let ids = settlement.deliveries.as_ref();
+    if ids.is_none_or(|ids| ids.ids.is_empty() && ids.ranges.is_empty()) {
+        let problem =
+            "need the deliveries that they were made of; name them in the same settlement";
+        return Err(Invalid::new("outputs", problem));
+    }
+    settlement.outputs.iter().map(output).collect()
+}
+
+fn output(output: &proto::Output) -> Result<Output, Invalid> {
+    let proto::Output {
+        topic,
+        key,
+        value,
+        headers,
+        partition,
+        timestamp_ms,
+    } = output;
+    if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || topic.contains('\0') {
+        let problem = "is not the name of a topic; say where the record goes";
+        return Err(Invalid::new("topic", problem));
+    }
+    if partition.is_some_and(|partition| partition < 0) {
+        let problem = "is below 0; leave it out for the one that the key leads to";
+        return Err(Invalid::new("partition", problem));
+    }
+    if timestamp_ms.is_some_and(|millis| millis <= 0) {
+        let problem = "is not above 0; leave it out for the time of writing";
+        return Err(Invalid::new("timestamp_ms", problem));
+    }
+    let header = |header: &proto::Header| {
+        let name = if header.raw_name.is_empty() {
+            header.name.clone().into_bytes()
+        } else {
+            header.raw_name.to_vec()
+        };
+        (name, header.value.as_ref().map(|value| value.to_vec()))
+    };
+    Ok(Output {
+        topic: topic.clone(),
+        partition: *partition,
+        timestamp_ms: *timestamp_ms,
+        key: key.as_ref().map(|key| key.to_vec()),
+        value: value.as_ref().map(|value| value.to_vec()),
+        headers: headers.iter().map(header).collect(),
+    })
+}
+
+/// Longest name of a topic.
+const TOPIC_BYTES_MAX: usize = 249;
 
 /// The outcomes that there are, for messages.
 const OUTCOMES: &str =

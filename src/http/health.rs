@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::{Blocked, Moment, Status};
+use crate::core::{Blocked, Moment, Status, TransactionStatus};
 
 /// How long a part of the process may stand still.
 const STILL_MAX: Duration = Duration::from_secs(30);
@@ -62,8 +62,32 @@ pub fn readiness(status: &Status, topics: &[String]) -> Result<(), String> {
             "where to begin with {count} partitions cannot be read: {error}"
         ));
     }
+    if let Some(transactions) = status.transactions.as_ref().filter(|_| status.joined) {
+        transactional_readiness(transactions)?;
+    }
     if status.membership_doubtful {
         return Err("the process stood still; a commit must confirm its membership".to_owned());
+    }
+    Ok(())
+}
+
+fn transactional_readiness(transactions: &TransactionStatus) -> Result<(), String> {
+    if transactions.fenced {
+        return Err(
+            "another process uses our transactions.id; give each process its own".to_owned(),
+        );
+    }
+    if let Some(error) = transactions.error.as_ref().filter(|_| !transactions.ready) {
+        return Err(format!(
+            "the transactional producer cannot be made: {error}"
+        ));
+    }
+    if transactions.failing {
+        let because = transactions.last_failure.iter();
+        let because: String = because.map(|(_, error)| format!(": {error}")).collect();
+        return Err(format!(
+            "several transactions in a row had no effect, and nothing is delivered before one has{because}"
+        ));
     }
     Ok(())
 }

@@ -32,6 +32,13 @@ pub enum Error {
         #[source]
         source: Failure,
     },
+    /// There can be no thread for transactions.
+    #[error("there can be no thread that makes transactions")]
+    NoThread {
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
     /// A rebalance waits for its answer, and anything else would be taken for it.
     #[error("the kafka client cannot {what} while a rebalance is unanswered")]
     RebalanceUnanswered {
@@ -54,7 +61,7 @@ impl Error {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Settings { .. } | Self::Name { .. } => Disposition::Fatal,
+            Self::Settings { .. } | Self::NoThread { .. } | Self::Name { .. } => Disposition::Fatal,
             // Whatever was refused did not happen, so the client and the core no longer agree on what
             // is assigned. Only a fresh start is safe.
             Self::Refused { .. } | Self::RebalanceUnanswered { .. } => Disposition::Rebuild,
@@ -71,6 +78,7 @@ const UNAUTHORIZED: &[E] = &[
     E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
     E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
     E::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+    E::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 ];
 
 const UNKNOWN_TOPIC: &[E] = &[
@@ -171,6 +179,26 @@ pub(super) fn is_permanent_for_a_write(code: Code) -> bool {
         E::RD_KAFKA_RESP_ERR__INVALID_ARG,
     ];
     is(code, REFUSED) || is(code, UNAUTHORIZED) || is(code, UNKNOWN_TOPIC)
+}
+
+/// Whether what a broker refuses in this way may be another record of the same batch.
+pub(super) fn is_of_a_batch(code: Code) -> bool {
+    !(is(code, UNAUTHORIZED) || is(code, UNKNOWN_TOPIC))
+}
+
+/// Whether a permission is missing.
+pub(super) fn is_unauthorized(code: Code) -> bool {
+    is(code, UNAUTHORIZED)
+}
+
+/// Whether another producer has taken our name.
+pub(super) fn is_fenced(code: Code) -> bool {
+    const FENCED: &[E] = &[
+        E::RD_KAFKA_RESP_ERR__FENCED,
+        E::RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+        E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+    ];
+    is(code, FENCED)
 }
 
 /// Where the logs part, which librdkafka tells in words alone. Minus one means that the broker found

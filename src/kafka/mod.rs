@@ -17,7 +17,8 @@
 //!
 //! - K1: one thread at a time calls [`Client`], which `&mut self` sees to. Records are popped,
 //!   partitions assigned and taken there, so each popped record belongs to the fetch that is alive.
-//! - K2: no call waits for a broker, but for those of [`LogReader`], which no sidecar uses. Rebalances
+//! - K2: no call waits for a broker, but for those of [`LogReader`], which no sidecar uses, and for what the thread of a
+//!   [`Transactor`] does. Rebalances
 //!   are noted and answered later by [`Client::assign`] or [`Client::unassign`]; until then nothing
 //!   else may touch the assignment.
 //! - K3: everything fetched comes by the one queue of records, whose size is the limit on what is
@@ -33,7 +34,7 @@
 //!
 //! [`settings`] and [`refused_property`] are what `config` needs. `client` creates, joins and leaves,
 //! `assign` moves partitions, `pop` takes records, `requests` asks brokers, `poll` serves the rest.
-//! `producer` writes dead letters, `reader` reads topics for commands.
+//! `producer` writes dead letters, `transactions` outputs with positions, `reader` reads topics for commands.
 //! `error` says what librdkafka's codes mean, `ffi` holds all `unsafe` code.
 
 mod assign;
@@ -54,6 +55,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod transactions;
 
 pub use client::Client;
 pub use error::{Disposition, Error, Fatal, Trouble, TroubleKind};
@@ -65,3 +67,4 @@ pub use producer::{DeadLetterProducer, SendError};
 pub use properties::refused_property;
 pub use reader::{Bell, CommittedPosition, LogItem, LogReader, ReadFailure};
 pub use settings::{ClientSettings, GroupProtocol, Sasl, SaslMechanism, Secret, Tls};
+pub use transactions::{TransactionSettings, Transactor};

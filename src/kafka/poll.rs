@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::client::{Client, Closing, Rebalance};
 use super::error::{Fatal, Trouble, TroubleKind};
 use super::ffi::{Code, Event, EventKind};
+use super::properties::PRODUCER_GUARANTEES;
 use crate::core::{AssignMode, FetchError, Input, Moment, PartitionId};
 
 /// How many events one poll serves at most, so that a flood of log lines does not keep everything
@@ -191,6 +192,11 @@ pub(super) fn log(event: &Event, secrets: &[Zeroizing<String>]) {
     let Some((level, facility, mut line)) = event.log_line() else {
         return;
     };
+    let of_ours = |(name, _): &(&str, &str)| line.contains(name);
+    if facility == "CONFWARN" && PRODUCER_GUARANTEES.iter().any(of_ours) {
+        // A warning of what we set ourselves, and know.
+        return;
+    }
     redact(&mut line, secrets.iter().map(|secret| secret.as_str()));
     // Levels of syslog. What a person must act on reaches them as trouble, with its kind.
     match level {

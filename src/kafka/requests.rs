@@ -187,7 +187,7 @@ impl Client {
             .map_err(refused("commit"))
     }
 
-    fn may_commit(&self, partition: PartitionId, assignment: Assignment) -> bool {
+    pub(super) fn may_commit(&self, partition: PartitionId, assignment: Assignment) -> bool {
         let fetching = self.assigned.get(&partition);
         self.owned.contains(&partition)
             && fetching.is_none_or(|fetching| fetching.assignment == assignment)

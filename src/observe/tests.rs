@@ -7,7 +7,7 @@ use super::*;
 use crate::core::status::Counters;
 use crate::core::{
     Assignment, Blocked, CommitError, PartitionId, PartitionStatus, Status, StopReason,
-    StreamStatus, TopicIndex,
+    StreamStatus, TopicIndex, TransactionStatus,
 };
 
 const PARTITION: PartitionId = PartitionId {
@@ -362,7 +362,19 @@ fn the_reference_lists_exactly_what_is_served() {
         uid: Some(7),
     };
     observer.report_process(Moment(0), &refused);
-    let text = metrics(&observer, &status());
+    let transactional = Status {
+        transactions: Some(TransactionStatus {
+            ready: true,
+            error: None,
+            fenced: false,
+            failing: false,
+            waiting_records: 1,
+            waiting_bytes: 9,
+            last_failure: None,
+        }),
+        ..status()
+    };
+    let text = metrics(&observer, &transactional);
     let served: BTreeSet<&str> = text
         .lines()
         .filter(|line| !line.starts_with('#'))

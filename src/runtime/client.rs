@@ -69,6 +69,7 @@ impl Engine {
     /// New certificates: leave cleanly, and join again with a new client.
     pub(super) fn replace_client(&mut self, settings: ClientSettings) {
         self.dead_letters.change_settings(&settings);
+        self.outputs.change_settings(&settings);
         self.replacement = Some(settings);
         self.input(Input::Rejoin);
     }
@@ -84,6 +85,7 @@ impl Engine {
         if let Origin::Kafka(settings) = &mut self.origin {
             settings.sasl = Some(sasl);
             self.dead_letters.change_settings(settings);
+            self.outputs.change_settings(settings);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::core::{Assignment, DeadLetter, DeadLetterError, Input, RecordNumber};
 use crate::dead_letter::{Facts, Letter};
 use crate::grpc::wire::StoredRecord;
 use crate::kafka::{ClientSettings, DeadLetterProducer, SendError, Wake};
+use crate::record::Output;
 
 /// Names the dead-letter topic of a topic, if it has one.
 pub(super) type DeadLetterTopicOf = Box<dyn Fn(&str) -> Option<String> + Send>;
@@ -109,6 +110,11 @@ impl Engine {
             at_ms: wall_ms(),
         };
         let outgoing = Letter::new(record, &facts);
+        if self.outputs.take_letters() {
+            let output = Output::copy_of(&target, &outgoing.outgoing());
+            self.hold_letter(letter, output);
+            return Ok(());
+        }
         let dead_letters = &mut self.dead_letters;
         dead_letters.last_token += 1;
         let token = dead_letters.last_token;

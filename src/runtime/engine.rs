@@ -20,18 +20,18 @@ use bytes::Bytes;
 use super::admin::{Asks, Identity};
 use super::client::REMAKE_MIN;
 use super::clock::Clock;
-use super::dead_letters::{DeadLetterTopicOf, DeadLetters};
+use super::dead_letters::DeadLetters;
 use super::deaths::Deaths;
 use super::feed::Feed;
 use super::mirror::Mirror;
+use super::outputs::Outputs;
+use super::parts::Parts;
 use super::positions::Keeping;
 use super::source::{Origin, Source};
 use super::store::Store;
 use super::streams::StreamSlot;
 use super::telling;
-use crate::core::{
-    Core, Drained, Effect, Input, Moment, ReadError, Settings, StreamId, TransactionEnd,
-};
+use crate::core::{Core, Drained, Effect, Input, Moment, ReadError, StreamId, TransactionEnd};
 use crate::grpc::admin::Taps;
 use crate::grpc::{CommitAnswer, CommitWaits};
 use crate::kafka::{self, ClientSettings, Disposition, Fatal};
@@ -68,6 +68,7 @@ pub(super) struct Engine {
     pub(super) store: Store,
     pub(super) feed: Feed,
     pub(super) dead_letters: DeadLetters,
+    pub(super) outputs: Outputs,
     pub(super) deaths: Deaths,
     pub(super) streams: BTreeMap<StreamId, StreamSlot>,
     pub(super) next_stream: u64,
@@ -106,23 +107,6 @@ pub(super) struct Engine {
     pub(super) unconfirmed: Vec<Waker>,
 }
 
-/// What an engine is made of.
-pub(super) struct Parts {
-    pub(super) clock: Clock,
-    pub(super) settings: Settings,
-    pub(super) origin: Origin,
-    /// Who keeps positions.
-    pub(super) positions: Keeping,
-    /// Whether they are copied to Kafka.
-    pub(super) mirror_to_kafka: bool,
-    /// Of a topic.
-    pub(super) dead_letter_topic_of: DeadLetterTopicOf,
-    pub(super) streams_max: u32,
-    pub(super) wake: kafka::Wake,
-    pub(super) observer: Observer,
-    pub(super) identity: Identity,
-}
-
 impl Engine {
     /// Creates the client, which contacts brokers but joins nothing yet.
     pub(super) fn new(parts: Parts) -> Result<Self, kafka::Error> {
@@ -133,6 +117,7 @@ impl Engine {
             Origin::Kafka(settings) => DeadLetters::new(settings, topic_of, wake),
             Origin::Fake(_) => DeadLetters::taken(),
         };
+        let outputs = Outputs::start(&parts.origin, parts.transactions, &parts.wake)?;
         Ok(Self {
             last_turn: parts.clock.now(),
             ends_sampled: Moment::default(),
@@ -149,6 +134,7 @@ impl Engine {
             topics,
             store: Store::default(),
             dead_letters,
+            outputs,
             deaths: Deaths::default(),
             streams: BTreeMap::new(),
             next_stream: 0,
@@ -183,6 +169,7 @@ impl Engine {
         self.poll_client();
         self.poll_positions();
         self.poll_dead_letters();
+        self.poll_transactions();
         self.sample_ends();
         self.tidy();
         self.input(Input::Tick);
@@ -314,9 +301,7 @@ impl Engine {
         for effect in effects.drain(..) {
             self.carry_out_one(effect);
         }
-        if self.core.confirms() {
-            self.unconfirmed.drain(..).for_each(Waker::wake);
-        }
+        self.wake_unconfirmed();
     }
 
     fn carry_out_one(&mut self, effect: Effect) {
@@ -338,9 +323,13 @@ impl Engine {
                 self.ask_client(&effect);
             }
             Effect::ReadCommitted(_) | Effect::Commit { .. } => self.ask_for_positions(&effect),
-            Effect::Transact { .. } | Effect::DropOutputs(_) | Effect::MakeProducer(_) => {
-                debug_assert!(false, "no setting makes commits transactions");
-            }
+            Effect::Transact {
+                request,
+                entries,
+                outputs,
+            } => self.transact(request, &entries, &outputs),
+            Effect::DropOutputs(ids) => self.outputs.forget(&ids),
+            Effect::MakeProducer(ask) => self.make_producer(ask),
             Effect::DeadLetter(letter) => self.send_dead_letter(&letter),
             Effect::Wake(stream) => self.wake_stream(stream),
             Effect::Withdrawn {
@@ -373,12 +362,9 @@ impl Engine {
                 self.store.free_assignment(assignment);
             }
             Effect::Finished { drained } => {
-                let ended = if self.fenced {
-                    Ended::Fenced
-                } else {
-                    Ended::Shutdown(drained)
-                };
-                self.ended.get_or_insert(ended);
+                let shutdown = Ended::Shutdown(drained);
+                self.ended
+                    .get_or_insert(if self.fenced { Ended::Fenced } else { shutdown });
             }
             Effect::Report(event) => self.observer.report(self.clock.now(), &event),
         }

@@ -5,12 +5,14 @@
 //! | file | question |
 //! |---|---|
 //! | `engine` | one input, its effects, the next input |
+//! | `parts` | what an engine is made of |
 //! | `source` | Kafka, or what stands in for it |
 //! | `client` | the Kafka client is made, given up, replaced |
 //! | `feed` | from the client's queue into frames |
 //! | `held` | the batches that frames are made of |
 //! | `buffers` | the memory of frames, used again |
 //! | `dead_letters` | records on their way to a dead-letter topic |
+//! | `outputs` | what applications return, and the transactions that write it |
 //! | `deaths` | which streams died with their connection? |
 //! | `admin` | what do operators see and do? |
 //! | `streams` | who has a stream open, and what is it told? |
@@ -44,6 +46,8 @@ mod health;
 mod held;
 pub mod injector;
 mod mirror;
+mod outputs;
+mod parts;
 mod places;
 mod positions;
 mod sidecar;
@@ -200,12 +204,13 @@ impl Sidecar {
         let wakes = Arc::clone(&changed);
         let wake: kafka::Wake = Arc::new(move || wakes.notify_one());
         let (positions, keeper) = positions::keeping(&config, &settings.topics, &wake);
-        let engine = Engine::new(engine::Parts {
+        let engine = Engine::new(parts::Parts {
             clock,
             settings,
             origin,
             positions,
             mirror_to_kafka: config.offset_store.mirror_to_kafka,
+            transactions: positions::transactions(&config),
             dead_letter_topic_of: {
                 let config = config.clone();
                 Box::new(move |topic| config.dead_letter_topic(topic))

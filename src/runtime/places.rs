@@ -42,6 +42,7 @@ pub(super) fn terms(config: &Config) -> Terms {
         positions: config.positions(),
         deadline: config.delivery.deadline,
         dead_letters: config.has_dead_letters(),
+        transactional: config.is_transactional(),
     }
 }
 

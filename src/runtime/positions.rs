@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use crate::config::{Config, StoreKind};
 use crate::core::{CommitEntry, Effect, Input, Positions};
-use crate::kafka;
+use crate::kafka::{self, TransactionSettings};
 use crate::observe::ProcessEvent;
 use crate::store::{
     Keeper, KeeperTask, OffsetStore, Postgres, PostgresSettings, Trust, ZooKeeper,
@@ -94,6 +94,18 @@ fn zookeeper(config: &Config) -> ZooKeeperSettings {
         group: config.group.id.clone(),
         claimed_by: claimed_by(),
     }
+}
+
+/// How transactions are made, if commits are such.
+pub(super) fn transactions(config: &Config) -> Option<TransactionSettings> {
+    let transactions = &config.transactions;
+    config.is_transactional().then(|| TransactionSettings {
+        id: match transactions.id.as_str() {
+            "" => format!("{}.{}", config.group.id, claimed_by()),
+            id => id.to_owned(),
+        },
+        timeout: transactions.timeout,
+    })
 }
 
 /// The pod, or the machine.

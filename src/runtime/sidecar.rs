@@ -1,19 +1,21 @@
 //! The engine as the gRPC edge sees it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::{Notify, oneshot};
 
 use super::clock::Clock;
 use super::engine::Engine;
 use crate::core::{
-    FlowChange, Input, Moment, SettleRequest, StartAnswer, StartRefused, StreamId, StreamOpen,
+    FlowChange, Input, Moment, NewOutputs, SettleRequest, StartAnswer, StartRefused, StreamId,
+    StreamOpen,
 };
 use crate::grpc::{
     Answer, CommitAnswer, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused, RefusedReason,
     Sidecar, Terms,
 };
+use crate::record::Output;
 
 /// A handle on the engine. Everything runs on one thread, so the lock is never contended; it is there
 /// because the gRPC server wants its service to be shareable.
@@ -88,8 +90,12 @@ impl Sidecar for Handle {
         self.change(|engine| engine.poll_stream(stream, cx))
     }
 
-    fn poll_confirms(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.lock().poll_confirms(cx)
+    fn poll_confirms(&self, outputs: bool, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().poll_confirms(outputs, cx)
+    }
+
+    fn keep_outputs(&self, outputs: Vec<Output>) -> NewOutputs {
+        self.lock().outputs.keep(outputs)
     }
 
     fn settle(&self, _from: Option<StreamId>, request: SettleRequest) -> Vec<Refused> {
@@ -187,9 +193,16 @@ impl Engine {
         }
     }
 
-    /// Ready while settlements may be answered (B15).
-    fn poll_confirms(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Those that wait look again.
+    pub(super) fn wake_unconfirmed(&mut self) {
         if self.core.confirms() {
+            self.unconfirmed.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Ready while settlements may be answered (B15), and what they bring along has room.
+    fn poll_confirms(&mut self, outputs: bool, cx: &mut Context<'_>) -> Poll<()> {
+        if self.core.confirms() && !(outputs && self.core.holds_too_many_outputs()) {
             return Poll::Ready(());
         }
         self.unconfirmed.push(cx.waker().clone());

@@ -92,13 +92,7 @@ fn one_of_each() -> Vec<Obstacle> {
             head: HEAD,
             due: NOW,
         },
-        Obstacle::Parked {
-            head: HEAD,
-            cause: Cause::Failures,
-            reason: Arc::from("no such account"),
-            refused: Some(Arc::from("TOPIC_AUTHORIZATION_FAILED")),
-            since: NOW,
-        },
+        parked(),
         Obstacle::DeadLetterPending {
             head: HEAD,
             since: NOW,
@@ -119,7 +113,34 @@ fn one_of_each() -> Vec<Obstacle> {
         Obstacle::NothingReadable { since: NOW },
         Obstacle::NothingArrives { since: NOW },
         Obstacle::StartUnanswered { asked: 2 },
+        producer_awaited(),
+        transactions_failing(),
+        Obstacle::OutputsFull { bytes: 2, max: 1 },
     ]
+}
+
+fn parked() -> Obstacle {
+    Obstacle::Parked {
+        head: HEAD,
+        cause: Cause::Failures,
+        reason: Arc::from("no such account"),
+        refused: Some(Arc::from("TOPIC_AUTHORIZATION_FAILED")),
+        since: NOW,
+    }
+}
+
+fn producer_awaited() -> Obstacle {
+    Obstacle::ProducerAwaited {
+        fenced: true,
+        error: Some("PRODUCER_FENCED".to_owned()),
+    }
+}
+
+fn transactions_failing() -> Obstacle {
+    Obstacle::TransactionsFailing {
+        at: NOW,
+        error: "TIMED_OUT".to_owned(),
+    }
 }
 
 fn window_full() -> Obstacle {
@@ -156,6 +177,9 @@ fn index(obstacle: &Obstacle) -> usize {
         Obstacle::NothingReadable { .. } => 23,
         Obstacle::NothingArrives { .. } => 24,
         Obstacle::StartUnanswered { .. } => 25,
+        Obstacle::ProducerAwaited { .. } => 26,
+        Obstacle::TransactionsFailing { .. } => 27,
+        Obstacle::OutputsFull { .. } => 28,
     }
 }
 

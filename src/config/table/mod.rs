@@ -8,6 +8,7 @@ mod delivery;
 mod kafka;
 mod offset_store;
 mod process;
+mod transactions;
 
 use std::fmt;
 
@@ -74,6 +75,7 @@ pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
     let parts = [
         kafka::SETTINGS,
         delivery::SETTINGS,
+        transactions::SETTINGS,
         offset_store::SETTINGS,
         process::SETTINGS,
     ];
@@ -85,6 +87,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
     let parts = [
         kafka::SECTIONS,
         delivery::SECTIONS,
+        transactions::SECTIONS,
         offset_store::SECTIONS,
         process::SECTIONS,
     ];

@@ -8,6 +8,7 @@ mod offset_store;
 mod outputs;
 mod per_topic;
 mod precedence;
+mod transactions;
 
 use std::ffi::OsString;
 

@@ -42,6 +42,7 @@ fn what_is_printed_is_a_settings_file_with_the_same_settings() {
                 ("offset_store.zookeeper.tls.key_file", "/k"),
             ]),
             "topics_max" | "topics_refresh" => flags.push(("topics", "^orders.*")),
+            key if key.starts_with("transactions.") => flags.push(("processing", "transactional")),
             "oversize" => flags.push(("dead_letter.topic", "{topic}.dlq")),
             "listen.app_tcp.token_file" => flags.push(("listen.app_tcp.address", "127.0.0.1:7420")),
             _ => {}
@@ -200,7 +201,7 @@ fn memory_is_the_formula_with_numbers() {
 process               24MiB   code, threads, connections, tables, records for who looks on
 fetch queue           16MiB   fetched from brokers, not yet taken in
 in_flight.bytes       64MiB   taken in, waiting or in flight
-payload × 2.5        200MiB   fetch queue and in_flight.bytes, with copies and allocator
+payload × 2.5        200MiB   what is above without the process, with copies and allocator
 at most              224MiB   process + payload × 2.5
 
 Give the container a memory limit of 224Mi or more.

@@ -1,7 +1,7 @@
 use super::super::harness::*;
 use super::super::*;
 
-fn transactional() -> Settings {
+pub(super) fn transactional() -> Settings {
     Settings {
         transactions: Some(TransactionLimits {
             records_max: 100,
@@ -18,7 +18,7 @@ fn unhurried() -> Settings {
     }
 }
 
-fn delivered(settings: Settings) -> Bench {
+pub(super) fn delivered(settings: Settings) -> Bench {
     let mut bench = Bench::flowing(settings);
     bench.pop("a b c d e f");
     bench.pull(1);
@@ -38,7 +38,7 @@ fn two_delivered() -> Bench {
     bench
 }
 
-fn away() -> TransactionEnd {
+pub(super) fn away() -> TransactionEnd {
     TransactionEnd::Aborted(Abort::Transient("away".to_owned()))
 }
 

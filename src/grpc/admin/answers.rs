@@ -179,6 +179,9 @@ fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String]) -> proto
         | Obstacle::Leaving
         | Obstacle::Ending
         | Obstacle::MembershipDoubtful
+        | Obstacle::ProducerAwaited { .. }
+        | Obstacle::TransactionsFailing { .. }
+        | Obstacle::OutputsFull { .. }
         | Obstacle::Paused { .. }
         | Obstacle::CommitFailing { .. }
         | Obstacle::FetchFailing { .. }

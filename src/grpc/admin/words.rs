@@ -100,6 +100,19 @@ pub(super) fn cause(cause: &Obstacle, place: &str, now: Moment, topics: &[String
             "membership_doubtful",
             "the process stood still for long; a commit, or the group, must confirm that it is still a member",
         ),
+        Obstacle::ProducerAwaited { fenced, error } => producer_awaited(*fenced, error.as_deref()),
+        Obstacle::TransactionsFailing { at, error } => Words::new(
+            "transactions_failing",
+            format!(
+                "several transactions in a row had no effect, and nothing is delivered before one has; the last one, {} ago: {error}",
+                age(now.since(*at))
+            ),
+        )
+        .remedy("look at the brokers and at permissions on outputs' topics; it is tried again by itself"),
+        Obstacle::OutputsFull { bytes, max } => Words::new(
+            "outputs_full",
+            format!("nothing more is delivered: {bytes} bytes of outputs wait for a transaction, of at most {max}"),
+        ),
         Obstacle::Ending => Words::new("ending", "this process ends or was drained")
             .remedy("restart the process to consume again"),
         Obstacle::Unauthorized => Words::new(
@@ -254,6 +267,23 @@ fn commit_failing(error: &str, stale: bool) -> Words {
     )
 }
 
+fn producer_awaited(fenced: bool, error: Option<&str>) -> Words {
+    let error = error.map(|error| format!("; the last try: {error}"));
+    let error = error.unwrap_or_default();
+    if fenced {
+        return Words::new(
+            "producer_awaited",
+            format!("another process uses the same transactions.id, and neither gets on{error}"),
+        )
+        .remedy("give each process a transactions.id of its own, or stop the other one");
+    }
+    Words::new(
+        "producer_awaited",
+        format!("what an earlier transaction left open is being settled before anything is read or committed{error}"),
+    )
+    .remedy("look at the brokers, and for WRITE on the transactional id; it is tried again by itself")
+}
+
 fn parked(head: &Head, cause: Cause, reason: &str, refused: Option<&str>, place: &str) -> Words {
     let because = match cause {
         Cause::Failures => format!("after {}", times(head.failures, "failure")),
@@ -367,6 +397,9 @@ fn room(cause: &Obstacle) -> Words {
         | Obstacle::Leaving
         | Obstacle::Ending
         | Obstacle::MembershipDoubtful
+        | Obstacle::ProducerAwaited { .. }
+        | Obstacle::TransactionsFailing { .. }
+        | Obstacle::OutputsFull { .. }
         | Obstacle::Paused { .. }
         | Obstacle::CommitFailing { .. }
         | Obstacle::FetchFailing { .. }

@@ -102,8 +102,8 @@ pub struct Ids {
     #[prost(message, repeated, tag = "2")]
     pub ranges: ::prost::alloc::vec::Vec<IdRange>,
 }
-/// Some deliveries that ended in the same way. One request carries at most 16,384 ids and ranges,
-/// counted together.
+/// Some deliveries that ended in the same way. One request carries at most 16,384 ids, ranges, settlements, outputs and
+/// headers of outputs, counted together, and 4 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Settlement {
     /// The deliveries. Empty: nothing happens.
@@ -119,6 +119,36 @@ pub struct Settlement {
     /// Why, in the application's words; for the sidecar's logs and status. Cut at 1,024 bytes.
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+    /// Records to be written in the transaction that commits these deliveries, in this order and after those of earlier
+    /// settlements. With OUTCOME_ACK only, and only if Opened.processing is PROCESSING_TRANSACTIONAL, else the call ends with
+    /// FAILED_PRECONDITION. Such a settlement is applied whole or not at all: if any of its deliveries is refused, none of
+    /// them is settled and nothing is written. Deliveries that were acknowledged before are refused with
+    /// REFUSAL_REASON_CONFLICT unless all of them were; then it is accepted, and nothing is written again.
+    #[prost(message, repeated, tag = "5")]
+    pub outputs: ::prost::alloc::vec::Vec<Output>,
+}
+/// A record to be written.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Output {
+    /// Where to. The topic must exist. One that does not take a record aborts the transaction: what was in it is delivered
+    /// again, and the deliveries of this settlement have failed once more, as with OUTCOME_RETRY.
+    #[prost(string, tag = "1")]
+    pub topic: ::prost::alloc::string::String,
+    /// The key. Absent: null, which is not the same as empty.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The value. Absent: null, a tombstone.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub value: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The headers, in this order.
+    #[prost(message, repeated, tag = "4")]
+    pub headers: ::prost::alloc::vec::Vec<Header>,
+    /// The partition. Absent: the one that the key leads to, as with Java's producers, or any.
+    #[prost(int32, optional, tag = "5")]
+    pub partition: ::core::option::Option<i32>,
+    /// Milliseconds since 1970, above 0. Absent: the time of writing.
+    #[prost(int64, optional, tag = "6")]
+    pub timestamp_ms: ::core::option::Option<i64>,
 }
 /// Some deliveries that need more time. One request carries at most 16,384 ids and ranges, counted together with those
 /// of its settlements.
@@ -237,6 +267,9 @@ pub struct Opened {
     /// that the application is to keep.
     #[prost(bool, tag = "10")]
     pub application_keeps_positions: bool,
+    /// What an acknowledgement leads to.
+    #[prost(enumeration = "Processing", tag = "11")]
+    pub processing: i32,
 }
 /// Records of one partition, offsets rising.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -602,6 +635,39 @@ impl Outcome {
         }
     }
 }
+/// What an acknowledgement leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Processing {
+    /// Not sent by this sidecar; by an older one it means PROCESSING_AT_LEAST_ONCE.
+    Unspecified = 0,
+    /// A commit some time later. Outputs are refused.
+    AtLeastOnce = 1,
+    /// A transaction some time later, which commits and writes outputs, or does neither.
+    Transactional = 2,
+}
+impl Processing {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PROCESSING_UNSPECIFIED",
+            Self::AtLeastOnce => "PROCESSING_AT_LEAST_ONCE",
+            Self::Transactional => "PROCESSING_TRANSACTIONAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROCESSING_UNSPECIFIED" => Some(Self::Unspecified),
+            "PROCESSING_AT_LEAST_ONCE" => Some(Self::AtLeastOnce),
+            "PROCESSING_TRANSACTIONAL" => Some(Self::Transactional),
+            _ => None,
+        }
+    }
+}
 /// Which records are delivered one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -692,6 +758,9 @@ pub enum WithdrawReason {
     Shutdown = 6,
     /// Another stream of the sidecar was first to say where the partition starts. Told by PartitionEvent only.
     OtherStream = 7,
+    /// A transaction was aborted, or its end is not known: everything of the partition since the last one that succeeded
+    /// is delivered again, what was acknowledged included.
+    Aborted = 8,
 }
 impl WithdrawReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -708,6 +777,7 @@ impl WithdrawReason {
             Self::Repositioned => "WITHDRAW_REASON_REPOSITIONED",
             Self::Shutdown => "WITHDRAW_REASON_SHUTDOWN",
             Self::OtherStream => "WITHDRAW_REASON_OTHER_STREAM",
+            Self::Aborted => "WITHDRAW_REASON_ABORTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -721,6 +791,7 @@ impl WithdrawReason {
             "WITHDRAW_REASON_REPOSITIONED" => Some(Self::Repositioned),
             "WITHDRAW_REASON_SHUTDOWN" => Some(Self::Shutdown),
             "WITHDRAW_REASON_OTHER_STREAM" => Some(Self::OtherStream),
+            "WITHDRAW_REASON_ABORTED" => Some(Self::Aborted),
             _ => None,
         }
     }

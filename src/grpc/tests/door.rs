@@ -91,7 +91,7 @@ impl Tcp {
             address,
             token_file: token_file.map(Into::into),
         });
-        let fake = Fake::new(Positions::Store);
+        let fake = Fake::new(Positions::Store, false);
         let (_, stop) = serve(Listen { unix: None, tcp }, &fake).await;
         Self {
             fake,

@@ -19,8 +19,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::core::{
-    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, Positions, SettleRequest,
-    Settlement, StartAnswer, StartRefused, StreamId, StreamOpen,
+    CommitMode, Extend, FlowChange, IdRange, Moment, NewOutputs, Order, Outcome, OutputsId,
+    Positions, SettleRequest, Settlement, StartAnswer, StartRefused, StreamId, StreamOpen,
 };
 use crate::grpc::proto::consumer_service_client::ConsumerServiceClient;
 use crate::grpc::proto::stream_response::Response;
@@ -53,6 +53,7 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<StreamId, FakeStream>,
     pub(super) opened: Vec<(StreamOpen, Peer)>,
     pub(super) settled: Vec<(Option<StreamId>, Vec<Settlement>)>,
+    pub(super) outputs: Vec<Vec<crate::record::Output>>,
     pub(super) extended: Vec<Extend>,
     /// Numbers of connections that are gone.
     pub(super) disconnected: Vec<u64>,
@@ -66,6 +67,9 @@ pub(super) struct State {
     pub(super) starts: Vec<StartAnswer>,
     /// What that is refused with; `None`: nothing.
     pub(super) start_refused: Option<StartRefused>,
+    /// Whether there is no room for outputs, and who waits for it.
+    pub(super) full_of_outputs: bool,
+    pub(super) waiting: Vec<Waker>,
     /// What settlements are refused with; `None`: nothing.
     pub(super) refuse: Option<Refused>,
     /// Refuses every id, with this reason.
@@ -83,7 +87,7 @@ pub(super) struct FakeStream {
 }
 
 impl Fake {
-    pub(super) fn new(positions: Positions) -> Arc<Self> {
+    pub(super) fn new(positions: Positions, transactional: bool) -> Arc<Self> {
         Arc::new(Self {
             topics: vec!["orders".to_owned(), "refunds".to_owned()],
             terms: Terms {
@@ -100,6 +104,7 @@ impl Fake {
                 positions,
                 deadline: Duration::ZERO,
                 dead_letters: false,
+                transactional,
             },
             now: AtomicU64::new(0),
             state: Mutex::default(),
@@ -160,6 +165,26 @@ impl Sidecar for Fake {
 
     fn terms(&self) -> &Terms {
         &self.terms
+    }
+
+    fn poll_confirms(&self, outputs: bool, cx: &mut Context<'_>) -> Poll<()> {
+        self.change(|state| {
+            if !(outputs && state.full_of_outputs) {
+                return Poll::Ready(());
+            }
+            state.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    fn keep_outputs(&self, outputs: Vec<crate::record::Output>) -> NewOutputs {
+        let records = u32::try_from(outputs.len()).expect("few");
+        self.change(|state| state.outputs.push(outputs));
+        NewOutputs {
+            id: OutputsId(1),
+            records,
+            bytes: 1,
+        }
     }
 
     fn open(&self, open: StreamOpen, peer: &Peer) -> Result<OpenedStream, OpenRefused> {
@@ -302,17 +327,21 @@ impl Served {
     }
 
     pub(super) async fn with_positions(positions: Positions) -> Self {
-        Self::serving(Vec::new(), positions).await
+        Self::serving(Vec::new(), positions, false).await
+    }
+
+    pub(super) async fn transactional() -> Self {
+        Self::serving(Vec::new(), Positions::Store, true).await
     }
 
     pub(super) async fn for_users(uids: Vec<u32>) -> Self {
-        Self::serving(uids, Positions::Store).await
+        Self::serving(uids, Positions::Store, false).await
     }
 
-    async fn serving(uids: Vec<u32>, positions: Positions) -> Self {
+    async fn serving(uids: Vec<u32>, positions: Positions, transactional: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("ackline.sock");
-        let fake = Fake::new(positions);
+        let fake = Fake::new(positions, transactional);
         let unix = Some(ListenUnix {
             path: socket.clone(),
             uids,

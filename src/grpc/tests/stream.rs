@@ -42,6 +42,7 @@ async fn opened_comes_first_and_says_what_is_in_force() {
             settling_required: true,
             delivery_deadline: None,
             application_keeps_positions: false,
+            processing: proto::Processing::AtLeastOnce.into(),
         };
         assert_eq!(opened, expected);
         let state = served.fake.state();

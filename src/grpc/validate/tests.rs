@@ -16,6 +16,7 @@ fn terms() -> Terms {
         positions: Positions::Store,
         deadline: Duration::ZERO,
         dead_letters: true,
+        transactional: false,
     }
 }
 

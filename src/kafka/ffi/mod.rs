@@ -13,7 +13,7 @@
 //! - F2: everything librdkafka allocates has one owner here and is freed by its `Drop`.
 //! - F3: error codes are read as integers ([`Code`]), never as the enum of the bindings: a broker may
 //!   send a code that the enum does not have.
-//! - F4: nothing here waits for a broker. What blocks, waits for librdkafka's main thread alone.
+//! - F4: nothing here waits for a broker, but for `transactions`. What blocks, waits for librdkafka's main thread alone.
 
 #![allow(unsafe_code, reason = "this module exists to contain it")]
 
@@ -27,6 +27,7 @@ mod message;
 mod metadata;
 mod producer;
 mod queue;
+mod transactions;
 
 pub(super) use admin::{Isolation, LogEnd};
 pub(super) use code::{Code, Failure};
@@ -38,6 +39,7 @@ pub use message::Message;
 pub(super) use message::Messages;
 pub(super) use queue::Queue;
 pub use queue::Wake;
+pub(super) use transactions::{GroupMetadata, TransactionFailure};
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char};

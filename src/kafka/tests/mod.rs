@@ -12,3 +12,4 @@ mod groups;
 mod producer;
 mod records;
 mod settings;
+mod transactions;

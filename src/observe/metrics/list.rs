@@ -68,6 +68,33 @@ pub(super) static PROCESS: &[Metric] = &[
         |view| Some(switch(view.snapshot.status.membership_doubtful)),
     ),
     gauge(
+        "producer_fenced",
+        None,
+        "1 while another process holds the transactional id; absent without transactions",
+        |view| {
+            let transactions = view.snapshot.status.transactions.as_ref()?;
+            Some(switch(transactions.fenced))
+        },
+    ),
+    gauge(
+        "transactions_failing",
+        None,
+        "1 while nothing is delivered because several transactions in a row had no effect; absent without transactions",
+        |view| {
+            let transactions = view.snapshot.status.transactions.as_ref()?;
+            Some(switch(transactions.failing))
+        },
+    ),
+    gauge(
+        "outputs_waiting_bytes",
+        None,
+        "Bytes of outputs that wait for the next transaction; absent without transactions",
+        |view| {
+            let transactions = view.snapshot.status.transactions.as_ref()?;
+            Some(float(transactions.waiting_bytes))
+        },
+    ),
+    gauge(
         "last_commit_timestamp",
         Some(Unit::Seconds),
         "When a commit last succeeded; absent before the first",

@@ -140,6 +140,7 @@ pub(super) static TOTALS: &[Metric] = &[
                     ("revoked", counters.withdrawn_revoked),
                     ("lost", counters.withdrawn_lost),
                     ("repositioned", counters.withdrawn_repositioned),
+                    ("aborted", counters.withdrawn_aborted),
                 ],
             );
         },
@@ -151,6 +152,29 @@ pub(super) static TOTALS: &[Metric] = &[
         |counters, out| {
             count(out, vec![], counters.commits);
         },
+    ),
+    counter(
+        "transactions",
+        &["result"],
+        "Transactions, with `processing: transactional`: `unknown` are those of which it was not known how they ended, \
+         before another producer settled them",
+        |counters, out| {
+            by(
+                out,
+                "result",
+                &[
+                    ("committed", counters.transactions_committed),
+                    ("aborted", counters.transactions_aborted),
+                    ("unknown", counters.transactions_unknown),
+                ],
+            );
+        },
+    ),
+    counter(
+        "outputs",
+        &[],
+        "Records that applications returned and that are committed",
+        |counters, out| count(out, vec![], counters.outputs_written),
     ),
     counter(
         "marks_dropped",

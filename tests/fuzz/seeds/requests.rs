@@ -1,8 +1,8 @@
 //! Requests as clients send them, and as nobody should.
 
 use ackline::grpc::proto::{
-    AckRequest, ConsumeRequest, Extend, IdRange, Ids, Notice, Open, Outcome, SetFlow, Settlement,
-    StartAt, StreamRequest, WaitFor, consume_request::Request,
+    AckRequest, ConsumeRequest, Extend, Header, IdRange, Ids, Notice, Open, Outcome, Output,
+    SetFlow, Settlement, StartAt, StreamRequest, WaitFor, consume_request::Request,
 };
 use prost::Message;
 
@@ -60,6 +60,18 @@ pub(super) fn seeds() -> Seeds {
             "real-start-inside",
             input(CONSUME | APPLICATION, 5, &starting()),
         ),
+        ("real-outputs", input(ACK, 7, &[returning()])),
+        (
+            "real-outputs-inside",
+            input(
+                CONSUME,
+                3,
+                &[
+                    consume(1, Request::Open(open())),
+                    consume(2, Request::Settle(returned())),
+                ],
+            ),
+        ),
     ]);
     seeds.extend(hostile());
     seeds
@@ -91,6 +103,7 @@ fn hostile() -> Seeds {
             input(CONSUME, 0, &[opened, settled(1, Outcome::Ack)]),
         ),
         ("hostile-empty-ranges", input(ACK, 0, &[empty_ranges()])),
+        ("hostile-empty-outputs", input(ACK, 0, &[empty_outputs()])),
         ("hostile-compressed", raw(STREAM, &[1, 0, 0, 0, 0])),
         (
             "hostile-length",
@@ -207,7 +220,50 @@ fn settlement(outcome: Outcome) -> Settlement {
         outcome: outcome.into(),
         retry_delay: (outcome == Outcome::Retry).then(|| duration(2, 0)),
         reason: "the warehouse is closed".to_owned(),
+        outputs: Vec::new(),
     }
+}
+
+/// An acknowledgement with a record of everything, and a tombstone.
+fn returned() -> Settlement {
+    let whole = Output {
+        topic: "invoices".to_owned(),
+        key: Some(b"customer".to_vec().into()),
+        value: Some(b"12.50".to_vec().into()),
+        headers: vec![Header {
+            name: "traced".to_owned(),
+            value: Some(b"yes".to_vec().into()),
+            ..Header::default()
+        }],
+        partition: Some(3),
+        timestamp_ms: Some(1_700_000_000_000),
+    };
+    let tombstone = Output {
+        topic: "invoices".to_owned(),
+        key: Some(b"order".to_vec().into()),
+        ..Output::default()
+    };
+    Settlement {
+        outputs: vec![whole, tombstone],
+        ..settlement(Outcome::Ack)
+    }
+}
+
+fn returning() -> Vec<u8> {
+    AckRequest {
+        settlements: vec![returned(), settlement(Outcome::Retry)],
+        ..AckRequest::default()
+    }
+    .encode_to_vec()
+}
+
+/// Two bytes each, hundreds when decoded.
+fn empty_outputs() -> Vec<u8> {
+    let settlement = [0x2a, 0].repeat(1000);
+    let mut message = vec![0x0a];
+    prost::encoding::encode_varint(settlement.len() as u64, &mut message);
+    message.extend(settlement);
+    message
 }
 
 fn ack(wait_for: WaitFor) -> Vec<u8> {

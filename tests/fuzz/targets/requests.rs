@@ -6,8 +6,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ackline::core::{
-    CommitMode, Extend, FlowChange, IdRange, Moment, Order, Outcome, Positions, SettleRequest,
-    Settlement, StartAnswer, StartRefused, StreamEnd, StreamId, StreamOpen,
+    CommitMode, Extend, FlowChange, IdRange, Moment, NewOutputs, Order, Outcome, OutputsId,
+    Positions, SettleRequest, Settlement, StartAnswer, StartRefused, StreamEnd, StreamId,
+    StreamOpen,
 };
 use ackline::grpc::direct::call;
 use ackline::grpc::validate::{
@@ -18,6 +19,7 @@ use ackline::grpc::{
     Answer, CommitAnswer, End, Event, OpenRefused, OpenedStream, Outgoing, Peer, Refused,
     RefusedReason, Sidecar, Terms,
 };
+use ackline::record::Output;
 use tokio::sync::oneshot;
 
 use super::{first, pieces};
@@ -135,6 +137,7 @@ impl Strict {
                 },
                 deadline: Duration::from_secs(60),
                 dead_letters: flags & REFUSE == 0,
+                transactional: flags & REFUSE == 0,
             },
             closing: AtomicBool::new(false),
             opened: AtomicU64::new(0),
@@ -157,7 +160,8 @@ impl Strict {
             reason,
             outputs,
         } = settlement;
-        assert!(outputs.is_none(), "only the engine names outputs");
+        assert!(outputs.is_none() || self.terms.transactional);
+        assert!(outputs.is_none() || *outcome == Outcome::Ack);
         assert!(ids.iter().all(|range| range.first <= range.last));
         assert!(ids.len() <= 16_384, "{} ranges", ids.len());
         is_printable(reason, REASON_BYTES_MAX);
@@ -192,6 +196,20 @@ impl Sidecar for Strict {
 
     fn terms(&self) -> &Terms {
         &self.terms
+    }
+
+    fn keep_outputs(&self, outputs: Vec<Output>) -> NewOutputs {
+        assert!(!outputs.is_empty() && outputs.len() <= 16_384);
+        for output in &outputs {
+            assert!(!output.topic.is_empty() && output.topic.len() <= 249);
+            assert!(output.partition.is_none_or(|partition| partition >= 0));
+            assert!(output.timestamp_ms.is_none_or(|millis| millis > 0));
+        }
+        NewOutputs {
+            id: OutputsId(1),
+            records: u32::try_from(outputs.len()).unwrap(),
+            bytes: outputs.iter().map(Output::bytes).sum(),
+        }
     }
 
     fn open(&self, open: StreamOpen, _: &Peer) -> Result<OpenedStream, OpenRefused> {

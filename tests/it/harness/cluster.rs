@@ -40,6 +40,19 @@ impl Cluster {
         })
     }
 
+    /// The cluster of that line on which positions are committed in transactions. One of its own: how those end is written
+    /// where groups are kept, and Kafka's tools, which others tests read that with, wait for as many records as there are
+    /// offsets.
+    pub(crate) fn of_transactions(line: Line) -> &'static Self {
+        static NEWEST: OnceLock<Cluster> = OnceLock::new();
+        static OLDEST: OnceLock<Cluster> = OnceLock::new();
+        let (cell, name) = match line {
+            Line::Newest => (&NEWEST, "transactions-newest"),
+            Line::Oldest => (&OLDEST, "transactions-oldest"),
+        };
+        cell.get_or_init(|| Self::start(name, line, &[], false))
+    }
+
     /// The one that pods reach, at an address that their nodes lead to: the one named by the environment, or else one that
     /// is started now and ends with the test process.
     pub(crate) fn for_pods(address: &str) -> &'static Self {
@@ -52,7 +65,12 @@ impl Cluster {
 
     /// A cluster for one test, which may break it.
     pub(crate) fn own(name: &str, arguments: &[&str]) -> Self {
-        Self::start(name, Line::Newest, arguments, true)
+        Self::own_of(Line::Newest, name, arguments)
+    }
+
+    /// The same, of that line.
+    pub(crate) fn own_of(line: Line, name: &str, arguments: &[&str]) -> Self {
+        Self::start(name, line, arguments, true)
     }
 
     fn start(name: &str, line: Line, arguments: &[&str], ends_with_test: bool) -> Self {

@@ -18,6 +18,7 @@ pub(crate) enum Protocol {
 /// What a scenario runs on.
 #[derive(Clone, Copy)]
 pub(crate) struct Member {
+    pub(crate) line: Line,
     pub(crate) cluster: &'static Cluster,
     pub(crate) protocol: Protocol,
 }
@@ -25,8 +26,17 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn new(line: Line, protocol: Protocol) -> Self {
         Self {
+            line,
             cluster: Cluster::shared(line),
             protocol,
+        }
+    }
+
+    /// The same, where positions may be committed in transactions.
+    pub(crate) fn of_transactions(self) -> Self {
+        Self {
+            cluster: Cluster::of_transactions(self.line),
+            ..self
         }
     }
 

@@ -31,6 +31,7 @@ mod start;
 mod static_member;
 pub(crate) mod stores;
 mod throttled;
+mod transactions;
 mod zombie;
 mod zookeeper;
 

@@ -1,6 +1,7 @@
 {{/*
 Memory limit of the container: what `sidecar.resources.limits.memory` says, or what `ackline config memory` computes:
-24Mi for the process, and 2.5 times the fetch queue of 16Mi and `in_flight.bytes`.
+24Mi for the process, and 2.5 times the fetch queue of 16Mi, `in_flight.bytes`, and twice `transactions.max_bytes` with
+`processing: transactional`.
 */}}
 {{- define "ackline-sidecar.memory" -}}
 {{- $limits := default dict (default dict .Values.sidecar.resources).limits -}}
@@ -10,6 +11,10 @@ Memory limit of the container: what `sidecar.resources.limits.memory` says, or w
 {{- $settings := include "ackline-sidecar.settings" . | fromYaml -}}
 {{- $inFlight := default dict $settings.in_flight -}}
 {{- $held := include "ackline-sidecar.bytes" (default "16MiB" $inFlight.bytes) | int64 -}}
+{{- if eq (default "at_least_once" $settings.processing) "transactional" -}}
+{{- $transactions := default dict $settings.transactions -}}
+{{- $held = add $held (mul 2 (include "ackline-sidecar.bytes" (default "16MiB" $transactions.max_bytes) | int64)) -}}
+{{- end -}}
 {{- $payload := div (mul (add $held 16777216) 5) 2 -}}
 {{- $bytes := add $payload 25165824 -}}
 {{- printf "%dMi" (div (add $bytes 1048575) 1048576) -}}
