@@ -7,6 +7,7 @@ import {
   AckResponse,
   ConsumerServiceClient,
   Outcome,
+  Settlement,
   StreamRequest,
   type Record,
   type StreamResponse,
@@ -34,8 +35,8 @@ async function take(response: StreamResponse["response"]): Promise<void> {
   if (response?.$case !== "records") return;
   const { topic, partition, records } = response.value;
   for (const record of records) work(topic, partition, record);
-  const deliveries = { ids: records.map(({ id }) => id), ranges: [] };
-  await ack({ settlements: [{ deliveries, outcome: Outcome.OUTCOME_ACK, reason: "" }] });
+  const deliveries = { ids: records.map(({ id }) => id) };
+  await ack({ settlements: [Settlement.fromPartial({ deliveries, outcome: Outcome.OUTCOME_ACK })] });
 }
 
 async function consume(): Promise<void> {
