@@ -19,7 +19,12 @@ stopping = threading.Event()
 
 
 def copy_of(record):
-    return ackline.Output(topic=TARGET, key=record.key, value=record.value.upper(), headers=record.headers)
+    output = ackline.Output(topic=TARGET, headers=record.headers)
+    if record.HasField("key"):  # null is not the same as empty
+        output.key = record.key
+    if record.HasField("value"):
+        output.value = record.value.upper()
+    return output
 
 
 def settle(consumer, ids, outputs):

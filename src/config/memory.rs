@@ -28,11 +28,8 @@ fn payload_bytes_max(config: &Config) -> u64 {
 
 /// Outputs that wait for a transaction, and those in the one that is out.
 fn outputs_bytes_max(config: &Config) -> u64 {
-    if config.is_transactional() {
-        config.transactions.bytes_max.saturating_mul(2)
-    } else {
-        0
-    }
+    let limits = config.transaction_limits();
+    limits.map_or(0, |limits| limits.held_bytes_max())
 }
 
 /// The same, line by line.

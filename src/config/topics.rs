@@ -41,10 +41,7 @@ impl Config {
             },
             commit_metadata: self.commit.metadata,
             commit_metadata_max: COMMIT_METADATA_CHARS_MAX,
-            transactions: self.is_transactional().then(|| TransactionLimits {
-                records_max: self.transactions.records_max.into(),
-                bytes_max: self.transactions.bytes_max,
-            }),
+            transactions: self.transaction_limits(),
             commit_staleness_max: self.commit.staleness_max,
             start: self.start,
             on_out_of_range: self.on_out_of_range,
@@ -71,6 +68,15 @@ impl Config {
             StoreKind::Application => Positions::Application,
             StoreKind::Kafka | StoreKind::Postgres | StoreKind::ZooKeeper => Positions::Store,
         }
+    }
+
+    /// What transactions may hold, if commits are such.
+    #[must_use]
+    pub fn transaction_limits(&self) -> Option<TransactionLimits> {
+        self.is_transactional().then(|| TransactionLimits {
+            records_max: self.transactions.records_max.into(),
+            bytes_max: self.transactions.bytes_max,
+        })
     }
 
     /// Whether outputs go with commits, in transactions.

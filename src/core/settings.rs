@@ -174,7 +174,8 @@ pub struct TransactionLimits {
 
 impl TransactionLimits {
     /// So many bytes may be held: waiting, and in the transaction that is out.
-    pub(super) fn held_bytes_max(&self) -> u64 {
+    #[must_use]
+    pub fn held_bytes_max(&self) -> u64 {
         self.bytes_max.saturating_mul(2)
     }
 }

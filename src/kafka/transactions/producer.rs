@@ -216,14 +216,17 @@ impl Producer {
 
     /// Waits until it is known of every output what became of it. librdkafka tells within the time that they have.
     fn wait_for_outputs(&self, outputs: &mut Outputs, until: Instant) {
+        if !self.serve_until(until + LOOK_EVERY * 10, outputs) {
+            outputs.failed.get_or_insert_with(|| "timed out".to_owned());
+        }
+    }
+
+    /// Takes what librdkafka has to say until nothing is on its way any more, or until then. Returns whether nothing is.
+    fn serve_until(&self, until: Instant, outputs: &mut Outputs) -> bool {
         loop {
             self.serve(outputs);
-            if outputs.open.is_empty() {
-                return;
-            }
-            if Instant::now() >= until + LOOK_EVERY * 10 {
-                outputs.failed.get_or_insert_with(|| "timed out".to_owned());
-                return;
+            if outputs.open.is_empty() || Instant::now() >= until {
+                return outputs.open.is_empty();
             }
             self.bell.wait(LOOK_EVERY);
         }
@@ -276,13 +279,7 @@ impl Producer {
     fn abort(&self, end: End, mut outputs: Outputs, within: Duration) -> End {
         // librdkafka waits for what was told of outputs to be taken: all of it, before the end.
         self.handle.purge();
-        let until = Instant::now() + PURGED_WITHIN;
-        while self.serve(&mut outputs).is_none()
-            && !outputs.open.is_empty()
-            && Instant::now() < until
-        {
-            self.bell.wait(LOOK_EVERY);
-        }
+        self.serve_until(Instant::now() + PURGED_WITHIN, &mut outputs);
         match self.handle.abort_transaction(within) {
             Ok(()) => end,
             Err(failed) => unknown(failed),
