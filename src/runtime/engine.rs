@@ -105,6 +105,8 @@ pub(super) struct Engine {
     pub(super) trouble: Option<(kafka::Trouble, Moment)>,
     /// Wakes tasks that wait until settlements may be answered.
     pub(super) unconfirmed: Vec<Waker>,
+    /// Wakes those that wait until there is room for outputs.
+    pub(super) without_room: Vec<Waker>,
 }
 
 impl Engine {
@@ -159,6 +161,7 @@ impl Engine {
             discarded: Vec::new(),
             trouble: None,
             unconfirmed: Vec::new(),
+            without_room: Vec::new(),
         })
     }
 

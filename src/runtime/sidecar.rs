@@ -193,19 +193,27 @@ impl Engine {
         }
     }
 
-    /// Those that wait look again.
+    /// Those whose wait is over look again.
     pub(super) fn wake_unconfirmed(&mut self) {
-        if self.core.confirms() {
-            self.unconfirmed.drain(..).for_each(Waker::wake);
+        if !self.core.confirms() {
+            return;
+        }
+        self.unconfirmed.drain(..).for_each(Waker::wake);
+        if !self.core.holds_too_many_outputs() {
+            self.without_room.drain(..).for_each(Waker::wake);
         }
     }
 
     /// Ready while settlements may be answered (B15), and what they bring along has room.
     fn poll_confirms(&mut self, outputs: bool, cx: &mut Context<'_>) -> Poll<()> {
-        if self.core.confirms() && !(outputs && self.core.holds_too_many_outputs()) {
+        let waiting = if !self.core.confirms() {
+            &mut self.unconfirmed
+        } else if outputs && self.core.holds_too_many_outputs() {
+            &mut self.without_room
+        } else {
             return Poll::Ready(());
-        }
-        self.unconfirmed.push(cx.waker().clone());
+        };
+        waiting.push(cx.waker().clone());
         Poll::Pending
     }
 }

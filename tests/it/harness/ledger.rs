@@ -68,6 +68,8 @@ struct Entry {
     /// When an acknowledgement was first sent, in milliseconds since 1970.
     acknowledged_ms: Option<i64>,
     accepted: Option<Accepted>,
+    /// Nobody lived to hear whether the acknowledgement was accepted.
+    unheard: bool,
 }
 
 /// One delivery.
@@ -203,6 +205,15 @@ impl Ledger {
         }
     }
 
+    /// The application was killed after it acknowledged these and before it heard an answer: each may be finished, which
+    /// the commits then show, or be delivered again.
+    pub(crate) fn answers_unheard(&self, places: impl IntoIterator<Item = Place>) {
+        let mut books = self.books();
+        for place in places {
+            books.entry(place).unheard = true;
+        }
+    }
+
     /// The sidecar refused acknowledgements because their deliveries are dead.
     pub(crate) fn stale(&self, count: usize) {
         self.books().stale += count;
@@ -276,7 +287,7 @@ impl Ledger {
     fn unfinished(&self) -> Vec<Place> {
         let books = self.books();
         let due = books.entries.iter().filter(|(_, entry)| {
-            entry.written.is_some() && !entry.removed && entry.accepted.is_none()
+            entry.written.is_some() && !entry.removed && entry.accepted.is_none() && !entry.unheard
         });
         due.map(|(place, _)| place.clone()).collect()
     }

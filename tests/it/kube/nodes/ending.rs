@@ -64,6 +64,7 @@ async fn an_application_that_eats_its_whole_grace_period_loses_no_acknowledgemen
     scenario
         .kubectl(&["delete", "pod", "greedy", "--timeout=60s"])
         .await;
+    reports.note_killed("greedy");
     let told = reports.until_event("sigterm", "greedy").await.at_ms;
     let events = reports.events();
     let last = events

@@ -48,6 +48,8 @@ struct Heard {
     /// Where deliveries come from, by process and id.
     places: BTreeMap<(String, u64), Place>,
     accepted: BTreeSet<Place>,
+    /// Pods whose applications were killed.
+    killed: BTreeSet<String>,
 }
 
 impl Reports {
@@ -122,11 +124,19 @@ impl Reports {
         .await;
     }
 
-    /// Waits until everything that was written was accepted.
+    /// The application of that pod was killed, and with it maybe what it was about to report.
+    pub(super) fn note_killed(&self, pod: &str) {
+        self.heard().killed.insert(pod.to_owned());
+    }
+
+    /// Waits until everything that was written was accepted, as far as whoever acknowledged it lived to tell.
     pub(super) async fn until_all_accepted(&self, ledger: &Ledger) {
-        let written: BTreeSet<Place> = ledger.log().into_iter().map(|(place, _)| place).collect();
+        let mut left: BTreeSet<Place> = ledger.log().into_iter().map(|(place, _)| place).collect();
         until("everything that was written is accepted", async || {
-            self.heard().accepted.is_superset(&written).then_some(())
+            let heard = self.heard();
+            let unheard = heard.unheard();
+            left.retain(|place| !heard.accepted.contains(place) && !unheard.contains(place));
+            left.is_empty().then_some(())
         })
         .await;
     }
@@ -196,6 +206,7 @@ impl Reports {
                 _ => {}
             }
         }
+        ledger.answers_unheard(self.heard().unheard());
     }
 }
 
@@ -252,6 +263,27 @@ impl Heard {
             body,
         });
         number
+    }
+
+    /// What killed applications acknowledged, and whose answer nobody heard of.
+    fn unheard(&self) -> BTreeSet<Place> {
+        let mut unheard = BTreeSet::new();
+        for event in self
+            .events
+            .iter()
+            .filter(|event| self.killed.contains(&event.pod))
+        {
+            match event.name.as_str() {
+                "acknowledging" => unheard.extend(event.places.iter().cloned()),
+                "accepted" | "stale" | "unknown" => {
+                    for place in &event.places {
+                        unheard.remove(place);
+                    }
+                }
+                _ => {}
+            }
+        }
+        unheard
     }
 
     fn note_records(&mut self, process: &str, body: &Value) -> Vec<Place> {
