@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Ledger, Logged, Place, Sight, until};
+use crate::harness::{Ledger, Logged, PATIENCE, Place, Sight, until};
 
 /// Something that an application saw or did.
 #[derive(Clone, Debug)]
@@ -129,16 +130,27 @@ impl Reports {
         self.heard().killed.insert(pod.to_owned());
     }
 
-    /// Waits until everything that was written was accepted, as far as whoever acknowledged it lived to tell.
+    /// Waits until everything that was written was accepted, as far as whoever acknowledged it lived to tell. I-S5.
     pub(super) async fn until_all_accepted(&self, ledger: &Ledger) {
         let mut left: BTreeSet<Place> = ledger.log().into_iter().map(|(place, _)| place).collect();
-        until("everything that was written is accepted", async || {
-            let heard = self.heard();
-            let unheard = heard.unheard();
-            left.retain(|place| !heard.accepted.contains(place) && !unheard.contains(place));
-            left.is_empty().then_some(())
-        })
-        .await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            {
+                let heard = self.heard();
+                let unheard = heard.unheard();
+                left.retain(|place| !heard.accepted.contains(place) && !unheard.contains(place));
+            }
+            if left.is_empty() {
+                return;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "I-S5: {} records are not accepted, among them {:?}",
+                left.len(),
+                left.iter().take(5).collect::<Vec<_>>(),
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Pods that received records after that time.
