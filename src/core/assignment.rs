@@ -114,8 +114,8 @@ pub(crate) struct AssignmentState {
     /// A claim of the partition was overtaken: it is not claimed again before the group has said, asked so or later, that
     /// it is ours.
     pub(crate) disputed: Option<GroupAsk>,
-    /// Its committed offset is read when the next producer has settled everything.
-    pub(crate) awaits_producer: bool,
+    /// What is committed of it is read when a transaction is settled that may change it: by its answer, or by the next producer.
+    pub(crate) unsettled: bool,
     pub(crate) sibling_partitions: Option<u32>,
     pub(crate) topic_id: Option<TopicUuid>,
     pub(crate) end: Option<i64>,
@@ -196,7 +196,7 @@ impl AssignmentState {
             corrupt_at: None,
             committed_answer: None,
             disputed: None,
-            awaits_producer: false,
+            unsettled: false,
             sibling_partitions: None,
             topic_id: None,
             end: None,

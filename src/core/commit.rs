@@ -28,7 +28,7 @@ use super::assignment::{AssignmentState, Committed};
 use super::awaited::Awaited;
 use super::effect::{CommitEntry, Effect, Notice};
 use super::event::Event;
-use super::ids::{Assignment, CommitId, Moment, OutputsId};
+use super::ids::{Assignment, CommitId, Moment, OutputsId, PartitionId};
 use super::input::CommitError;
 use super::metadata::{self, Header};
 use super::outputs::OutputSet;
@@ -45,6 +45,7 @@ const ANSWER_SLACK: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) assignment: Assignment,
+    pub(super) partition: PartitionId,
     pub(super) committed: Committed,
 }
 
@@ -86,6 +87,12 @@ impl Commits {
             outstanding.entries.iter().any(|sent| sent.assignment == id)
         };
         self.outstanding.as_ref().is_some_and(sent)
+    }
+
+    /// Whether it speaks of a partition, of whichever assignment.
+    pub(super) fn is_partition_out(&self, partition: PartitionId) -> bool {
+        let entries = self.outstanding.iter().flat_map(|out| &out.entries);
+        entries.into_iter().any(|sent| sent.partition == partition)
     }
 
     /// The request that is out.
@@ -272,11 +279,12 @@ impl Core {
                 self.committed_until(*id, now);
                 continue;
             }
-            entries.push(entry);
             sent.push(Sent {
                 assignment: *id,
+                partition: entry.partition,
                 committed,
             });
+            entries.push(entry);
         }
         (entries, sent)
     }

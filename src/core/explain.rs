@@ -172,7 +172,7 @@ impl Core {
             }
             Phase::Listing(_) if assignment.read_refused => causes.push(Obstacle::Unauthorized),
             // Told below, if it is known why.
-            Phase::Reading if assignment.awaits_producer => {
+            Phase::Reading if assignment.unsettled && !self.transactions.producer.is_ready() => {
                 if self.transactions.producer.error.is_none() {
                     causes.push(self.producer_awaited());
                 }

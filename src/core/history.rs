@@ -140,6 +140,17 @@ impl Histories {
         Some(known.hold)
     }
 
+    /// A record came that was finished before: there is nothing more to say of it, nor of what lies below.
+    pub(crate) fn pass(&mut self, offset: i64) {
+        let after = offset.saturating_add(1);
+        if !self.carried.is_empty() {
+            self.carried = self.carried.split_off(&after);
+        }
+        if !self.restored.is_empty() {
+            self.restored = self.restored.split_off(&after);
+        }
+    }
+
     /// What is remembered of records that were taken in, by number.
     pub(crate) fn taken_in(&self) -> impl Iterator<Item = (u64, &History)> + '_ {
         self.by_number

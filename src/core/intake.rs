@@ -92,7 +92,10 @@ impl Core {
                         None => lining.add(assignment, number, record),
                     }
                 }
-                Taken::FinishedBefore => passed.finished_before += 1,
+                Taken::FinishedBefore => {
+                    assignment.history.pass(record.offset);
+                    passed.finished_before += 1;
+                }
                 Taken::Foreign => passed.foreign += 1,
                 Taken::WentBack => {
                     lining.end(assignment);

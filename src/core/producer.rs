@@ -177,10 +177,10 @@ impl Core {
     }
 
     /// Everything that was open is settled: what is committed can be read.
-    fn read_settled(&mut self) {
+    pub(super) fn read_settled(&mut self) {
         let mut ids: Vec<Assignment> = Vec::new();
         for state in self.assignments.values_mut() {
-            if std::mem::take(&mut state.awaits_producer) {
+            if std::mem::take(&mut state.unsettled) {
                 ids.push(state.id);
             }
         }

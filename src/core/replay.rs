@@ -106,7 +106,7 @@ impl Core {
         if !mutant::planted("failures-forgotten") {
             state.carried = carried;
         }
-        state.awaits_producer = !settled;
+        state.unsettled = !settled;
         settled.then_some(id)
     }
 

@@ -111,8 +111,12 @@ impl Core {
         }
     }
 
+    fn ends_or_drains(&self) -> bool {
+        self.shutdown.is_some() || self.drain.is_some()
+    }
+
     fn may_seek(&self, partition: PartitionId) -> Result<Assignment, SeekRefused> {
-        if self.shutdown.is_some() || self.drain.is_some() {
+        if self.ends_or_drains() {
             return Err(SeekRefused::Ending);
         }
         let id = self.owned.get(&partition).copied();
@@ -204,6 +208,11 @@ impl Core {
         let Some((to, clamped, range)) = self.seeks.get(&id).and_then(Seek::goal) else {
             return false;
         };
+        if self.ends_or_drains() {
+            // Begun since it was asked: nothing is taken up any more.
+            self.refuse_seek(id, SeekRefused::Ending);
+            return false;
+        }
         if self.has_outputs_under_way(id) {
             // They would be lost. Nothing new is delivered until they are written, or are not.
             self.commits.hurry = true;

@@ -61,14 +61,20 @@ impl Core {
 
     /// Asks for everything that new assignments need to know.
     pub(super) fn read_positions(&mut self, ids: &[Assignment]) {
-        let wanted: Vec<_> = ids
-            .iter()
-            .filter_map(|id| {
-                self.assignments
-                    .get(id)
-                    .map(|assignment| (*id, assignment.partition))
-            })
-            .collect();
+        let transactional = self.is_transactional();
+        let mut wanted = Vec::new();
+        for id in ids {
+            let Some(assignment) = self.assignments.get_mut(id) else {
+                continue;
+            };
+            let partition = assignment.partition;
+            if transactional && self.commits.is_partition_out(partition) {
+                // Read now it would be what the transaction that is out may be about to change (T7).
+                assignment.unsettled = true;
+                continue;
+            }
+            wanted.push((*id, partition));
+        }
         let mut topics: Vec<TopicIndex> = wanted
             .iter()
             .map(|(_, partition)| partition.topic)
@@ -91,7 +97,7 @@ impl Core {
         };
         let wanted = assignment.committed_answer.is_none()
             && assignment.disputed.is_none()
-            && !assignment.awaits_producer;
+            && !assignment.unsettled;
         if assignment.phase == Phase::Reading && wanted {
             self.effects
                 .push(Effect::ReadCommitted(vec![(id, assignment.partition)]));

@@ -378,7 +378,9 @@ impl Core {
             Phase::Reading if matches!(assignment.home, Home::Asking(_)) => {
                 return Some(Blocked::StartUnanswered);
             }
-            Phase::Reading if assignment.awaits_producer => return Some(Blocked::ProducerAwaited),
+            Phase::Reading if assignment.unsettled && !self.transactions.producer.is_ready() => {
+                return Some(Blocked::ProducerAwaited);
+            }
             Phase::Reading => return Some(Blocked::Starting),
             Phase::Listing(_) => return Some(Blocked::Listing),
             Phase::Stopped(reason) => return Some(Blocked::Stopped(reason)),

@@ -26,6 +26,7 @@ mod obstacles;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
+use super::assignment::Committed;
 use super::commit::{Outstanding, Sent};
 use super::effect::{CommitEntry, Effect};
 use super::event::Event;
@@ -236,11 +237,12 @@ impl Core {
                 self.committed_until(id, now);
                 continue;
             }
-            entries.push(entry);
             sent.push(Sent {
                 assignment: id,
+                partition: entry.partition,
                 committed,
             });
+            entries.push(entry);
         }
         (entries, sent)
     }
@@ -274,6 +276,9 @@ impl Core {
             self.transaction_committed(outstanding);
         } else {
             self.transaction_failed(outstanding, end);
+        }
+        if self.transactions.producer.is_ready() {
+            self.read_settled();
         }
         self.conclude_seeks_that_waited();
     }
@@ -374,11 +379,17 @@ impl Core {
         self.request_ended(outstanding.id, &failed.collect());
     }
 
-    /// The broker takes less than we believed; how much less, it does not say.
+    /// The broker takes less than we believed; how much less, it does not say. But no less than it once took: marks of that
+    /// length are committed, and nothing of their partition could be before they are behind it.
     fn limit_metadata(&mut self, outstanding: &Outstanding) {
-        let texts = outstanding.entries.iter();
-        let longest = texts.map(|sent| sent.committed.metadata.len()).max();
-        let characters = longest.unwrap_or(0) / 4 * 3;
+        let length = |committed: &Committed| committed.metadata.len();
+        let refused = outstanding.entries.iter();
+        let longest = refused.map(|sent| length(&sent.committed)).max();
+        let longest = longest.unwrap_or(0);
+        let known = self.assignments.values();
+        let known = known.filter_map(|state| state.committed.as_ref());
+        let taken = known.map(length).filter(|length| *length < longest).max();
+        let characters = (longest / 4 * 3).max(taken.unwrap_or(0));
         if characters < self.settings.commit_metadata_max {
             self.settings.commit_metadata_max = characters;
             self.report(Event::MetadataLimited { characters });

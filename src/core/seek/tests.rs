@@ -161,6 +161,24 @@ fn a_seek_that_cannot_be_done_is_refused_and_changes_nothing() {
     assert_eq!(bench.lines("sought"), ["sought 1: Ending"]);
 }
 
+// The transaction that it waits for may take long, and so may brokers.
+#[test]
+fn a_seek_that_is_not_done_when_a_drain_begins_is_refused() {
+    let mut bench = bench();
+    bench.answers.lists = false;
+    seek(&mut bench, SeekTarget::Earliest);
+    let within = seconds(5);
+    bench.input(Input::Operate(Operation::Drain { within }));
+    let assignment = bench.status(0).assignment;
+    let answer = Ok(LogRange {
+        earliest: 10,
+        latest: 50,
+    });
+    bench.input(Input::OffsetsListed { assignment, answer });
+    assert_eq!(bench.lines("sought"), ["sought 1: Ending"]);
+    assert_eq!(bench.status(0).assignment, assignment);
+}
+
 #[test]
 fn a_seek_that_brokers_never_answer_is_given_up() {
     let mut bench = bench();

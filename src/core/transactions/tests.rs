@@ -38,8 +38,18 @@ fn two_delivered() -> Bench {
     bench
 }
 
-pub(super) fn away() -> TransactionEnd {
+fn away() -> TransactionEnd {
     TransactionEnd::Aborted(Abort::Transient("away".to_owned()))
+}
+
+/// The next transaction has no effect, and what was in it is read again. Returns what is delivered then.
+pub(super) fn abort_next(bench: &mut Bench) -> String {
+    while bench.transactions.is_empty() {
+        bench.pass(millis(100));
+    }
+    bench.transaction_answered(away());
+    bench.pop("a b c d e f");
+    bench.pull(1)
 }
 
 fn refused(outputs: u64) -> TransactionEnd {
@@ -223,6 +233,40 @@ fn partitions_that_share_outputs_are_committed_together_and_begin_again_together
     bench.forget();
     bench.transaction_answered(away());
     assert_eq!(bench.lines("read"), ["read 0 1"]);
+}
+
+// T7
+#[test]
+fn what_begins_again_while_a_transaction_is_out_is_read_when_that_is_settled() {
+    for end in [TransactionEnd::Committed, away()] {
+        let mut bench = two_delivered();
+        bench.ack_with("0", 1);
+        bench.pass(seconds(1));
+        assert_eq!(bench.lines("transact"), ["transact 0@1 with [1]"]);
+        bench.ack_with("1 1/0", 2);
+        bench.lose(&[1]);
+        bench.forget();
+        bench.pass(millis(500));
+        assert!(bench.lines("read").is_empty(), "{end:?}");
+        bench.transaction_answered(end);
+        assert_eq!(bench.lines("read"), ["read 0"]);
+    }
+}
+
+// T7
+#[test]
+fn partition_that_is_assigned_again_while_its_transaction_is_out_is_read_when_that_is_settled() {
+    let mut bench = delivered(transactional());
+    bench.ack_with("0", 1);
+    bench.pass(seconds(1));
+    bench.lose(&[0]);
+    bench.assign(&[0]);
+    assert!(bench.lines("read").is_empty());
+    bench.answers.producers = false;
+    bench.transaction_answered(TransactionEnd::Unknown("gone".to_owned()));
+    assert!(bench.lines("read").is_empty());
+    bench.producer_answered(Ok(()));
+    assert_eq!(bench.lines("read"), ["read 0"]);
 }
 
 // O4
@@ -431,12 +475,7 @@ fn after_three_transactions_without_effect_nothing_is_delivered_before_one_succe
     let mut bench = delivered(transactional());
     for outputs in 1..=3 {
         bench.ack_with("0", outputs);
-        while bench.transactions.is_empty() {
-            bench.pass(millis(100));
-        }
-        bench.transaction_answered(away());
-        bench.pop("a b c d e f");
-        let got = bench.pull(1);
+        let got = abort_next(&mut bench);
         assert_eq!(got.is_empty(), outputs == 3, "{got}");
     }
     while bench.transactions.is_empty() {
@@ -465,6 +504,21 @@ fn broker_that_takes_less_metadata_is_given_less() {
     bench.transaction_answered(TransactionEnd::Aborted(Abort::MetadataTooLarge));
     assert!(bench.core.settings.commit_metadata_max < transactional().commit_metadata_max);
     assert_eq!(bench.lines("event MetadataLimited").len(), 1);
+}
+
+#[test]
+fn broker_is_given_no_less_metadata_than_it_once_took() {
+    let mut bench = delivered(transactional());
+    bench.ack_with("1", 1);
+    bench.pass(seconds(1));
+    bench.transaction_answered(TransactionEnd::Committed);
+    let mut committed = bench.core.assignments.values();
+    let taken = committed.find_map(|state| Some(state.committed.as_ref()?.metadata.len()));
+    bench.retry("2");
+    bench.ack_with("3", 2);
+    bench.pass(seconds(1));
+    bench.transaction_answered(TransactionEnd::Aborted(Abort::MetadataTooLarge));
+    assert_eq!(Some(bench.core.settings.commit_metadata_max), taken);
 }
 
 // T1

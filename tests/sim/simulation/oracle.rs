@@ -151,6 +151,8 @@ struct Book {
     /// A report explained why the position is not the committed one.
     moved: bool,
     stopped: Option<StopReason>,
+    /// What [`Book::marks_span`] was when the newest batch came.
+    span_before_batch: u64,
     /// It was not committed for too long.
     stale: bool,
     committed: Option<i64>,
@@ -412,6 +414,7 @@ impl Oracle {
             new_partition: false,
             moved: false,
             stopped: None,
+            span_before_batch: 0,
             stale: false,
             committed: None,
             lane_dirty: false,

@@ -1,4 +1,4 @@
-use super::super::tests::{away, delivered, transactional};
+use super::super::tests::{abort_next, delivered, transactional};
 use crate::core::harness::*;
 use crate::core::*;
 
@@ -37,12 +37,7 @@ fn partition_says_that_transactions_have_no_effect() {
     let mut bench = delivered(transactional());
     for outputs in 1..=3 {
         bench.ack_with("0", outputs);
-        while bench.transactions.is_empty() {
-            bench.pass(millis(100));
-        }
-        bench.transaction_answered(away());
-        bench.pop("a b c d e f");
-        bench.pull(1);
+        abort_next(&mut bench);
     }
     let (blocked, causes) = explained(&bench);
     assert_eq!(blocked, Some(Blocked::TransactionsFailing));

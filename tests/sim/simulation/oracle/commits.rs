@@ -25,12 +25,21 @@ impl Oracle {
         partition: PartitionId,
     ) {
         let known = self.members[member].books.contains_key(&assignment);
+        // Where commits are no transactions, an assignment follows another only after somebody else claimed the partition.
+        let carries = self.is_transactional();
         let before = self.newest_book(member, partition);
-        let carried = before.filter(|book| !book.left).map(|book| book.carry());
+        let carried = before
+            .filter(|book| carries && !book.left)
+            .map(|book| book.carry());
         let book = self.book(member, assignment, partition);
         if let Some(carried) = carried.filter(|_| !known) {
             book.carried = carried;
         }
+    }
+
+    /// Whether a claim of the member was overtaken, and the partition not claimed again since.
+    pub(crate) fn lacks_claims(&self, member: usize) -> bool {
+        !self.members[member].overtaken.is_empty()
     }
 
     /// The log is asked for its range: a start by policy, or a position that was moved.

@@ -41,6 +41,7 @@ impl Oracle {
                 book.taken.len()
             ));
         }
+        book.span_before_batch = book.marks_span();
         for ((record, uid), waits) in run.records.iter().zip(&run.uids).zip(waits) {
             wrong = wrong.or(take_in(book, record, *uid, *waits));
         }

@@ -216,7 +216,7 @@ fn carry(book: &mut Book) -> Carried {
     let tried = book.taken.iter();
     let tried = tried.filter(|taken| {
         let unfinished = taken.standing != Standing::Finished;
-        taken.aside || (unfinished && taken.attempts > 0)
+        taken.aside || taken.vague || (unfinished && taken.attempts > 0)
     });
     carried.extend(tried.map(|taken| {
         // What went to the dead-letter topic may be given up once more, or be as if it were new.
