@@ -80,7 +80,8 @@ impl World {
             Some(Rebalance::Revoke(gone) | Rebalance::Lost(gone)) => gone,
             Some(Rebalance::Assign(_)) | None => BTreeSet::new(),
         };
-        self.oracle.check(!gone.is_empty(), || {
+        let is_taken = matches!(event, Some(Rebalance::Revoke(_) | Rebalance::Lost(_)));
+        self.oracle.check(is_taken, || {
             "an assignment is answered by unassigning".to_owned()
         });
         let left = process

@@ -201,6 +201,12 @@ impl World {
         }
         let slow = self.plan.slow_producers && !self.is_healed();
         let wait = self.random.millis(if slow { 2..6000 } else { 2..200 });
+        // It is slow in times of trouble, and not after them.
+        let trouble = self
+            .plan
+            .chaos
+            .saturating_sub(Duration::from_nanos(self.now.0));
+        let wait = wait.min(trouble + Duration::from_millis(200));
         self.later(member, wait, What::MakeProducer(ask));
     }
 

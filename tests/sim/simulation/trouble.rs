@@ -214,8 +214,10 @@ impl World {
                 2 | 3 => {
                     let wait = self.random.millis(100..9000);
                     self.note(|| format!("member {member} is frozen for {wait:?}"));
-                    self.members[member].frozen_until = self.now.plus(wait);
-                    self.members[member].thawed_at = self.now.plus(wait);
+                    let before = self.members[member].frozen_until;
+                    let until = before.max(self.now.plus(wait));
+                    self.members[member].frozen_until = until;
+                    self.members[member].thawed_at = until;
                 }
                 4 | 5 => {
                     let wait = self.random.millis(100..9000);

@@ -460,9 +460,7 @@ impl World {
             let made_again = self.broker.topics.iter().any(|topic| topic.incarnation > 0);
             // That somebody took the producer's name, or a partition's claim, is noticed when that is used next.
             let overtaken = !self.plan.impostor_every.is_zero() || self.oracle.lacks_claims(member);
-            // One that was asked for in times of trouble may still be under way.
-            let awaited = self.plan.slow_producers && process.producer.is_none();
-            let excused = made_again || overtaken || awaited;
+            let excused = made_again || overtaken;
             self.oracle.check(drained == Drained::Whole || excused, || {
                 "I-S6: a stop without any trouble is not clean".to_owned()
             });

@@ -410,10 +410,10 @@ impl Oracle {
         for partition in partitions {
             let overtaken = self.members[member].overtaken.contains(partition);
             let newest = self.members[member].newest.get(partition).copied();
-            let aborted = newest
-                .and_then(|newest| self.members[member].books.get(&newest))
-                .is_some_and(|book| book.aborted);
-            if let Some(newest) = newest.filter(|_| !overtaken && !aborted) {
+            let book = newest.and_then(|newest| self.members[member].books.get(&newest));
+            // One that has left already was looked at then: of what came after it nothing was read yet.
+            let excused = overtaken || book.is_some_and(|book| book.aborted || book.left);
+            if let Some(newest) = newest.filter(|_| !excused) {
                 self.check_committed(member, newest, "M4: given back", broker);
             }
         }

@@ -38,8 +38,11 @@ impl Oracle {
             }
             Event::TopicMadeAgain { partition } => {
                 self.moved(member, *partition);
-                if let Some(book) = self.newest_book(member, *partition) {
+                // The newest may be one that has just been heard of.
+                let books = self.members[member].books.values_mut();
+                for book in books.filter(|book| book.partition == *partition) {
                     book.carried.clear();
+                    book.restored = None;
                 }
             }
             Event::Stopped {
