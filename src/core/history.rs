@@ -252,3 +252,29 @@ impl Histories {
         taken_in.max(later)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_that_was_finished_before_is_not_told_of_and_neither_is_what_lies_below() {
+        let retried = [5, 7, 9].map(|offset| Retried {
+            offset,
+            attempts: 2,
+            failures: 1,
+        });
+        let mut histories = Histories::restored(retried.to_vec(), None);
+        histories.carry(BTreeMap::from([
+            (7, Carried::tried(1)),
+            (9, Carried::tried(3)),
+        ]));
+        histories.pass(8);
+        let known: Vec<i64> = histories.carried_on().into_keys().collect();
+        assert_eq!(known, [9]);
+        assert!(histories.restored.is_empty(), "9 did not fail in the end");
+        histories.carry(BTreeMap::new());
+        histories.pass(9);
+        assert!(histories.carried_on().is_empty());
+    }
+}

@@ -33,6 +33,14 @@ struct Passed {
     foreign: u64,
 }
 
+impl Passed {
+    /// A record was finished before it came.
+    fn finished(&mut self, assignment: &mut AssignmentState, record: &PoppedRecord) {
+        assignment.history.pass(record.offset);
+        self.finished_before += 1;
+    }
+}
+
 impl Core {
     /// The living assignment of a partition, if `fetch` is the living fetch of it.
     fn by_fetch(&mut self, partition: PartitionId, fetch: Fetch) -> Option<&mut AssignmentState> {
@@ -92,10 +100,7 @@ impl Core {
                         None => lining.add(assignment, number, record),
                     }
                 }
-                Taken::FinishedBefore => {
-                    assignment.history.pass(record.offset);
-                    passed.finished_before += 1;
-                }
+                Taken::FinishedBefore => passed.finished(assignment, record),
                 Taken::Foreign => passed.foreign += 1,
                 Taken::WentBack => {
                     lining.end(assignment);

@@ -116,6 +116,23 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes of records that there is a copy of beside the frame they came in.
+    pub(crate) fn bytes_held_twice(&self) -> u64 {
+        if self.copies.is_empty() {
+            return 0;
+        }
+        let of_frame = |frame: &Frame| {
+            let copied = frame.records.iter().filter(|(number, _)| {
+                let key = (frame.assignment, *number);
+                self.copies.contains_key(&key)
+            });
+            copied
+                .map(|(_, payload)| u64::from(payload.size))
+                .sum::<u64>()
+        };
+        self.frames.values().map(of_frame).sum()
+    }
+
     pub(crate) fn free_frame(&mut self, first: DeliveryId) -> Result<(), String> {
         let frame = self
             .frames

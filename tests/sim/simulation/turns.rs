@@ -392,7 +392,8 @@ impl World {
             self.oracle.check(held == counted, || {
                 format!("I-B1: {held} bytes are held, the core counts {counted}")
             });
-            self.oracle.check_bytes(member, held);
+            let twice = process.store.bytes_held_twice();
+            self.oracle.check_bytes(member, held, twice);
         }
         let tick_at = process
             .core

@@ -306,11 +306,12 @@ impl Oracle {
         }
     }
 
-    /// I-B1: bytes held stay within the budget, one record and one popped batch.
-    pub(crate) fn check_bytes(&mut self, member: usize, held: u64) {
+    /// I-B1: bytes held stay within the budget, one record and one popped batch, but for those that a copy was made of out of
+    /// a message whose other records are still in flight.
+    pub(crate) fn check_bytes(&mut self, member: usize, held: u64, twice: u64) {
         self.members[member].held_bytes = held;
-        let limit =
-            self.settings.in_flight_bytes_max + self.record_bytes_max + self.batch_bytes_max;
+        let budget = self.settings.in_flight_bytes_max;
+        let limit = budget + self.record_bytes_max + self.batch_bytes_max + twice;
         self.check(held <= limit, || {
             format!("I-B1: {held} bytes are held, allowed are {limit}")
         });
