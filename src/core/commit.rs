@@ -89,12 +89,6 @@ impl Commits {
         self.outstanding.as_ref().is_some_and(sent)
     }
 
-    /// Whether it speaks of a partition, of whichever assignment.
-    pub(super) fn is_partition_out(&self, partition: PartitionId) -> bool {
-        let entries = self.outstanding.iter().flat_map(|out| &out.entries);
-        entries.into_iter().any(|sent| sent.partition == partition)
-    }
-
     /// The request that is out.
     pub(super) fn request_out(&self) -> Option<CommitId> {
         self.outstanding.as_ref().map(|outstanding| outstanding.id)

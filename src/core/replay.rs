@@ -218,3 +218,6 @@ impl AssignmentState {
         tries
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,19 +61,16 @@ impl Core {
 
     /// Asks for everything that new assignments need to know.
     pub(super) fn read_positions(&mut self, ids: &[Assignment]) {
-        let transactional = self.is_transactional();
         let mut wanted = Vec::new();
         for id in ids {
-            let Some(assignment) = self.assignments.get_mut(id) else {
-                continue;
-            };
-            let partition = assignment.partition;
-            if transactional && self.commits.is_partition_out(partition) {
+            let known = self.assignments.get(id).map(|state| state.partition);
+            let Some(partition) = known else { continue };
+            if !self.is_in_transaction(partition) {
+                wanted.push((*id, partition));
+            } else if let Some(assignment) = self.assignments.get_mut(id) {
                 // Read now it would be what the transaction that is out may be about to change (T7).
                 assignment.unsettled = true;
-                continue;
             }
-            wanted.push((*id, partition));
         }
         let mut topics: Vec<TopicIndex> = wanted
             .iter()

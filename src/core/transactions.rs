@@ -30,7 +30,7 @@ use super::assignment::Committed;
 use super::commit::{Outstanding, Sent};
 use super::effect::{CommitEntry, Effect};
 use super::event::Event;
-use super::ids::{Assignment, CommitId, Moment, OutputsId};
+use super::ids::{Assignment, CommitId, Moment, OutputsId, PartitionId};
 use super::outputs::Outputs;
 use super::producer::Producer;
 use super::replay::Refused;
@@ -121,6 +121,13 @@ impl Transactions {
 }
 
 impl Core {
+    /// Whether the transaction that is out may change what is committed of a partition, under whichever assignment.
+    pub(super) fn is_in_transaction(&self, partition: PartitionId) -> bool {
+        let out = self.commits.outstanding.iter();
+        let mut sent = out.flat_map(|out| &out.entries);
+        self.is_transactional() && sent.any(|sent| sent.partition == partition)
+    }
+
     pub(super) fn is_transactional(&self) -> bool {
         self.settings.transactions.is_some()
     }
@@ -406,4 +413,4 @@ impl Core {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
