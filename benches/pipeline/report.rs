@@ -371,10 +371,9 @@ impl Report {
             .filter(|row| match row.what.split_once(' ') {
                 // Latency on a machine that does other things, too, says nothing.
                 Some(("added", _)) => false,
-                // How much of the program's code the kernel maps around what is used depends on what else it holds.
-                Some(("resident", what)) if what.starts_with("idle") => row.met < DRIFT,
-                // What records take does not drift.
-                Some(("resident", _)) => row.met < 1.0,
+                // How much of the program's code the kernel maps around what is used depends on what else it holds, and how
+                // full the client's queue becomes on how the machine shares its CPU: 92 to 119 MB were seen of one program.
+                Some(("resident", _)) => row.met < DRIFT,
                 _ => row.met < FAR_OFF,
             })
             .map(|row| format!("{}: {}, target {}", row.what, row.figure, row.target))
