@@ -267,9 +267,14 @@ impl Ledger {
 
     /// Waits until everything that was written is accepted. I-S5.
     pub(crate) async fn until_all_accepted(&self) {
+        self.until_none_is_missing(|| self.unfinished()).await;
+    }
+
+    /// The same, if somebody else knows what is not accepted yet.
+    pub(crate) async fn until_none_is_missing(&self, missing: impl Fn() -> Vec<Place>) {
         let deadline = tokio::time::Instant::now() + super::PATIENCE;
         loop {
-            let missing = self.unfinished();
+            let missing = missing();
             if missing.is_empty() {
                 return;
             }

@@ -6,13 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Ledger, Logged, PATIENCE, Place, Sight, until};
+use crate::harness::{Ledger, Logged, Place, Sight, until};
 
 /// Something that an application saw or did.
 #[derive(Clone, Debug)]
@@ -132,25 +131,15 @@ impl Reports {
 
     /// Waits until everything that was written was accepted, as far as whoever acknowledged it lived to tell. I-S5.
     pub(super) async fn until_all_accepted(&self, ledger: &Ledger) {
-        let mut left: BTreeSet<Place> = ledger.log().into_iter().map(|(place, _)| place).collect();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            {
-                let heard = self.heard();
-                let unheard = heard.unheard();
-                left.retain(|place| !heard.accepted.contains(place) && !unheard.contains(place));
-            }
-            if left.is_empty() {
-                return;
-            }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "I-S5: {} records are not accepted, among them {:?}",
-                left.len(),
-                left.iter().take(5).collect::<Vec<_>>(),
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let written: Vec<Place> = ledger.log().into_iter().map(|(place, _)| place).collect();
+        let missing = || {
+            let heard = self.heard();
+            let unheard = heard.unheard();
+            let is_missing =
+                |place: &&Place| !heard.accepted.contains(place) && !unheard.contains(place);
+            written.iter().filter(is_missing).cloned().collect()
+        };
+        ledger.until_none_is_missing(missing).await;
     }
 
     /// Pods that received records after that time.
