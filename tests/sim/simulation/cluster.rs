@@ -393,6 +393,7 @@ impl World {
         }
         let is_static = self.plan.settings.static_member;
         let join = Join {
+            number: process.library.joins,
             name: process.library.name,
             owned: process.library.owned.clone(),
             topics: process.library.topics.clone(),
@@ -428,7 +429,7 @@ impl World {
             || process.library.name != Some(grant.member)
             || !process.library.subscribed
             || !process.library.joining
-            || process.library.topics != grant.topics
+            || process.library.joins != grant.join
         {
             return;
         }

@@ -33,6 +33,8 @@ struct Joined {
     /// The topics that it joined for.
     topics: BTreeSet<TopicIndex>,
     instance: Option<Instance>,
+    /// Which of its joins it is here by.
+    join: u64,
     /// What the last rebalance gave to it.
     given: BTreeSet<PartitionId>,
 }
@@ -48,6 +50,8 @@ pub(crate) enum Heartbeat {
 /// What a member says when it joins.
 #[derive(Debug)]
 pub(crate) struct Join {
+    /// Counts the joins of the member.
+    pub(crate) number: u64,
     pub(crate) name: Option<MemberName>,
     pub(crate) owned: BTreeSet<PartitionId>,
     pub(crate) topics: BTreeSet<TopicIndex>,
@@ -58,9 +62,9 @@ pub(crate) struct Join {
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) member: MemberName,
+    /// The join that it answers.
+    pub(crate) join: u64,
     pub(crate) generation: i32,
-    /// The topics that the member had joined for.
-    pub(crate) topics: BTreeSet<TopicIndex>,
     pub(crate) partitions: BTreeSet<PartitionId>,
 }
 
@@ -130,6 +134,7 @@ impl Group {
             owned: join.owned,
             topics: join.topics,
             instance: join.instance,
+            join: join.number,
             given: given.clone().unwrap_or_default(),
         };
         self.members.insert(name, member);
@@ -165,10 +170,11 @@ impl Group {
     }
 
     fn grant(&self, name: MemberName, partitions: BTreeSet<PartitionId>) -> Option<Grant> {
+        let member = self.members.get(&name)?;
         Some(Grant {
             member: name,
+            join: member.join,
             generation: self.generation,
-            topics: self.members.get(&name)?.topics.clone(),
             partitions,
         })
     }

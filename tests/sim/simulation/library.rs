@@ -120,6 +120,8 @@ pub(crate) struct Library {
     pub(crate) generation: i32,
     /// A join was sent and not answered.
     pub(crate) joining: bool,
+    /// How many joins it sent.
+    pub(crate) joins: u64,
     /// What the group gave to this member, as far as the library knows.
     pub(crate) owned: BTreeSet<PartitionId>,
     pub(crate) event: Option<Rebalance>,
@@ -142,6 +144,7 @@ impl Library {
             name: None,
             generation: -1,
             joining: false,
+            joins: 0,
             owned: BTreeSet::new(),
             event: None,
             steps: VecDeque::new(),

@@ -120,6 +120,7 @@ impl World {
                 Step::Resubscribe => process.library.give_back_and_join(),
                 Step::Join => {
                     process.library.joining = true;
+                    process.library.joins += 1;
                     let wait = self.latency();
                     self.later_of_client(member, wait, What::JoinArrives);
                 }

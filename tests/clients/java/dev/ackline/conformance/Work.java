@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
 
 /** What is done with records, as the command line wants it. */
 final class Work {
@@ -39,7 +40,7 @@ final class Work {
 
   /** Works on a record, and says how its delivery ended. */
   Settlement settlement(Record record) {
-    compute();
+    hold();
     settled++;
     Settlement.Builder settlement =
         Settlement.newBuilder().setDeliveries(Ids.newBuilder().addIds(record.getId()));
@@ -63,11 +64,11 @@ final class Work {
         .build();
   }
 
-  /** Keeps the thread for as long as the options want, once. */
-  private void compute() {
+  /** Holds the thread for as long as the options want, once, but leaves the CPU to the other applications. */
+  private void hold() {
     long until = System.nanoTime() + busyMs * 1_000_000;
-    while (System.nanoTime() - until < 0) {
-      Thread.onSpinWait();
+    for (long left = busyMs * 1_000_000; left > 0; left = until - System.nanoTime()) {
+      LockSupport.parkNanos(left);
     }
     busyMs = 0;
   }
