@@ -91,7 +91,7 @@
 //! | memory has a formula | [`config::memory_report`]; everything that grows has a `…_MAX` |
 //! | a `Config` that exists is valid | [`config`] is the only one to build it |
 //! | a line and a count tell the same story | [`observe`] makes both from one event |
-//! | `unsafe` stands in one place | `src/kafka/ffi`, denied elsewhere by lint |
+//! | `unsafe` stands at two edges | `src/kafka/ffi`, and `src/allocator.rs` of the program; denied elsewhere by lint |
 //!
 //! # Deliberately absent
 //!

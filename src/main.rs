@@ -5,12 +5,10 @@ use std::process::ExitCode;
 use ackline::cli::{self, Invocation, Task, dead_letters, demo, fake, offsets};
 use ackline::runtime;
 
-// librdkafka allocates one operation per record on another thread than frees it. Built with
-// `override`, this allocator serves the C code too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> ExitCode {
+    allocator::give_memory_back_soon();
     let outcome = cli::execute(
         Invocation::of_process(),
         &mut std::io::stdout(),

@@ -55,6 +55,15 @@ const SMALLEST: Shape = Shape {
     hot: false,
 };
 
+/// Records of which one response of a broker unpacks to the most.
+const PACKED: Shape = Shape {
+    name: "200 B zstd",
+    value_bytes: 200,
+    compression: "zstd",
+    records: 1_000_000,
+    hot: false,
+};
+
 /// Records a second at which latency is measured.
 const RATES: [u64; 2] = [1000, 20_000];
 /// Records of the first seconds do not count: broker and clients warm up.
@@ -136,6 +145,8 @@ impl Bench<'_> {
         }
         let smallest = self.topic(SMALLEST)?;
         report.resident.smallest_bytes = self.resident_at_full_speed(SMALLEST, &smallest)?;
+        let packed = self.topic(PACKED)?;
+        report.resident.packed_bytes = self.resident_at_full_speed(PACKED, &packed)?;
         report.resident.promised_bytes = self.resident_promised()?;
         report.resident.idle_bytes = self.resident_idle()?;
         for rate in RATES.into_iter().take(if short { 1 } else { 2 }) {

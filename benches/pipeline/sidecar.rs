@@ -22,6 +22,7 @@ impl Settings {
         match self {
             // Refused with `order: none`, where it would mean nothing.
             Self::Wide => json!({
+                "kafka": {"fetch_max_bytes": "1MiB"},
                 "lane_depth": 10_000,
                 "in_flight": {
                     "records": 200_000,
@@ -59,7 +60,6 @@ impl Sidecar {
             settings.remove("lane_depth");
         }
         let entries = [
-            ("kafka", json!({"brokers": [brokers]})),
             ("group", json!({"id": group})),
             ("topics", json!([topic])),
             ("start", json!(start)),
@@ -69,6 +69,7 @@ impl Sidecar {
         for (key, value) in entries {
             file[key] = value;
         }
+        file["kafka"]["brokers"] = json!([brokers]);
         file["listen"] = json!({
             "app": format!("unix:{}", directory.join("ackline.sock").display()),
             "admin": format!("unix:{}", directory.join("admin.sock").display()),

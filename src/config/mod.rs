@@ -46,7 +46,7 @@ mod unknown;
 mod value;
 
 pub use load::{FlagValue, Layer, LayerContent, Sources};
-pub use memory::{FETCH_QUEUE_BYTES, memory_bytes_max, memory_report};
+pub use memory::{FETCH_QUEUE_BYTES, FETCH_QUEUE_RECORDS, memory_bytes_max, memory_report};
 pub use model::{
     AppTcp, Assignor, Batch, Commit, Config, DeadLetter, Delivery, Drain, Group, GroupProtocol,
     InFlight, Kafka, Listen, Log, LogFormat, LogLevel, OffsetStore, PostgresServer, Processing,

@@ -89,6 +89,8 @@ pub struct Kafka {
     pub sasl: Sasl,
     /// Rack for reads from the nearest replica; empty for none.
     pub client_rack: String,
+    /// Most bytes that one response of a broker has, compressed as they are.
+    pub fetch_max_bytes: u64,
     /// More librdkafka properties, none of which carries a guarantee.
     pub properties: PropertyMap,
 }

@@ -44,6 +44,14 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     ("it is set by `kafka.client_rack`", &["client.rack"]),
     (
+        "it is set by `kafka.fetch_max_bytes`",
+        &[
+            "fetch.max.bytes",
+            "fetch.message.max.bytes",
+            "max.partition.fetch.bytes",
+        ],
+    ),
+    (
         "encryption and authentication are set by `kafka.tls` and `kafka.sasl`",
         &[
             "security.protocol",
@@ -100,9 +108,6 @@ const REFUSED: &[(&str, &[&str])] = &[
             "queued.max.messages.kbytes",
             "consume.callback.max.messages",
             "receive.message.max.bytes",
-            "fetch.max.bytes",
-            "fetch.message.max.bytes",
-            "max.partition.fetch.bytes",
         ],
     ),
     (

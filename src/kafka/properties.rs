@@ -5,12 +5,6 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "ackline"),
     // A queue that was full is looked at again soon; the default of a second leaves holes in the flow.
     ("fetch.queue.backoff.ms", "10"),
-    // One response is what a full queue is exceeded by, however many partitions there are: compressed, with small records,
-    // it takes many times its size.
-    ("fetch.message.max.bytes", "1048576"),
-    ("fetch.max.bytes", "1048576"),
-    // A queue is full with so many records, too: each takes some 300 bytes besides its own.
-    ("queued.min.messages", "50000"),
     // A connection that died without a word is noticed.
     ("socket.keepalive.enable", "true"),
     ("socket.timeout.ms", "15000"),
@@ -159,8 +153,14 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "it is part of the memory formula and has a setting of its own",
-        &["queued.max.messages.kbytes"],
+        "it is part of the memory formula, and `kafka.fetch_max_bytes` is what is to be set of it",
+        &[
+            "fetch.max.bytes",
+            "fetch.message.max.bytes",
+            "max.partition.fetch.bytes",
+            "queued.max.messages.kbytes",
+            "queued.min.messages",
+        ],
     ),
     (
         "it would run or load foreign code",

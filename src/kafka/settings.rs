@@ -41,6 +41,11 @@ pub struct ClientSettings {
     pub client_rack: Option<String>,
     /// How much is fetched ahead, over all partitions.
     pub fetch_queue_kilobytes: u32,
+    /// The same in records: each takes some 300 bytes besides its own.
+    pub fetch_queue_records: u32,
+    /// Most bytes of one response of a broker, compressed as they are. One response of each broker is what a full queue
+    /// is exceeded by: with small records, compressed, it takes a hundred times its size.
+    pub fetch_max_bytes: u32,
     /// Further librdkafka properties. None of them is refused by [`super::refused_property`].
     pub properties: BTreeMap<String, String>,
 }
@@ -132,13 +137,10 @@ impl ClientSettings {
         for (key, value) in DEFAULTS {
             list.push(key, *value);
         }
-        list.push(
-            "queued.max.messages.kbytes",
-            self.fetch_queue_kilobytes.to_string(),
-        );
         for (key, value) in &self.properties {
             list.push(key, value.as_str());
         }
+        self.push_fetch(&mut list);
         self.push_brokers(&mut list);
         self.push_group(&mut list);
         self.push_security(&mut list);
@@ -182,6 +184,20 @@ impl ClientSettings {
             Some("read_uncommitted") => Isolation::ReadUncommitted,
             Some(_) | None => Isolation::ReadCommitted,
         }
+    }
+
+    fn push_fetch(&self, list: &mut PropertyList) {
+        list.push(
+            "queued.max.messages.kbytes",
+            self.fetch_queue_kilobytes.to_string(),
+        );
+        list.push("queued.min.messages", self.fetch_queue_records.to_string());
+        let bytes = self.fetch_max_bytes.to_string();
+        list.push("fetch.max.bytes", bytes.clone());
+        // Of one partition: as much.
+        list.push("fetch.message.max.bytes", bytes.clone());
+        // Of consumers it bounds nothing, but librdkafka wants no smaller responses than this.
+        list.push("message.max.bytes", bytes);
     }
 
     fn push_group(&self, list: &mut PropertyList) {

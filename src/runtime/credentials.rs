@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::sidecar::Handle;
-use crate::config::{Config, GroupProtocol as Protocol, SaslMechanism as Mechanism};
+use crate::config::{
+    Config, FETCH_QUEUE_BYTES, FETCH_QUEUE_RECORDS, GroupProtocol as Protocol,
+    SaslMechanism as Mechanism,
+};
 use crate::kafka::{ClientSettings, GroupProtocol, Sasl, SaslMechanism, Secret, Tls};
 use crate::observe::ProcessEvent;
 
-/// Fetched ahead, over all partitions: librdkafka's own default is 64 MiB, this one reaches 86 % of its
-/// rate with a fifth of the memory.
-const FETCH_QUEUE_KILOBYTES: u32 = 16_384;
 /// How often files with secrets are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A client with new certificates joins at a random moment within this time, so that the members of a
@@ -71,7 +71,10 @@ pub(crate) fn client_settings(config: &Config) -> Result<ClientSettings, Error> 
         }),
         sasl: sasl(config)?,
         client_rack,
-        fetch_queue_kilobytes: FETCH_QUEUE_KILOBYTES,
+        fetch_queue_kilobytes: u32::try_from(FETCH_QUEUE_BYTES >> 10).unwrap_or(u32::MAX),
+        fetch_queue_records: FETCH_QUEUE_RECORDS,
+        // At most 64 MiB, by its table.
+        fetch_max_bytes: u32::try_from(kafka.fetch_max_bytes).unwrap_or(u32::MAX),
         properties,
     })
 }

@@ -108,6 +108,14 @@ pub(super) static SETTINGS: &[Setting] = &[
     )
     .example("eu-central-1a"),
     Setting::new(
+        "kafka.fetch_max_bytes",
+        Kind::Size(1 << 14, 1 << 26, |c| &mut c.kafka.fetch_max_bytes),
+        Fixed("128KiB"),
+        "Most bytes that one response of a broker has, compressed as they are. More is faster where brokers are far away, \
+         or send hundreds of megabytes a second; what it unpacks to has to fit into memory: see `config memory`.",
+    )
+    .example("1MiB"),
+    Setting::new(
         "kafka.properties",
         Kind::Properties(|c| &mut c.kafka.properties),
         Fixed(""),

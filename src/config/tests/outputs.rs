@@ -195,16 +195,23 @@ fn the_reference_has_a_row_for_every_setting() {
 
 #[test]
 fn memory_is_the_formula_with_numbers() {
-    let config = load(LEAST, &[], &[("in_flight.bytes", "64MiB")]).unwrap();
-    assert_eq!(memory_bytes_max(&config), (24 + (16 + 64) * 5 / 2) << 20);
+    let flags = [
+        ("in_flight.bytes", "64MiB"),
+        ("kafka.fetch_max_bytes", "1MiB"),
+    ];
+    let config = load(LEAST, &[], &flags).unwrap();
+    assert_eq!(
+        memory_bytes_max(&config),
+        (24 + 16 * 3 / 2 + 6 + 96 + 64 * 5 / 2) << 20
+    );
     let expected = "\
-process               24MiB   code, threads, connections, tables, records for who looks on
-fetch queue           16MiB   fetched from brokers, not yet taken in
-in_flight.bytes       64MiB   taken in, waiting or in flight
-payload × 2.5        200MiB   what is above without the process, with copies and allocator
-at most              224MiB   process + payload × 2.5
+process           24MiB   code, threads, connections, tables, records for who looks on
+fetch queue       30MiB   1.5 × 16MiB, fetched from brokers and not yet taken in, and 6MiB for 20000 records
+responses         96MiB   96 × kafka.fetch_max_bytes (1MiB), of several brokers at once, unpacked
+in flight        160MiB   2.5 × in_flight.bytes (64MiB), taken in, waiting or in flight, with copies and allocator
+at most          310MiB   the sum
 
-Give the container a memory limit of 224Mi or more.
+Give the container a memory limit of 310Mi or more.
 ";
     assert_eq!(memory_report(&config), expected);
 }

@@ -87,6 +87,8 @@ impl Bed {
             sasl: None,
             client_rack: None,
             fetch_queue_kilobytes: 16_384,
+            fetch_queue_records: 20_000,
+            fetch_max_bytes: 131_072,
             // A fetch that finds nothing new is answered soon, so that restarts do not wait for it.
             properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned())].into(),
         }

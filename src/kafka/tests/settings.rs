@@ -79,8 +79,26 @@ fn everything_we_set_beyond_defaults_is_refused() {
     });
     settings.sasl = Some(sasl("alice", "secret"));
     for key in properties(&settings).keys() {
-        let ours = !DEFAULTS.iter().any(|(default, _)| default == key);
+        // Of a consumer it says nothing; of the producers of letters and outputs it is the user's.
+        let means_nothing = key == "message.max.bytes";
+        let ours = !means_nothing && !DEFAULTS.iter().any(|(default, _)| default == key);
         assert_eq!(refused_property(key).is_some(), ours, "{key}");
+    }
+}
+
+/// librdkafka refuses responses that are smaller than `message.max.bytes`, which a user may set for the sake of producers.
+#[test]
+fn responses_are_as_small_as_they_are_set() {
+    let bed = Bed::new(&["t"], 1);
+    let mut settings = settings(&bed);
+    let large = ("message.max.bytes".to_owned(), "5000000".to_owned());
+    settings.properties.extend([large]);
+    for bytes in [1 << 14, 1 << 17, 1 << 26] {
+        settings.fetch_max_bytes = bytes;
+        let set = properties(&settings);
+        assert_eq!(set["fetch.max.bytes"], bytes.to_string());
+        assert_eq!(set["fetch.message.max.bytes"], bytes.to_string());
+        create(&settings).unwrap();
     }
 }
 

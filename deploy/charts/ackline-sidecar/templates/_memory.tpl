@@ -1,7 +1,7 @@
 {{/*
 Memory limit of the container: what `sidecar.resources.limits.memory` says, or what `ackline config memory` computes:
-24Mi for the process, and 2.5 times the fetch queue of 16Mi, `in_flight.bytes`, and twice `transactions.max_bytes` with
-`processing: transactional`.
+24Mi for the process, 30Mi for the fetch queue, 96 times `kafka.fetch_max_bytes`, and 2.5 times `in_flight.bytes` and, with
+`processing: transactional`, twice `transactions.max_bytes`.
 */}}
 {{- define "ackline-sidecar.memory" -}}
 {{- $limits := default dict (default dict .Values.sidecar.resources).limits -}}
@@ -15,8 +15,9 @@ Memory limit of the container: what `sidecar.resources.limits.memory` says, or w
 {{- $transactions := default dict $settings.transactions -}}
 {{- $held = add $held (mul 2 (include "ackline-sidecar.bytes" (default "16MiB" $transactions.max_bytes) | int64)) -}}
 {{- end -}}
-{{- $payload := div (mul (add $held 16777216) 5) 2 -}}
-{{- $bytes := add $payload 25165824 -}}
+{{- $kafka := default dict $settings.kafka -}}
+{{- $responses := mul 96 (include "ackline-sidecar.bytes" (default "128KiB" $kafka.fetch_max_bytes) | int64) -}}
+{{- $bytes := add (div (mul $held 5) 2) $responses 56623104 -}}
 {{- printf "%dMi" (div (add $bytes 1048575) 1048576) -}}
 {{- end -}}
 {{- end -}}
