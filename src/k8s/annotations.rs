@@ -60,7 +60,7 @@ const OTHERS: [&str; 9] = [
 /// Kafka is could have the platform's passwords sent there.
 const RESERVED: [&str; 3] = ["kafka.", "listen.", "log.format"];
 /// Those of them that concern nobody else.
-const FREE: [&str; 2] = ["listen.streams_max", "listen.uids"];
+const FREE: [&str; 3] = ["kafka.fetch_max_bytes", "listen.streams_max", "listen.uids"];
 
 /// What a pod asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -339,7 +339,7 @@ impl<'a> Pod<'a> {
         if let Some(limit) = limit.filter(is_little) {
             warnings.push(format!(
                 "the sidecar's memory limit of {limit} is less than the {needed}Mi that its settings may need; \
-                 raise it, or lower in_flight.bytes"
+                 raise it, or lower in_flight.bytes or kafka.fetch_max_bytes"
             ));
         }
         let port = config.listen.http.map_or(0, |address| address.port());

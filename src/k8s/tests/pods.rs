@@ -150,9 +150,13 @@ fn the_sidecar_has_no_token_of_the_api_server() {
 
 #[test]
 fn memory_follows_from_the_settings_and_is_requested_whole() {
-    let asked = with_annotations(&[("set.in_flight.bytes", "64MiB")]);
+    let asked = with_annotations(&[
+        ("set.in_flight.bytes", "64MiB"),
+        ("set.kafka.fetch_max_bytes", "1MiB"),
+    ]);
     let pod = injected(&asked, &values());
     let mebibytes = memory_bytes_max(&settings(&pod)).div_ceil(1 << 20);
+    assert_eq!(mebibytes, 310);
     let resources = &sidecar(&pod)["resources"];
     assert_eq!(
         resources["limits"],
