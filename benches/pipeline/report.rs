@@ -16,6 +16,9 @@ use super::slow::{self, Curve};
 /// is short tells little. What this finds is that something broke.
 const FAR_OFF: f64 = 0.5;
 
+/// The same for a process that is idle, whose own memory is a quarter of what is resident.
+const MAPPED: f64 = 0.75;
+
 /// One reading of a topic.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Pass {
@@ -378,8 +381,8 @@ impl Report {
             .filter(|row| match row.what.split_once(' ') {
                 // Latency on a machine that does other things, too, says nothing.
                 Some(("added", _)) => false,
-                // How much of the program's code the kernel maps around what is used depends on what else it holds.
-                Some(("resident", what)) if what.starts_with("idle") => row.met < DRIFT,
+                // Three quarters of it is code: how much of that the kernel maps around what is used depends on what else it holds.
+                Some(("resident", what)) if what.starts_with("idle") => row.met < MAPPED,
                 // A bound is one.
                 Some(("resident", _)) => row.met < 1.0,
                 _ => row.met < FAR_OFF,
