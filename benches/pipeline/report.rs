@@ -16,9 +16,6 @@ use super::slow::{self, Curve};
 /// is short tells little. What this finds is that something broke.
 const FAR_OFF: f64 = 0.5;
 
-/// The same for a process that is idle, whose own memory is a quarter of what is resident.
-const MAPPED: f64 = 0.75;
-
 /// One reading of a topic.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Pass {
@@ -67,7 +64,7 @@ pub(crate) struct Resident {
     pub(crate) full_speed_bytes: u64,
     /// At full speed with records so small that the client's bookkeeping outweighs them.
     pub(crate) smallest_bytes: u64,
-    /// With records that the broker has packed to a small part of their size.
+    /// With records that their producer packed to a small part of their size.
     pub(crate) packed_bytes: u64,
     /// What `ackline config memory` promises.
     pub(crate) promised_bytes: u64,
@@ -381,9 +378,9 @@ impl Report {
             .filter(|row| match row.what.split_once(' ') {
                 // Latency on a machine that does other things, too, says nothing.
                 Some(("added", _)) => false,
-                // Three quarters of it is code: how much of that the kernel maps around what is used depends on what else it holds.
-                Some(("resident", what)) if what.starts_with("idle") => row.met < MAPPED,
-                // A bound is one.
+                // How much of the program's code the kernel maps around what is used depends on what else it holds.
+                Some(("resident", what)) if what.starts_with("idle") => row.met < DRIFT,
+                // What records take does not drift.
                 Some(("resident", _)) => row.met < 1.0,
                 _ => row.met < FAR_OFF,
             })
